@@ -1,0 +1,112 @@
+//! What things are called: resources and the objects in them.
+//!
+//! Names are `Arc<str>`, since one group or namespace is named by very many keys.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A group and a plural resource name, in any version. Shown as `deployments.apps`; the core group's as `pods`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupResource {
+    /// The API group; empty for the core group.
+    pub group: Arc<str>,
+    /// The plural name, as in a URL.
+    pub resource: Arc<str>,
+}
+
+impl GroupResource {
+    /// Names a resource.
+    pub fn new(group: impl Into<Arc<str>>, resource: impl Into<Arc<str>>) -> Self {
+        Self { group: group.into(), resource: resource.into() }
+    }
+}
+
+impl fmt::Display for GroupResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.resource)?;
+        if !self.group.is_empty() {
+            write!(f, ".{}", self.group)?;
+        }
+        Ok(())
+    }
+}
+
+/// A resource in one version: what a watch is keyed by. Shown as `deployments.v1.apps`, as kubectl takes it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Gvr {
+    /// Group and plural name.
+    pub resource: GroupResource,
+    /// The served version.
+    pub version: Arc<str>,
+}
+
+impl Gvr {
+    /// Names a resource in a version.
+    pub fn new(
+        group: impl Into<Arc<str>>,
+        version: impl Into<Arc<str>>,
+        resource: impl Into<Arc<str>>,
+    ) -> Self {
+        Self { resource: GroupResource::new(group, resource), version: version.into() }
+    }
+
+    /// The `apiVersion` of its objects: `apps/v1`, or `v1` in the core group.
+    pub fn api_version(&self) -> String {
+        match &*self.resource.group {
+            "" => self.version.to_string(),
+            group => format!("{group}/{}", self.version),
+        }
+    }
+}
+
+impl fmt::Display for Gvr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.resource.resource, self.version, self.resource.group)
+    }
+}
+
+/// The place of an object in the cluster, whichever object has it now. Shown as `namespace/name`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectName {
+    /// `None` for a cluster-scoped object.
+    pub namespace: Option<Arc<str>>,
+    /// The object's name.
+    pub name: Arc<str>,
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(namespace) = &self.namespace {
+            write!(f, "{namespace}/")?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+/// What the work queue holds: an object's place, of a resource in the version that is watched.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// The watched resource.
+    pub resource: Gvr,
+    /// The object.
+    pub object: ObjectName,
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.resource.resource, self.object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_as_kubectl_writes_them() {
+        assert_eq!(GroupResource::new("apps", "deployments").to_string(), "deployments.apps");
+        assert_eq!(GroupResource::new("", "pods").to_string(), "pods");
+        assert_eq!(Gvr::new("apps", "v1", "deployments").api_version(), "apps/v1");
+        assert_eq!(Gvr::new("", "v1", "pods").api_version(), "v1");
+    }
+}
