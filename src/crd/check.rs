@@ -81,12 +81,12 @@ pub struct Assert {
     pub not_equals: Option<Value>,
 
     /// The value is one of these. Example: `[registry.corp.io, ghcr.io]`.
-    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "in", default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "free::any_json_list")]
     pub in_: Option<Vec<Value>>,
 
     /// The value is none of these.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "free::any_json_list")]
     pub not_in: Option<Vec<Value>>,
 

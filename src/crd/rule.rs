@@ -117,7 +117,7 @@ pub struct Branch {
 #[x_kube(validation = Rule::new("[has(self.setFrom), has(self.remove), has(self.append)].filter(given, given).size() <= 1")
     .message("a fix is one change: keep one of set, setFrom, remove and append, and remove the others"))]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+#[schemars(extend("minProperties" = 1))]
 pub struct Fix {
     /// The value to write where the check failed; missing parents are made. Example: `unowned@corp.com`.
     #[serde(default, deserialize_with = "free::present", skip_serializing_if = "Option::is_none")]
@@ -187,7 +187,7 @@ pub struct Exception {
     pub names: Vec<String>,
 
     /// The object's labels fit this selector.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     pub label_selector: Option<LabelSelector>,
 

@@ -35,8 +35,10 @@ pub fn crd_json() -> Result<Value, serde_json::Error> {
 /// Brings one schema and all below it into the form that the API server and `kubectl explain` like best.
 fn tidy(schema: &mut Value) {
     let Some(schema) = schema.as_object_mut() else { return };
-    // Null is not a way to leave a field out, as for the built-in kinds' required types; refusing it is clearer.
-    schema.remove("nullable");
+    // The server drops null where a field is not nullable, so that it means absent, as in the built-in kinds.
+    if !schema.contains_key("x-kubernetes-preserve-unknown-fields") {
+        schema.remove("nullable");
+    }
     // The derive repeats a type's Rust name; people know kinds and fields.
     schema.remove("title");
     tidy_description(schema);

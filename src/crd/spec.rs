@@ -23,8 +23,7 @@ use super::status::WatchPolicyStatus;
     status = "WatchPolicyStatus",
     derive = "PartialEq",
     validation = Rule::new("size(self.metadata.name) <= 63")
-        .message("the name must have at most 63 characters, since it becomes part of a field manager's name")
-        .field_path(".metadata.name"),
+        .message("the name must have at most 63 characters, since it becomes part of a field manager's name"),
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode", description = "Audit, Plan or Enforce"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether every target that exists is watched"),
     printcolumn(name = "Targets", type_ = "string", json_path = ".status.targetsSummary", description = "Synced and resolved resources"),
@@ -139,12 +138,12 @@ pub struct Target {
     pub names: Vec<String>,
 
     /// Takes the objects in namespaces whose labels fit; changes of those labels are followed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     pub namespace_selector: Option<LabelSelector>,
 
     /// Takes the objects whose labels fit.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     pub label_selector: Option<LabelSelector>,
 

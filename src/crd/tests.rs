@@ -107,6 +107,32 @@ fn every_list_says_how_writers_share_it() {
 }
 
 #[test]
+fn only_what_nothing_can_stand_in_for_is_required() {
+    let mut required = std::collections::BTreeSet::new();
+    walk("", &json!({"properties": {"root": openapi()}}), &mut |place, schema, _| {
+        for name in schema["required"].as_array().into_iter().flatten() {
+            if !place.starts_with(".root.status") {
+                required.insert(name.as_str().unwrap().to_owned());
+            }
+        }
+    });
+    let expected = [
+        "assert",
+        "at",
+        "key",
+        "name",
+        "operator",
+        "path",
+        "reason",
+        "resources",
+        "rules",
+        "spec",
+        "targets",
+    ];
+    assert_eq!(required.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn the_server_and_the_types_fill_in_the_same_defaults() {
     let mut filled = smallest();
     fill_in(&mut filled, &openapi());
