@@ -241,6 +241,7 @@ impl JsonSchema for Patterns {
 
 /// What an absent value means for a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = schema::undescribed)]
 pub enum WhenAbsent {
     /// The place fails.
     Fail,
@@ -288,6 +289,7 @@ pub enum Quantifier {
 
 /// How comparisons read both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = schema::undescribed)]
 pub enum As {
     /// A number, also in a string.
     Number,
@@ -306,6 +308,7 @@ pub enum As {
 /// The JSON type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(transform = schema::undescribed)]
 pub enum ValueType {
     /// A string.
     String,

@@ -93,6 +93,11 @@ fn whole(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_f64().filter(|float| float.fract() == 0.0)?.to_string().parse().ok())
 }
 
+/// Takes a type's own description away, which kube would put in the place of an optional field's.
+pub(super) fn undescribed(choice: &mut Schema) {
+    choice.remove("description");
+}
+
 /// Makes `path` and `assert` required in a list of checks that stand for themselves; in a rule or a branch they are
 /// one choice of several.
 pub(super) fn complete_checks(list: &mut Schema) {

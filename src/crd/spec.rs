@@ -211,6 +211,7 @@ pub enum Mode {
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
+#[schemars(transform = schema::undescribed)]
 pub enum Severity {
     /// Worth knowing.
     Info,
@@ -247,6 +248,7 @@ pub enum OnDelete {
 
 /// Where a defect is reported that an object shares with its controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = schema::undescribed)]
 pub enum OwnedObjects {
     /// Once, at the controller.
     #[default]

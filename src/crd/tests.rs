@@ -95,6 +95,20 @@ fn every_property_is_described() {
 }
 
 #[test]
+fn an_optional_choice_is_described_by_its_field_and_not_by_its_type() {
+    for place in [
+        "ownedObjects",
+        "rules/items/properties/severity",
+        "rules/items/properties/as",
+        "rules/items/properties/whenAbsent",
+    ] {
+        let schema = openapi();
+        let text = schema.pointer(&format!("/properties/spec/properties/{place}/description"));
+        assert!(text.unwrap().as_str().unwrap().contains("If left out"), "{place}: {text:?}");
+    }
+}
+
+#[test]
 fn every_list_map_string_and_number_is_bounded() {
     let unbounded = places(|schema, _| !bounded(schema));
     assert!(unbounded.is_empty(), "add length or range to these fields: {unbounded:#?}");
