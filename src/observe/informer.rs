@@ -20,7 +20,8 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::wire::{Collection, Event, EventKind, Lines, Wire, WireError, version_of};
+use super::wire::{Collection, Event, Lines, Wire, WireError, version_of};
+use crate::metrics::{EventType, WatchFailure};
 
 /// Where the items of a collection go. Called by one informer, from one task.
 pub trait Sink: Send {
@@ -44,9 +45,9 @@ pub trait Sink: Send {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Signal {
     /// A watch event.
-    Event(EventKind),
-    /// A failed request or a broken watch, by the label of its error.
-    Error(&'static str),
+    Event(EventType),
+    /// A failed request or a broken watch.
+    Failure(WatchFailure),
     /// A whole list was taken.
     Listed(Duration),
 }
@@ -181,7 +182,7 @@ impl<S: Sink> Informer<S> {
     }
 
     async fn list_failed(&mut self, error: WireError) -> State {
-        self.sink.count(Signal::Error(error.label()));
+        self.sink.count(Signal::Failure(error.failure()));
         match &error {
             error if error.is_forbidden() => return self.forbidden("list"),
             error if error.is_absent() => self.sink.phase(Phase::Absent),
@@ -218,7 +219,7 @@ impl<S: Sink> Informer<S> {
     }
 
     async fn watch_failed(&mut self, version: String, failed: u8, error: WireError) -> State {
-        self.sink.count(Signal::Error(error.label()));
+        self.sink.count(Signal::Failure(error.failure()));
         if error.is_forbidden() {
             return self.forbidden("watch");
         }
@@ -270,9 +271,10 @@ impl<S: Sink> Informer<S> {
         self.received();
         self.sink.count(Signal::Event(event.kind));
         match event.kind {
-            EventKind::Added | EventKind::Modified => self.sink.seen(event.object),
-            EventKind::Deleted => self.sink.deleted(event.object),
-            EventKind::Bookmark => self.bookmarks = true,
+            EventType::Added | EventType::Modified => self.sink.seen(event.object),
+            EventType::Deleted => self.sink.deleted(event.object),
+            EventType::Bookmark => self.bookmarks = true,
+            EventType::Error => {} // `Event::parse` makes it an error
         }
         Ok(version_of(event.object).map(std::borrow::Cow::into_owned))
     }
@@ -291,7 +293,7 @@ impl<S: Sink> Informer<S> {
             Ok(true) => State::List,
             Ok(false) => State::Ask { verb },
             Err(error) => {
-                self.sink.count(Signal::Error(error.label()));
+                self.sink.count(Signal::Failure(error.failure()));
                 State::List
             }
         }

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, watch};
 use super::fleet::Stand;
 use super::informer::{Phase, Signal, Sink};
 use crate::jsonpath::{Document, Projection};
-use crate::metrics::TargetSeries;
+use crate::metrics::{TargetSeries, WatchFailure};
 use crate::queue::Queue;
 use crate::resource::{ObjectKey, ObjectName};
 use crate::store::{Change, Shelf};
@@ -17,7 +17,7 @@ pub(super) struct ShelfSink {
     pub(super) shelf: Arc<Shelf>,
     pub(super) projection: Arc<Projection>,
     pub(super) queue: Arc<Queue<ObjectKey>>,
-    pub(super) series: Arc<TargetSeries>,
+    pub(super) series: TargetSeries,
     pub(super) stand: watch::Sender<Stand>,
     pub(super) woken: Arc<Notify>,
 }
@@ -31,7 +31,7 @@ impl ShelfSink {
     fn decode(&self, raw: &str) -> Option<Document> {
         Document::decode(raw, &self.projection, &self.shelf.types)
             .inspect_err(|error| {
-                self.series.error("undecodable");
+                self.series.failure(WatchFailure::Undecodable);
                 tracing::warn!(resource = %self.shelf.resource, %error, "an item without identity was passed over");
             })
             .ok()
@@ -86,8 +86,8 @@ impl Sink for ShelfSink {
 
     fn count(&mut self, signal: Signal) {
         match signal {
-            Signal::Event(kind) => self.series.event(kind.as_str()),
-            Signal::Error(reason) => self.series.error(reason),
+            Signal::Event(kind) => self.series.event(kind),
+            Signal::Failure(failure) => self.series.failure(failure),
             Signal::Listed(took) => self.series.listed(took),
         }
     }

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
+use crate::metrics::{EventType, WatchFailure};
 use crate::resource::Gvr;
 
 /// How long and how much the wire takes.
@@ -135,19 +136,18 @@ impl WireError {
         }
     }
 
-    /// One word for a metric's label, of a bounded set.
-    pub fn label(&self) -> &'static str {
+    /// What it counts as.
+    pub fn failure(&self) -> WatchFailure {
         match self {
-            Self::Refused { code: 403, .. } => "forbidden",
-            Self::Refused { code: 404, .. } => "not_found",
-            Self::Refused { code: 429, .. } => "too_many_requests",
-            Self::Refused { .. } if self.is_expired() => "expired",
-            Self::Refused { code: 500..=599, .. } => "server_error",
-            Self::Refused { .. } => "refused",
-            Self::Silent(_) => "timeout",
-            Self::TooLarge(_) => "too_large",
-            Self::Broken(_) => "connection",
-            Self::Unintelligible(_) => "undecodable",
+            Self::Refused { .. } if self.is_expired() => WatchFailure::Expired,
+            Self::Refused { code: 401 | 403, .. } => WatchFailure::Forbidden,
+            Self::Refused { code: 404, .. } => WatchFailure::NotFound,
+            Self::Refused { code: 429, .. } => WatchFailure::Throttled,
+            Self::Refused { code: 500.., .. } => WatchFailure::Server,
+            Self::Refused { .. } => WatchFailure::Refused,
+            Self::Silent(_) => WatchFailure::Timeout,
+            Self::Broken(_) => WatchFailure::Connection,
+            Self::TooLarge(_) | Self::Unintelligible(_) => WatchFailure::Undecodable,
         }
     }
 }
@@ -198,35 +198,10 @@ impl Page {
     }
 }
 
-/// What a line of a watch says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventKind {
-    /// An object appeared (or came into the selector).
-    Added,
-    /// An object changed.
-    Modified,
-    /// An object went (or left the selector).
-    Deleted,
-    /// Nothing changed up to this version.
-    Bookmark,
-}
-
-impl EventKind {
-    /// As the API writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Added => "ADDED",
-            Self::Modified => "MODIFIED",
-            Self::Deleted => "DELETED",
-            Self::Bookmark => "BOOKMARK",
-        }
-    }
-}
-
 /// A watch event whose object is still raw.
 pub struct Event<'a> {
     /// What happened.
-    pub kind: EventKind,
+    pub kind: EventType,
     /// The object.
     pub object: &'a str,
 }
@@ -249,10 +224,10 @@ impl<'a> Event<'a> {
             serde_json::from_slice(line).map_err(|e| WireError::Unintelligible(e.to_string()))?;
         let object = event.object.get();
         let kind = match &*event.kind {
-            "ADDED" => EventKind::Added,
-            "MODIFIED" => EventKind::Modified,
-            "DELETED" => EventKind::Deleted,
-            "BOOKMARK" => EventKind::Bookmark,
+            "ADDED" => EventType::Added,
+            "MODIFIED" => EventType::Modified,
+            "DELETED" => EventType::Deleted,
+            "BOOKMARK" => EventType::Bookmark,
             "ERROR" => return Err(refusal(None, object.as_bytes(), None)),
             other => return Err(WireError::Unintelligible(format!("event type {}", cut(other, 40)))),
         };
@@ -598,7 +573,7 @@ mod tests {
     #[test]
     fn an_event_gives_its_object_raw() {
         let event = Event::parse(br#"{"type":"MODIFIED","object":{"metadata":{"resourceVersion":"12"}}}"#).unwrap();
-        assert_eq!(event.kind, EventKind::Modified);
+        assert_eq!(event.kind, EventType::Modified);
         assert_eq!(version_of(event.object).as_deref(), Some("12"));
     }
 

@@ -102,7 +102,7 @@ struct Held {
     names: BTreeSet<String>,
     in_list: BTreeSet<String>,
     phases: Vec<Phase>,
-    errors: Vec<&'static str>,
+    errors: Vec<WatchFailure>,
 }
 
 struct TestSink(Arc<Mutex<Held>>);
@@ -135,8 +135,8 @@ impl Sink for TestSink {
         }
     }
     fn count(&mut self, signal: Signal) {
-        if let Signal::Error(label) = signal {
-            self.0.lock().errors.push(label);
+        if let Signal::Failure(failure) = signal {
+            self.0.lock().errors.push(failure);
         }
     }
 }
@@ -217,7 +217,7 @@ async fn an_expired_version_in_the_stream_or_at_the_start_means_a_new_list_that_
         let (held, requests) = run(script, 10).await;
         assert_eq!(names(&held), ["b", "c"]);
         assert!(requests[3].contains("resourceVersion=8"), "{}", requests[3]);
-        assert_eq!(held.errors, ["expired"]);
+        assert_eq!(held.errors, [WatchFailure::Expired]);
     }
 }
 
@@ -289,7 +289,7 @@ async fn a_line_that_cannot_be_read_means_a_new_list() {
     let bad = Answer::Watch(vec!["not json".to_owned()], Then::Silence);
     let (held, _) = run(vec![list(&["a"], 5, ""), bad, list(&["b"], 6, ""), watching()], 10).await;
     assert_eq!(names(&held), ["b"]);
-    assert_eq!(held.errors, ["undecodable"]);
+    assert_eq!(held.errors, [WatchFailure::Undecodable]);
 }
 
 #[tokio::test(start_paused = true)]
