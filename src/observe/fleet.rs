@@ -383,7 +383,7 @@ fn cure(spec: &WatchSpec, verb: &str) -> String {
     };
     format!(
         "the operator may not {verb} {resource}{place}; add to its {role}: \
-         {{apiGroups: [\"{}\"], resources: [\"{}\"], verbs: [\"get\", \"list\", \"watch\"]}}",
+         {{apiGroups: [\"{}\"], resources: [\"{}\"], verbs: [\"list\", \"watch\"]}}",
         resource.group, resource.resource
     )
 }
