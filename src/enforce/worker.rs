@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Judged, Ledger};
 use crate::metrics::Metrics;
 use crate::policy::{Judgement, Subject};
 use crate::queue::Queue;
@@ -39,23 +39,22 @@ impl Worker {
     }
 
     fn judge(&self, key: &ObjectKey) {
-        let resource = &key.resource.resource;
         let views = self.store.views(key);
-        match views.first() {
-            None => self.ledger.forget(resource, &key.object),
-            Some(newest) => {
-                let uid = &newest.document.id.uid;
-                let judged = judge(key, &views);
-                self.ledger.enter(resource, &newest.types.kind, &key.object, uid, judged, jiff::Timestamp::now());
-            }
-        }
+        let now = jiff::Timestamp::now();
+        let Some(newest) = views.first() else { return self.ledger.forget(key, now) };
+        let judged = Judged {
+            key,
+            kind: &newest.types.kind,
+            uid: &newest.document.id.uid,
+            judgements: judge(key, newest, &views),
+        };
+        self.ledger.enter(judged, now);
     }
 }
 
 /// Judges by every policy that is served, by the newest document that carries what it reads. A document of another uid
 /// is of an object that had the name before.
-fn judge(key: &ObjectKey, views: &[View]) -> Vec<(Arc<str>, Judgement)> {
-    let Some(newest) = views.first() else { return Vec::new() };
+fn judge(key: &ObjectKey, newest: &View, views: &[View]) -> Vec<(Arc<str>, Judgement)> {
     let mut judged: Vec<(Arc<str>, Judgement)> = Vec::new();
     for view in views.iter().filter(|view| view.document.id.uid == newest.document.id.uid) {
         for served in view.serving.iter() {
