@@ -1,0 +1,148 @@
+//! The operator as a process: the binary as it was built, with a ServiceAccount's rights and no others.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::child::Guarded;
+use super::{ControlPlane, eventually, ports};
+
+/// The namespace and the name of the operator's ServiceAccount, as `rbac.yaml` has them.
+pub(crate) const NAMESPACE: &str = "watchpolicy-system";
+/// See [`NAMESPACE`].
+pub(crate) const SERVICE_ACCOUNT: &str = "watchpolicy";
+/// The operator's name in the audit log.
+pub(crate) const USER: &str = "system:serviceaccount:watchpolicy-system:watchpolicy";
+
+/// Limits for a busy machine; idle, it is ready in well under a second and gone as fast.
+const START: Duration = Duration::from_secs(60);
+/// One answer of its own HTTP server.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// A running `watchpolicy run`. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    process: Guarded,
+    port: u16,
+}
+
+impl Operator {
+    /// Installs what the operator needs in a cluster, the CRD and its rights, and gives the kubeconfig file of
+    /// its ServiceAccount.
+    pub(crate) async fn install(plane: &ControlPlane) -> Result<PathBuf> {
+        let crd = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds/watchpolicy.yaml");
+        let crd = std::fs::read_to_string(&crd).with_context(|| format!("cannot read {}", crd.display()))?;
+        let kubectl = plane.kubectl();
+        // Sent as it is: `kubectl apply` would keep a second copy of it in an annotation, which has a size limit.
+        kubectl.run_with(&["apply", "--server-side", "-f", "-"], &crd).await?;
+        kubectl.apply(include_str!("rbac.yaml")).await?;
+        let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd"];
+        kubectl.run(&[&established[..], &["watchpolicies.watchpolicy.io"]].concat()).await?;
+        plane.access().service_account_kubeconfig(NAMESPACE, SERVICE_ACCOUNT).await
+    }
+
+    /// Starts it with a kubeconfig file and further arguments, and waits until its HTTP server answers.
+    pub(crate) async fn start(plane: &ControlPlane, kubeconfig: &Path, args: &[&str]) -> Result<Self> {
+        let port = ports::free()?;
+        let mut command = Command::new(binary()?);
+        command.arg("run").arg("--kubeconfig").arg(kubeconfig);
+        command.args(["--listen", &format!("127.0.0.1:{port}"), "--namespace", NAMESPACE]).args(args);
+        // What the caller's shell says about an operator is not about this one.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WATCHPOLICY_")) {
+            command.env_remove(name);
+        }
+        let process = Guarded::start(&format!("watchpolicy-{port}"), plane.folder(), &command)?;
+        let mut operator = Self { process, port };
+        operator.wait_until_alive().await?;
+        Ok(operator)
+    }
+
+    async fn wait_until_alive(&mut self) -> Result<()> {
+        let answers = async || {
+            if let Some(status) = self.process.ended()? {
+                return Ok(Some(status));
+            }
+            self.get("/livez").await.map(|_| None)
+        };
+        let ended = eventually(START, "the operator's HTTP server answers", answers).await?;
+        ensure!(ended.is_none(), "the operator ended: {}", self.process.last_words());
+        Ok(())
+    }
+
+    /// Waits until `/readyz` says 200.
+    pub(crate) async fn wait_until_ready(&self) -> Result<()> {
+        let ready = async || match self.get("/readyz").await {
+            Ok((200, _)) => Ok(()),
+            Ok((code, body)) => Err(format!("{code} {body}")),
+            Err(error) => Err(error.to_string()),
+        };
+        eventually(START, "the operator is ready", ready).await.with_context(|| self.process.last_words())
+    }
+
+    /// Status code and body of a GET on its HTTP server.
+    pub(crate) async fn get(&self, path: &str) -> Result<(u16, String)> {
+        tokio::time::timeout(ANSWER, get(self.port, path)).await?
+    }
+
+    /// All its series, in the text format of Prometheus.
+    pub(crate) async fn metrics(&self) -> Result<String> {
+        let (code, body) = self.get("/metrics").await?;
+        ensure!(code == 200, "/metrics says {code}: {body}");
+        Ok(body)
+    }
+
+    /// The port of its HTTP server.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its resident memory, in bytes.
+    pub(crate) async fn memory(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid().await?))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+
+    /// Everything that it has logged.
+    pub(crate) fn log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.process.log())?)
+    }
+
+    /// Asks it to stop, by SIGTERM, and gives its exit code.
+    pub(crate) async fn stop(mut self, deadline: Duration) -> Result<i32> {
+        self.process.signal("TERM")?;
+        self.process.wait(deadline).await
+    }
+}
+
+impl Drop for Operator {
+    #[allow(clippy::print_stderr, reason = "the log goes with its folder, and says why the test fails")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.process.last_words());
+        }
+    }
+}
+
+/// Tests and examples are built into folders beside the binary.
+fn binary() -> Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    let binary = here.parent().and_then(Path::parent).context("no folder")?.join("watchpolicy");
+    ensure!(binary.exists(), "{} is not built: run `cargo build`", binary.display());
+    Ok(binary)
+}
+
+/// HTTP/1.0, so that the answer ends with the connection and is never in chunks.
+async fn get(port: u16, path: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("the answer has no end of its head")?;
+    let code = head.split(' ').nth(1).context("the answer has no status code")?.parse()?;
+    Ok((code, body.to_owned()))
+}

@@ -1,0 +1,15 @@
+//! Tests of the whole on a real control plane. One binary, since each links the Kubernetes client again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected should stop there and then"
+)]
+
+mod controlplane;
+mod crd;
+
+#[allow(dead_code, reason = "the harness is shared with the demo; each needs a part of it")]
+#[path = "../harness/mod.rs"]
+mod harness;
