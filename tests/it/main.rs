@@ -9,6 +9,6 @@
 
 mod controlplane;
 
-#[allow(dead_code, reason = "the harness is shared with the demo; each needs a part of it")]
+#[allow(dead_code, unused_imports, reason = "the harness is shared with the demo; each needs a part of it")]
 #[path = "../harness/mod.rs"]
 mod harness;
