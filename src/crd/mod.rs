@@ -1,1 +1,23 @@
-//! Room `crd`.
+//! The contract: what users write in a WatchPolicy and read in its status, as Rust types.
+//!
+//! [`spec`] is the policy, [`rule`] what it demands, [`check`] the sentence that rules are made of,
+//! [`status`] what the operator answers. [`schema`] turns the types into the CRD that the API server enforces:
+//! what a schema or a CEL rule can say in good words is said there, the rest is left to the policy compiler.
+
+pub mod check;
+pub mod free;
+pub mod rule;
+pub mod schema;
+pub mod spec;
+pub mod status;
+
+pub use check::{As, Assert, Check, Measure, Patterns, Quantifier, ValueType, WhenAbsent};
+pub use rule::{Append, Branch, Exception, Fix, Rule};
+pub use spec::{
+    Enforcement, Mode, OnConflict, OnDelete, OwnedObjects, Severity, SystemNamespaces, Target, WatchPolicy,
+    WatchPolicySpec,
+};
+pub use status::{
+    ExceptionStatus, FixStatus, Summary, TargetState, TargetStatus, Violation, ViolationObject,
+    ViolationResult, WatchPolicyStatus,
+};

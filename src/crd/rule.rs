@@ -1,0 +1,147 @@
+//! Rules: what a policy demands of an object, how it can be mended, and who is excepted.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::check::Check;
+use super::free;
+use super::schema;
+use super::spec::Severity;
+
+/// One demand, judged on each object. Its body is one of: a check (path and assert), allOf, anyOf, forbid.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rule {
+    /// What results, exceptions and metrics call this rule; unique in the policy. Example: `owner`.
+    pub name: String,
+
+    /// Checks that must all hold, or the rule does not apply; they look at the element where forEach is set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub when: Vec<Check>,
+
+    /// A path; the rule is judged once for each element that it finds, which is then `$`. Example: `$containers`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<String>,
+
+    /// The body, if it is a single check.
+    #[serde(flatten)]
+    pub check: Check,
+
+    /// Body: 2 to 8 checks that must all hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub all_of: Vec<Check>,
+
+    /// Body: 2 to 8 branches of which one must hold, each a check (path and assert) or an allOf.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub any_of: Vec<Branch>,
+
+    /// Body: with true, the element of forEach, or the object itself, should not be there at all.
+    #[serde(default, skip_serializing_if = "free::is_default")]
+    pub forbid: bool,
+
+    /// What people read when the rule fails. `{actual}`, `{expected}`, `{path}`, `{rule}`, `{policy}`, `{container}`
+    /// and singular paths such as `{$.name}` are filled in; `{{` is a brace. If left out, one is written from the rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+
+    /// How bad it is when this rule fails: info, low, medium, high or critical. If left out, the policy's severity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+
+    /// How a failure is mended in the modes Plan and Enforce. Never needed for a report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<Fix>,
+}
+
+/// One way to satisfy a rule: a check, or checks that must all hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Branch {
+    /// The branch, if it is a single check.
+    #[serde(flatten)]
+    pub check: Check,
+
+    /// 2 to 8 checks that must all hold for this branch to hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub all_of: Vec<Check>,
+}
+
+/// A change that mends what failed: one of set, setFrom, remove, append.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Fix {
+    /// The value to write where the check failed; missing parents are made. Example: `unowned@corp.com`.
+    #[serde(default, deserialize_with = "free::present", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "free::any_json")]
+    pub set: Option<Value>,
+
+    /// A path in the same object whose value is written where the check failed. Example: `$.metadata.name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_from: Option<String>,
+
+    /// With true, what failed the check is removed.
+    #[serde(default, skip_serializing_if = "free::is_default")]
+    pub remove: bool,
+
+    /// An element to add to an array, once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub append: Option<Append>,
+}
+
+/// An element that an array should have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Append {
+    /// The array, as a path that names one place. Example: `$podSpec.tolerations`.
+    pub at: String,
+
+    /// The element to add.
+    #[serde(default, deserialize_with = "free::present", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "free::any_json")]
+    pub value: Option<Value>,
+
+    /// The member that tells elements apart: nothing is added when an element with the same value of it is there.
+    /// If left out, whole elements are compared. Example: `name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// Objects that rules leave alone. What an exception covers is Skip with its name, never invisible.
+/// At least one of namespaces, names, labelSelector, images; all that are given must fit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Exception {
+    /// What results call this exception; unique in the policy. Example: `legacy-billing`.
+    pub name: String,
+
+    /// Why it is granted, for those who read the results. Example: `moves in Q1, PLAT-1201`.
+    pub reason: String,
+
+    /// Globs; the object's namespace fits one of them. Never fits a cluster-scoped object. Example: `[billing-*]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+
+    /// Globs; the object's name fits one of them. Example: `[batch-*]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+
+    /// The object's labels fit this selector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::label_selector")]
+    pub label_selector: Option<LabelSelector>,
+
+    /// Globs; the container's image fits one of them. Exempts elements of `$containers` only.
+    /// Example: `['*/istio/proxyv2*']`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
+
+    /// The names of the rules that it excepts from. If left out, all rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+
+    /// The instant at which it ends, in RFC 3339. If left out, it stands for good. Example: `2027-03-31T00:00:00Z`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}

@@ -1,0 +1,234 @@
+//! The policy: what it is about, which objects it takes, how it acts.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::check::Check;
+use super::rule::{self, Exception};
+use super::schema;
+use super::status::WatchPolicyStatus;
+
+/// What the policy demands, of which objects, and what happens to those that fail.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "watchpolicy.io",
+    version = "v1alpha1",
+    kind = "WatchPolicy",
+    plural = "watchpolicies",
+    singular = "watchpolicy",
+    shortname = "wpol",
+    category = "watchpolicy",
+    status = "WatchPolicyStatus",
+    derive = "PartialEq",
+    doc = "A WatchPolicy watches the resources that it names and reports, within a second of a change, which objects break its rules."
+)]
+#[serde(rename_all = "camelCase")]
+pub struct WatchPolicySpec {
+    /// What the policy demands, in one line for lists and reports. Example: `Every workload names its team`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+
+    /// Why the policy exists and what to do about a violation, for those who meet one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+
+    /// A word that groups policies in reports. Example: `Ownership`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+
+    /// How bad a violation is: info, low, medium, high or critical. A rule may say otherwise for itself.
+    #[serde(default)]
+    pub severity: Severity,
+
+    /// Audit judges and reports. Plan also works out fixes and dry-runs them. Enforce sends them, if the operator
+    /// allows it.
+    #[serde(default)]
+    pub mode: Mode,
+
+    /// With true, the policy rests: no watches, no writes, its verdicts are withdrawn, what was enforced stays.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// The resources that the policy watches. An object is judged when any entry takes it.
+    pub targets: Vec<Target>,
+
+    /// Checks on the object that must all hold, or the policy leaves the object out.
+    #[serde(rename = "match", default, skip_serializing_if = "Vec::is_empty")]
+    pub match_: Vec<Check>,
+
+    /// What is demanded of each object.
+    pub rules: Vec<rule::Rule>, // `Rule` alone is the CEL rule of kube inside the derive
+
+    /// Objects that rules leave alone, with the reason why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<Exception>,
+
+    /// How fixes are written in mode Enforce.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enforcement: Option<Enforcement>,
+
+    /// Skip reports a defect once, at the controlling object, where it can be mended: a rule that fails on an owned
+    /// object is skipped there if it fails on its owner too. Judge reports it on both. If left out, Skip.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owned_objects: Option<OwnedObjects>,
+
+    /// Whether objects in the system namespaces (kube-system, kube-public, kube-node-lease and the operator's own)
+    /// are left out (Exclude) or judged (Include, which needs the operator's consent).
+    #[serde(default)]
+    pub system_namespaces: SystemNamespaces,
+}
+
+/// Resources of one API group, and which of their objects are judged.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The API group, such as `apps`. Left out or empty, the core group (pods, services, namespaces).
+    #[serde(default)]
+    pub group: String,
+
+    /// The plural names of resources, such as `[deployments, statefulsets]`, or `['*']` for all that the group
+    /// serves, now and later. They may be installed later than the policy.
+    pub resources: Vec<String>,
+
+    /// The version to watch, such as `v1`. If left out, the version that the server prefers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+
+    /// Names of the namespaces to judge. If left out, all. With few names, a Role in each is enough for the operator.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+
+    /// Globs of namespaces to leave out. Example: `[sandbox-*]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude_namespaces: Vec<String>,
+
+    /// Globs of which the object's name must fit one. If left out, any name. Example: `[web-*]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+
+    /// Takes the objects in namespaces whose labels fit; changes of those labels are followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::label_selector")]
+    pub namespace_selector: Option<LabelSelector>,
+
+    /// Takes the objects whose labels fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::label_selector")]
+    pub label_selector: Option<LabelSelector>,
+
+    /// Takes the objects whose fields fit, for fields that the server can select this kind by.
+    /// Example: `status.phase!=Succeeded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field_selector: Option<String>,
+
+    /// The path to the pod template, for custom kinds in which `$pod` and `$containers` cannot be known.
+    /// Example: `$.spec.template`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+}
+
+/// How fixes are written in mode Enforce.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Enforcement {
+    /// What happens to a field that another manager owns: Overwrite writes it, Yield leaves it alone and says whose
+    /// it is.
+    #[serde(default)]
+    pub on_conflict: OnConflict,
+
+    /// What happens to written values when the policy is deleted or no longer enforced: Keep leaves them, Release
+    /// takes back the labels and annotations that the policy still owns.
+    #[serde(default)]
+    pub on_delete: OnDelete,
+
+    /// How many writes the policy may send in a minute.
+    #[serde(default = "default_max_per_minute")]
+    pub max_per_minute: u32,
+}
+
+impl Default for Enforcement {
+    fn default() -> Self {
+        Self {
+            on_conflict: OnConflict::default(),
+            on_delete: OnDelete::default(),
+            max_per_minute: default_max_per_minute(),
+        }
+    }
+}
+
+fn default_max_per_minute() -> u32 {
+    60
+}
+
+/// What a policy does beyond judging.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Mode {
+    /// Judge and report; never write to a judged object.
+    #[default]
+    Audit,
+    /// Also work out each fix and send it as a dry run.
+    Plan,
+    /// Send the fixes.
+    Enforce,
+}
+
+/// How bad a violation is, from the mildest.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Worth mending some day.
+    Low,
+    /// Worth mending.
+    #[default]
+    Medium,
+    /// Worth mending soon.
+    High,
+    /// Worth mending now.
+    Critical,
+}
+
+/// What happens to a field that another manager owns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnConflict {
+    /// It is written.
+    #[default]
+    Overwrite,
+    /// It is left alone, and the result names its manager.
+    Yield,
+}
+
+/// What happens to written values when a policy ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnDelete {
+    /// They stay.
+    #[default]
+    Keep,
+    /// Labels and annotations that the policy still owns are taken back.
+    Release,
+}
+
+/// Where a defect is reported that an object shares with its controller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OwnedObjects {
+    /// Once, at the controller.
+    #[default]
+    Skip,
+    /// On both.
+    Judge,
+}
+
+/// Whether objects in system namespaces are judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SystemNamespaces {
+    /// They are left out.
+    #[default]
+    Exclude,
+    /// They are judged, if the operator consents.
+    Include,
+}
