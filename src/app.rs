@@ -1,1 +1,202 @@
-//! Room `app`.
+//! The composition root: builds the rooms, wires them the way the data goes, and takes them down in the right order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::enforce::Worker;
+use crate::http::{self, Readiness};
+use crate::ledger::Ledger;
+use crate::metrics::{InformerSample, Metrics, PolicySample};
+use crate::observe::board::Board;
+use crate::observe::catalog::{self, ChangeSink, Discovery};
+use crate::observe::fleet::{self, Fleet};
+use crate::observe::informer::{self, Informer};
+use crate::observe::policies::{self, PolicySink};
+use crate::observe::wire::{Limits, Wire};
+use crate::policy::{self, PolicySet};
+use crate::queue::{Backoff, Queue};
+use crate::report::StatusWriter;
+use crate::resource::ObjectKey;
+use crate::shutdown::{LIMIT, Signals, Stages};
+use crate::store::Store;
+
+const POLICIES_READ: &str = "the WatchPolicy objects have been read";
+const CATALOG_READ: &str = "the cluster has told what it serves";
+/// Lists under way at once: a restart meets the server with these, not with one for each target.
+const CONCURRENT_LISTS: usize = 8;
+/// The first wait after a failed request.
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+
+/// Runs the operator until a signal ends it.
+///
+/// # Errors
+/// When it cannot start: no usable kubeconfig, or an address that cannot be listened on.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    let mut signals = JoinSet::new();
+    signals.spawn(Signals::listen().context("cannot listen for signals")?.follow(stop.clone()));
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; choose another --listen", config.listen))?;
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
+    let client = client(&config, &metrics).await?;
+    Operator::start(&config, client, listener, metrics)?.until(stop).await;
+    signals.shutdown().await;
+    Ok(())
+}
+
+async fn client(config: &Config, metrics: &Metrics) -> anyhow::Result<kube::Client> {
+    let options = kube::config::KubeConfigOptions { context: config.context.clone(), ..Default::default() };
+    let found = match &config.kubeconfig {
+        Some(path) => {
+            let kubeconfig = kube::config::Kubeconfig::read_from(path)
+                .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
+            kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.context("the kubeconfig cannot be used")?
+        }
+        None if config.context.is_some() => {
+            kube::Config::from_kubeconfig(&options).await.context("the kubeconfig cannot be used")?
+        }
+        None => kube::Config::infer()
+            .await
+            .context("no kubeconfig and no in-cluster configuration was found; give --kubeconfig")?,
+    };
+    crate::metrics::client(found, metrics.requests()).context("no client can be made of the kubeconfig")
+}
+
+/// The running rooms. Each stage of the end has its own token and its own tasks.
+struct Operator {
+    queue: Arc<Queue<ObjectKey>>,
+    observing: (CancellationToken, JoinSet<()>),
+    workers: JoinSet<()>,
+    reporting: (CancellationToken, JoinSet<()>),
+    serving: (CancellationToken, JoinSet<()>),
+    readiness: Arc<Readiness>,
+}
+
+impl Operator {
+    fn start(
+        config: &Config,
+        client: kube::Client,
+        listener: TcpListener,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let readiness = Readiness::until([POLICIES_READ, CATALOG_READ]);
+        let backoff = Backoff { max_retries: config.max_retries, ..Backoff::default() };
+        let queue = Queue::new(backoff, rand::random(), metrics.queue("objects"));
+        let store = Arc::new(Store::default());
+        let ledger = Arc::new(Ledger::default());
+
+        let mut observing = (CancellationToken::new(), JoinSet::new());
+        let parts = fleet::Parts {
+            wire: wire(config, client.clone()),
+            store: Arc::clone(&store),
+            queue: Arc::clone(&queue),
+            metrics: Arc::clone(&metrics),
+        };
+        let (set, board) = observe(config, parts, &readiness, &mut observing);
+
+        let worker = Arc::new(Worker {
+            queue: Arc::clone(&queue),
+            store: Arc::clone(&store),
+            ledger: Arc::clone(&ledger),
+            metrics: Arc::clone(&metrics),
+        });
+        let mut workers = JoinSet::new();
+        for _ in 0..config.workers.get() {
+            workers.spawn(Arc::clone(&worker).run());
+        }
+        expose(&metrics, store, &ledger, &set, &board)?;
+
+        let mut reporting = (CancellationToken::new(), JoinSet::new());
+        let writer = StatusWriter::new(client, Arc::clone(&ledger), Arc::clone(&metrics), config.status_interval);
+        reporting.1.spawn(writer.run(set, board, reporting.0.clone()));
+
+        let mut serving = (CancellationToken::new(), JoinSet::new());
+        serving.1.spawn(http::serve(listener, metrics, Arc::clone(&readiness), serving.0.clone()));
+        Ok(Self { queue, observing, workers, reporting, serving, readiness })
+    }
+
+    /// Waits for the signal, then: stop taking, judge what was taken, write the last status, serve to the last.
+    async fn until(mut self, stop: CancellationToken) {
+        stop.cancelled().await;
+        self.readiness.lost("shutting down");
+        let stages = Stages::begin(LIMIT);
+        let seconds = Duration::from_secs;
+        stages.run("observing", seconds(5), end(&mut self.observing)).await;
+        self.queue.shutdown();
+        stages.run("judging", seconds(5), async { while self.workers.join_next().await.is_some() {} }).await;
+        stages.run("reporting", seconds(8), end(&mut self.reporting)).await;
+        stages.run("serving", seconds(2), end(&mut self.serving)).await;
+    }
+}
+
+async fn end((token, tasks): &mut (CancellationToken, JoinSet<()>)) {
+    token.cancel();
+    while tasks.join_next().await.is_some() {}
+}
+
+fn wire(config: &Config, client: kube::Client) -> Wire {
+    Wire::new(client, Limits { answer: config.watch.list_timeout, ..Limits::default() })
+}
+
+type Snapshots = (watch::Receiver<Arc<PolicySet>>, watch::Receiver<Arc<Board>>);
+
+/// Starts all that watches.
+fn observe(
+    config: &Config,
+    parts: fleet::Parts,
+    readiness: &Arc<Readiness>,
+    (stop, tasks): &mut (CancellationToken, JoinSet<()>),
+) -> Snapshots {
+    let wire = parts.wire.clone();
+    let patience = informer::Settings {
+        page_size: config.watch.page_size,
+        backoff: (FIRST_BACKOFF.min(config.watch.backoff_max), config.watch.backoff_max),
+        liveness: config.watch.liveness,
+        access_check: config.watch.access_check,
+        lists: Arc::new(Semaphore::new(CONCURRENT_LISTS)),
+    };
+    let changed = Arc::new(Notify::new());
+    for (collection, what) in catalog::collections().into_iter().zip(["customresourcedefinitions", "apiservices"]) {
+        let sink = ChangeSink::new(what, Arc::clone(&changed));
+        let informer = Informer::new(wire.clone(), collection, patience.clone(), sink);
+        let stop = stop.clone();
+        tasks.spawn(async move { drop(informer.run(stop).await) });
+    }
+    let (discovery, served) = Discovery::new(wire.clone());
+    tasks.spawn(discovery.run(changed, stop.clone()));
+
+    let (sink, set) = PolicySink::new(policy::Settings {
+        system_namespaces: config.system_namespaces.clone(),
+        allow_system_namespaces: config.allow_system_namespaces,
+    });
+    let informer = Informer::new(wire, policies::collection(), patience.clone(), sink);
+    let stopped = stop.clone();
+    tasks.spawn(async move { drop(informer.run(stopped).await) });
+
+    tasks.spawn(become_ready(Arc::clone(readiness), set.clone(), served.clone()));
+    let (fleet, board) = Fleet::new(parts, fleet::Settings { informer: patience, linger: config.watch.linger });
+    tasks.spawn(fleet.run(set.clone(), served, stop.clone()));
+    (set, board)
+}
+
+/// Ready means serving, with the policies read. What single targets lack is said in status, not here.
+async fn become_ready(
+    readiness: Arc<Readiness>,
+    mut set: watch::Receiver<Arc<PolicySet>>,
+    mut catalog: watch::Receiver<Option<Arc<policy::catalog::Catalog>>>,
+) {
+    if set.wait_for(|set| set.revision > 0).await.is_ok() {
+        readiness.met(POLICIES_READ);
+    }
+    if catalog.wait_for(Option::is_some).await.is_ok() {
+        readiness.met(CATALOG_READ);
+    }
+}

@@ -1,1 +1,210 @@
-//! Room `ledger`.
+//! Verdicts by policy and object.
+//!
+//! Every verdict on an object is entered here and replaces what was known of it. Counts are kept as verdicts come and
+//! go, and violations stand in the order in which a status lists them, so that reading a policy's page costs what it
+//! shows and not what there is. An object that passes costs its name and a few words; only failing and erring rules
+//! are stored.
+//!
+//! What bounds it: one record for each object that a target takes, one finding for each of its rules that fails. One
+//! mutex, held for one object or one page at a time.
+
+mod book;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ahash::RandomState;
+use hashbrown::HashMap;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use book::{Book, Standing};
+pub use book::{Finding, Page, Place, Tally};
+
+use crate::crd::WatchPolicyStatus;
+use crate::policy::Judgement;
+use crate::resource::{GroupResource, Gvr, ObjectKey, ObjectName};
+
+/// What all policies say of one object at one time.
+#[derive(Debug)]
+pub struct Judged<'o> {
+    /// The object's place, in the version that was judged.
+    pub key: &'o ObjectKey,
+    /// The object's kind.
+    pub kind: &'o Arc<str>,
+    /// The object's uid; another one at the same place is another object.
+    pub uid: &'o Arc<str>,
+    /// One judgement of each policy; a policy that is not here has nothing to say of the object any more.
+    pub judgements: Vec<(Arc<str>, Judgement)>,
+}
+
+/// Verdicts, counts and violations of all policies.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By resource first: the name of a resource is then not stored with each object.
+    objects: HashMap<Gvr, HashMap<ObjectName, Record, RandomState>, RandomState>,
+    books: HashMap<Arc<str>, Book, RandomState>,
+    dirty: BTreeSet<Arc<str>>,
+    uids: RandomState,
+}
+
+/// What is known of one object.
+#[derive(Debug)]
+struct Record {
+    /// A hash: it only has to tell one object from the next at the same place.
+    uid: u64,
+    standings: Box<[(Arc<str>, Standing)]>,
+}
+
+impl Ledger {
+    /// An empty ledger.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// Enters what all policies say of an object, in place of all that was known of it. A rule that failed before on
+    /// the same object keeps the time at which it was first seen to fail.
+    pub fn enter(&self, judged: Judged<'_>, now: Timestamp) {
+        self.change(|state| state.enter(judged, now));
+    }
+
+    /// Forgets an object that is gone, or that no policy takes any more.
+    pub fn forget(&self, key: &ObjectKey, now: Timestamp) {
+        self.change(|state| state.forget(key, now));
+    }
+
+    /// Forgets all verdicts of a policy that is gone, suspended or not valid any more.
+    pub fn withdraw(&self, policy: &str) {
+        self.change(|state| state.withdraw(policy));
+    }
+
+    /// Forgets all verdicts of the policies that are not kept.
+    pub fn retain_policies(&self, keep: impl Fn(&str) -> bool) {
+        self.change(|state| {
+            let gone: Vec<_> = state.books.keys().filter(|policy| !keep(policy)).cloned().collect();
+            gone.iter().for_each(|policy| state.withdraw(policy));
+        });
+    }
+
+    /// Takes over from a stored status when its violations were first seen, so that a restart does not make them new.
+    /// Only before the first verdict of the policy; later it does nothing.
+    pub fn seed_first_seen(&self, policy: &Arc<str>, stored: &WatchPolicyStatus) {
+        self.state.lock().books.entry(Arc::clone(policy)).or_default().seed(stored);
+    }
+
+    /// Waits until verdicts of some policies changed, and names them. For one caller: what it was told once, nobody is
+    /// told again. Cancel safe.
+    pub async fn changed(&self) -> BTreeSet<Arc<str>> {
+        loop {
+            let dirty = std::mem::take(&mut self.state.lock().dirty);
+            if !dirty.is_empty() {
+                return dirty;
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// What a policy's status shows: counts, and the worst violations, at most `most` of them. `stale` are resources
+    /// whose watch is lost: their verdicts are counted as such.
+    pub fn page(&self, policy: &str, stale: &[GroupResource], most: usize) -> Page {
+        self.state.lock().books.get(policy).map(|book| book.page(stale, most)).unwrap_or_default()
+    }
+
+    /// The counts of a policy.
+    pub fn tally(&self, policy: &str) -> Tally {
+        self.state.lock().books.get(policy).map(|book| book.tally(&[])).unwrap_or_default()
+    }
+
+    /// How many objects there are verdicts on.
+    pub fn objects(&self) -> usize {
+        self.state.lock().objects.values().map(HashMap::len).sum()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        change(&mut state);
+        let dirty = !state.dirty.is_empty();
+        drop(state);
+        if dirty {
+            self.changed.notify_one();
+        }
+    }
+}
+
+impl State {
+    fn enter(&mut self, judged: Judged<'_>, now: Timestamp) {
+        let uid = self.uids.hash_one(judged.uid);
+        let mut before = self.take(judged.key);
+        if before.as_ref().is_some_and(|record| record.uid != uid) {
+            self.strike(judged.key, before.take(), now);
+        }
+        let mut before = before.map(|record| record.standings.into_vec()).unwrap_or_default();
+        let mut standings = Vec::with_capacity(judged.judgements.len());
+        for (policy, judgement) in &judged.judgements {
+            let place = before.iter().position(|(other, _)| other == policy);
+            let old = place.map(|place| before.swap_remove(place).1);
+            let book = self.books.entry(Arc::clone(policy)).or_default();
+            let (standing, changed) = book.post(&judged, old, judgement, now);
+            if changed {
+                self.dirty.insert(Arc::clone(policy));
+            }
+            standings.extend(standing.map(|standing| (Arc::clone(policy), standing)));
+        }
+        self.strike(judged.key, Some(Record { uid, standings: before.into() }), now);
+        if !standings.is_empty() {
+            let ObjectKey { resource, object } = judged.key.clone();
+            let record = Record { uid, standings: standings.into() };
+            self.objects.entry(resource).or_default().insert(object, record);
+        }
+    }
+
+    fn forget(&mut self, key: &ObjectKey, now: Timestamp) {
+        let record = self.take(key);
+        self.strike(key, record, now);
+    }
+
+    fn take(&mut self, key: &ObjectKey) -> Option<Record> {
+        let objects = self.objects.get_mut(&key.resource)?;
+        let record = objects.remove(&key.object);
+        if objects.is_empty() {
+            self.objects.remove(&key.resource);
+        }
+        record
+    }
+
+    /// Takes an object's standings out of the books.
+    fn strike(&mut self, key: &ObjectKey, record: Option<Record>, now: Timestamp) {
+        for (policy, standing) in record.into_iter().flat_map(|record| record.standings) {
+            if let Some(book) = self.books.get_mut(&policy) {
+                book.strike(key, &standing, now);
+                self.dirty.insert(policy);
+            }
+        }
+    }
+
+    fn withdraw(&mut self, policy: &str) {
+        let Some((name, book)) = self.books.remove_entry(policy) else { return };
+        for resource in book.resources() {
+            let Some(objects) = self.objects.get_mut(resource) else { continue };
+            objects.retain(|_, record| {
+                let standings = std::mem::take(&mut record.standings).into_vec();
+                record.standings = standings.into_iter().filter(|(other, _)| *other != name).collect();
+                !record.standings.is_empty()
+            });
+            if objects.is_empty() {
+                self.objects.remove(resource);
+            }
+        }
+        self.dirty.insert(name);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,2 +1,53 @@
-//! The binary.
-fn main() {}
+//! The binary: sets up what is global to a process and hands over to the library.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use watchpolicy::cli::{self, Cli, Command};
+use watchpolicy::config::{Config, RunFlags, Surroundings};
+use watchpolicy::{app, logging};
+
+/// Many small allocations of many lifetimes: the system's allocator keeps twice the memory of this one.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(flags) => run(*flags),
+        Command::Crd => cli::crd::yaml().and_then(|yaml| print(&yaml)),
+        Command::Version => print(&cli::version()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: RunFlags) -> anyhow::Result<()> {
+    let config = Config::new(flags, Surroundings::look()).unwrap_or_else(|error| refuse(&error));
+    logging::start(&config.log).unwrap_or_else(|error| refuse(&error));
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        anyhow::bail!("another TLS provider is already installed");
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(app::run(config))
+}
+
+/// Ends the process as clap does for a flag that it refuses: the fault, how to get help, exit code 2.
+fn refuse(error: &dyn Display) -> ! {
+    Cli::command().error(ErrorKind::ValueValidation, error).exit()
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    Ok(io::stdout().lock().write_all(text.as_bytes())?)
+}
+
+fn complain(error: &str) {
+    // There is nowhere left to say that stderr is closed.
+    writeln!(io::stderr().lock(), "watchpolicy: {error}").unwrap_or_default();
+}

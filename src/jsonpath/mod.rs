@@ -1,1 +1,29 @@
-//! Room `jsonpath`.
+//! From path text to a bounded program, and what programs run on.
+//!
+//! [`Path`] is parsed once and refuses what it cannot do; [`Projection`] gathers what a set of paths reads on one
+//! resource; [`Document`] is the raw item with only that kept; [`Path::places`], [`Path::each`] and
+//! [`Path::elements`] evaluate in a [`Scope`] under a [`Budget`], and report real places as [`Trail`]s.
+//! Everything here is pure.
+
+mod decode;
+mod document;
+mod eval;
+mod lexer;
+mod metadata;
+mod node;
+mod number;
+mod parse;
+mod path;
+mod projection;
+mod roots;
+mod trail;
+
+pub use document::{DecodeError, Document, Identity, TypeMeta};
+pub use eval::{Budget, DEFAULT_STEPS, Due, EvalError, Scope, Visit, VisitDue};
+pub use node::{Members, Node};
+pub use number::Number;
+pub use parse::{MAX_CHARACTERS, MAX_SEGMENTS, PathError};
+pub use path::{Path, Root};
+pub use projection::Projection;
+pub use roots::Roots;
+pub use trail::{Step, Trail};

@@ -1,1 +1,14 @@
-//! Room `observe`.
+//! What the cluster holds.
+//!
+//! [`wire`] speaks LIST and WATCH; [`informer`] is the state machine that keeps a [`informer::Sink`] equal to a
+//! collection; [`policies`] follows WatchPolicy objects, [`catalog`] what the cluster serves, and [`fleet`] starts and
+//! stops an informer for each wanted watch. [`board`] is what the fleet tells about its targets.
+//! Nothing here judges, and nothing here writes to the cluster, `SelfSubjectAccessReview` aside.
+
+pub mod board;
+pub mod catalog;
+pub mod fleet;
+pub mod informer;
+pub mod policies;
+mod shelf_sink;
+pub mod wire;

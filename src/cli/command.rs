@@ -1,0 +1,84 @@
+//! What can be written after `watchpolicy`.
+
+use std::env::consts::{ARCH, OS};
+
+use clap::{Parser, Subcommand};
+
+use crate::config::RunFlags;
+
+/// The version of this build.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "watchpolicy",
+    version,
+    about = "Watches what policies name in a Kubernetes cluster, and reports what breaks their rules",
+    after_help = "Exit status: 0 success, 1 failure at run time, 2 wrong flag or value.",
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator until SIGTERM or SIGINT
+    #[command(
+        after_help = "Durations are written as 60s, 1m30s or 250ms. $RUST_LOG goes before --log-level."
+    )]
+    Run(Box<RunFlags>),
+    /// Print the CustomResourceDefinition of WatchPolicy, for kubectl apply --server-side -f -
+    Crd,
+    /// Print the version and how it was built
+    Version,
+}
+
+/// What `watchpolicy version` prints: the version, and the revision, profile and platform of the build.
+pub fn version() -> String {
+    let revision = option_env!("WATCHPOLICY_REVISION").unwrap_or("unknown");
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    format!("watchpolicy {VERSION}\nrevision: {revision}\nprofile: {profile}\nplatform: {OS}/{ARCH}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_command_or_flag_exits_with_2() {
+        for written in [&["watchpolicy"][..], &["watchpolicy", "rum"], &["watchpolicy", "run", "--flag"]] {
+            assert_eq!(Cli::try_parse_from(written).unwrap_err().exit_code(), 2, "{written:?}");
+        }
+    }
+
+    #[test]
+    fn every_command_and_flag_is_described_in_the_help() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for flag in command.get_arguments() {
+                assert!(flag.get_help().is_some(), "{} --{}", command.get_name(), flag.get_id());
+            }
+        }
+        let help = Cli::try_parse_from(["watchpolicy", "run", "--help"]).unwrap_err();
+        assert_eq!((help.kind(), help.exit_code()), (ErrorKind::DisplayHelp, 0));
+    }
+
+    #[test]
+    fn the_version_names_the_build() {
+        assert!(version().starts_with(concat!("watchpolicy ", env!("CARGO_PKG_VERSION"), "\n")));
+        assert!(version().contains("platform: "));
+    }
+}

@@ -1,0 +1,153 @@
+//! The flags of `watchpolicy run`, as written.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::duration::parse;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Flags of `watchpolicy run`; each has an environment twin `WATCHPOLICY_…`, and the flag goes before it.
+#[derive(Args, Clone, Debug)]
+pub struct RunFlags {
+    /// Kubeconfig file; without it $KUBECONFIG, ~/.kube/config or the pod's ServiceAccount is used
+    #[arg(long, env = "WATCHPOLICY_KUBECONFIG", value_name = "PATH", help_heading = "Cluster")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Context of the kubeconfig; without it the current one
+    #[arg(long, env = "WATCHPOLICY_CONTEXT", value_name = "NAME", help_heading = "Cluster")]
+    pub context: Option<String>,
+
+    /// The operator's own namespace, always left out like the system namespaces; without it $POD_NAMESPACE, the
+    /// namespace of the pod's ServiceAccount, or watchpolicy-system
+    #[arg(long, env = "WATCHPOLICY_NAMESPACE", value_name = "NAME", help_heading = "Cluster")]
+    pub namespace: Option<String>,
+
+    /// Address that serves /metrics, /livez and /readyz
+    #[arg(long, env = "WATCHPOLICY_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+
+    /// Objects judged at a time; without it the number of CPUs
+    #[arg(long, env = "WATCHPOLICY_WORKERS", value_name = "N")]
+    pub workers: Option<NonZeroUsize>,
+
+    /// Retries of an object with growing waits; after them it is tried every 1000 s
+    #[arg(long, env = "WATCHPOLICY_MAX_RETRIES", value_name = "N", default_value_t = 15)]
+    pub max_retries: u32,
+
+    /// Shortest time between two status writes of one policy
+    #[arg(long, env = "WATCHPOLICY_STATUS_INTERVAL", value_name = "DURATION", default_value = "5s", value_parser = parse)]
+    pub status_interval: Duration,
+
+    /// Namespaces that every policy leaves out unless it says systemNamespaces: Include
+    #[arg(
+        long,
+        env = "WATCHPOLICY_SYSTEM_NAMESPACES",
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "kube-system,kube-public,kube-node-lease",
+        help_heading = "Policies"
+    )]
+    pub system_namespaces: Vec<String>,
+
+    /// Let policies say systemNamespaces: Include
+    #[arg(long, env = "WATCHPOLICY_ALLOW_SYSTEM_NAMESPACES", help_heading = "Policies")]
+    pub allow_system_namespaces: bool,
+
+    /// Objects in one page of a list
+    #[arg(
+        long,
+        env = "WATCHPOLICY_PAGE_SIZE",
+        value_name = "N",
+        default_value_t = 500,
+        help_heading = "Watching"
+    )]
+    pub page_size: u32,
+
+    /// How long a watch stays open that no policy wants any more
+    #[arg(
+        long,
+        env = "WATCHPOLICY_WATCH_LINGER",
+        value_name = "DURATION",
+        default_value = "60s",
+        value_parser = parse,
+        help_heading = "Watching"
+    )]
+    pub watch_linger: Duration,
+
+    /// How often the right to watch a resource is asked again
+    #[arg(
+        long,
+        env = "WATCHPOLICY_ACCESS_CHECK",
+        value_name = "DURATION",
+        default_value = "60s",
+        value_parser = parse,
+        help_heading = "Watching"
+    )]
+    pub access_check: Duration,
+
+    /// Longest wait between two tries of a list or watch that fails
+    #[arg(
+        long,
+        env = "WATCHPOLICY_RELIST_BACKOFF_MAX",
+        value_name = "DURATION",
+        default_value = "60s",
+        value_parser = parse,
+        help_heading = "Watching"
+    )]
+    pub relist_backoff_max: Duration,
+
+    /// How long the server may take for one page of a list
+    #[arg(
+        long,
+        env = "WATCHPOLICY_LIST_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "60s",
+        value_parser = parse,
+        help_heading = "Watching"
+    )]
+    pub list_timeout: Duration,
+
+    /// A watch on which nothing comes for so long, not even a bookmark, is opened anew
+    #[arg(
+        long,
+        env = "WATCHPOLICY_WATCH_LIVENESS",
+        value_name = "DURATION",
+        default_value = "120s",
+        value_parser = parse,
+        help_heading = "Watching"
+    )]
+    pub watch_liveness: Duration,
+
+    /// How log lines look, on stderr
+    #[arg(
+        long,
+        env = "WATCHPOLICY_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "json",
+        value_enum,
+        help_heading = "Logging"
+    )]
+    pub log_format: LogFormat,
+
+    /// error, warn, info, debug, trace, or directives such as info,watchpolicy::observe=debug; $RUST_LOG goes first
+    #[arg(
+        long,
+        env = "WATCHPOLICY_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info",
+        help_heading = "Logging"
+    )]
+    pub log_level: String,
+}

@@ -1,0 +1,75 @@
+//! A worker: takes keys, judges what the store holds of them by all policies in one pass, and enters the verdicts.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::ledger::{Judged, Ledger};
+use crate::metrics::Metrics;
+use crate::policy::{Judgement, Subject};
+use crate::queue::Queue;
+use crate::resource::ObjectKey;
+use crate::store::{Store, View};
+
+/// What a worker works with. One value serves all workers.
+pub struct Worker {
+    /// Where keys come from.
+    pub queue: Arc<Queue<ObjectKey>>,
+    /// Where documents are read.
+    pub store: Arc<Store>,
+    /// Where verdicts go.
+    pub ledger: Arc<Ledger>,
+    /// Durations.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Worker {
+    /// Works until the queue is shut down and drained.
+    pub async fn run(self: Arc<Self>) {
+        while let Some(claim) = self.queue.get().await {
+            let start = Instant::now();
+            self.judge(claim.key());
+            self.queue.forget(claim.key());
+            let took = start.elapsed();
+            self.metrics.evaluation_seconds().observe(took.as_secs_f64());
+            self.metrics.change_to_verdict_seconds().observe((claim.waited() + took).as_secs_f64());
+            drop(claim);
+            // Judging never waits: without this a long queue would keep the thread from everybody else.
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    fn judge(&self, key: &ObjectKey) {
+        let views = self.store.views(key);
+        let now = jiff::Timestamp::now();
+        let Some(newest) = views.first() else { return self.ledger.forget(key, now) };
+        let judged = Judged {
+            key,
+            kind: &newest.types.kind,
+            uid: &newest.document.id.uid,
+            judgements: judge(key, newest, &views),
+        };
+        self.ledger.enter(judged, now);
+    }
+}
+
+/// Judges by every policy that is served, by the newest document that carries what it reads. A document of another uid
+/// is of an object that had the name before.
+fn judge(key: &ObjectKey, newest: &View, views: &[View]) -> Vec<(Arc<str>, Judgement)> {
+    let mut judged: Vec<(Arc<str>, Judgement)> = Vec::new();
+    for view in views.iter().filter(|view| view.document.id.uid == newest.document.id.uid) {
+        for served in view.serving.iter() {
+            let policy = &served.policy;
+            if judged.iter().any(|(name, _)| *name == policy.name) {
+                continue;
+            }
+            let subject = Subject {
+                resource: &key.resource.resource,
+                kind: &view.types.kind,
+                roots: &served.roots,
+                document: &view.document,
+            };
+            judged.push((Arc::clone(&policy.name), policy.judge(&subject)));
+        }
+    }
+    judged
+}

@@ -1,0 +1,314 @@
+//! The lexer before the parser: roots, kubectl's spellings, white space, bounds and positions.
+//!
+//! It cuts a path into its segments, each in RFC 9535's own spelling, for the parser to read one by one. What nests
+//! too deep never reaches the parser, which would recurse (and, in nested functions, try the same text again and again).
+
+use super::parse::{MAX_CHARACTERS, MAX_SEGMENTS, PathError};
+use super::path::{self, Root};
+
+/// How deep brackets and parentheses may nest. Two filters in each other, a function and a group fit.
+const MAX_NESTING: usize = 6;
+
+/// RFC 9535's white space.
+const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
+
+/// A path's characters, of which there are few enough.
+pub(super) struct Text {
+    characters: Vec<char>,
+    /// Where the path proper begins and ends: inside kubectl's braces.
+    start: usize,
+    end: usize,
+    /// Whether it is in kubectl's spelling, where names after dots may have other characters.
+    kubectl: bool,
+}
+
+/// One segment of a path.
+pub(super) struct Piece {
+    /// Its first character.
+    pub(super) at: usize,
+    /// The character after it.
+    end: usize,
+    /// The segment in RFC 9535's spelling.
+    pub(super) query: String,
+}
+
+impl Text {
+    /// Checks the length and takes off kubectl's braces.
+    pub(super) fn new(text: &str) -> Result<Self, PathError> {
+        let characters: Vec<char> = text.chars().take(MAX_CHARACTERS + 1).collect();
+        if characters.len() > MAX_CHARACTERS {
+            let reason = format!("the path is longer than {MAX_CHARACTERS} characters");
+            return Err(PathError::new(MAX_CHARACTERS, reason));
+        }
+        let trimmed = text.trim_matches(BLANKS);
+        if trimmed.is_empty() {
+            return Err(PathError::new(0, "the path is empty; it starts at a root, such as `$`"));
+        }
+        if trimmed.len() < text.len() {
+            let front = characters.iter().take_while(|character| BLANKS.contains(character)).count();
+            let position = if front > 0 { 0 } else { trimmed.chars().count() };
+            return Err(PathError::new(position, "white space around the path").suggest(trimmed));
+        }
+        Self::within_braces(characters)
+    }
+
+    fn within_braces(characters: Vec<char>) -> Result<Self, PathError> {
+        let length = characters.len();
+        match (characters.first(), characters.last()) {
+            (Some('{'), Some('}')) => Ok(Self { characters, start: 1, end: length - 1, kubectl: true }),
+            (Some('{'), _) => Err(PathError::new(0, "`{` without its `}` at the end")),
+            (first, _) => {
+                let kubectl = first == Some(&'.');
+                Ok(Self { characters, start: 0, end: length, kubectl })
+            }
+        }
+    }
+
+    fn get(&self, at: usize) -> Option<char> {
+        self.characters.get(at).copied().filter(|_| at < self.end)
+    }
+
+    fn slice(&self, from: usize, to: usize) -> String {
+        self.characters.iter().take(to).skip(from).collect()
+    }
+
+    /// The path with the characters from `from` to `to` replaced, its braces off, from a root.
+    pub(super) fn splice(&self, from: usize, to: usize, replacement: &str) -> String {
+        let root = if self.get(self.start) == Some('.') { "$" } else { "" };
+        format!("{root}{}{replacement}{}", self.slice(self.start, from), self.slice(to, self.end))
+    }
+
+    /// The first place from `at` on where the test fails.
+    fn skip(&self, at: usize, test: impl Fn(char) -> bool) -> usize {
+        (at..self.end).find(|at| !self.get(*at).is_some_and(&test)).unwrap_or(self.end)
+    }
+}
+
+/// Cuts a path into its root and its segments.
+pub(super) fn split(text: &Text) -> Result<(Root, Vec<Piece>), PathError> {
+    let (root, mut at) = root(text)?;
+    let mut pieces = Vec::new();
+    while at < text.end {
+        let start = text.skip(at, |character| BLANKS.contains(&character));
+        if start > at && !matches!(text.get(start), Some('.' | '[')) {
+            return Err(white_space(text, pieces.last(), at));
+        }
+        if pieces.len() == MAX_SEGMENTS {
+            return Err(PathError::new(start, format!("the path has more than {MAX_SEGMENTS} segments")));
+        }
+        let piece = piece(text, start)?;
+        at = piece.end;
+        pieces.push(piece);
+    }
+    Ok((root, pieces))
+}
+
+fn root(text: &Text) -> Result<(Root, usize), PathError> {
+    let start = text.start;
+    match text.get(start) {
+        Some('$') => {}
+        Some('.' | '[') if text.kubectl => return Ok((Root::Current, start)),
+        Some('@') => {
+            let error = PathError::new(start, "`@` is known inside a filter only");
+            return Err(error.suggest(text.splice(start, start + 1, "$")));
+        }
+        Some(first) if path::is_name_character(first) => {
+            let error = PathError::new(start, "a path starts at a root, such as `$`");
+            return Err(error.suggest(text.splice(start, start, "$.")));
+        }
+        _ => return Err(PathError::new(start, "a path starts at a root, such as `$`")),
+    }
+    let end = text.skip(start + 1, |character| character.is_ascii_alphanumeric() || character == '_');
+    named_root(text, &text.slice(start, end), end)
+}
+
+const ROOTS: [Root; 5] = [Root::Current, Root::Object, Root::Pod, Root::PodSpec, Root::Containers];
+const LATER_ROOTS: [&str; 2] = ["$appContainers", "$namespace"];
+
+fn named_root(text: &Text, name: &str, end: usize) -> Result<(Root, usize), PathError> {
+    if let Some(root) = ROOTS.into_iter().find(|root| root.text() == name) {
+        return Ok((root, end));
+    }
+    if LATER_ROOTS.contains(&name) {
+        return Err(PathError::unsupported(text.start, &format!("the root `{name}` is")));
+    }
+    let known = ROOTS.iter().map(|root| root.text()).chain(LATER_ROOTS);
+    let spelling = match known.into_iter().find(|known| known.eq_ignore_ascii_case(name)) {
+        Some(known) => text.splice(text.start, end, known),
+        None => text.splice(text.start + 1, text.start + 1, "."),
+    };
+    let reason = format!("`{name}` is no root; the roots are $, $object, $pod, $podSpec and $containers");
+    Err(PathError::new(text.start, reason).suggest(spelling))
+}
+
+fn white_space(text: &Text, before: Option<&Piece>, at: usize) -> PathError {
+    let error = PathError::new(at, "white space in a path; a name with white space is quoted in brackets");
+    match before {
+        Some(piece) if text.get(piece.at) == Some('.') && text.get(piece.at + 1) != Some('.') => {
+            let end = text.skip(at, |character| !matches!(character, '.' | '['));
+            error.suggest(text.splice(piece.at, end, &quoted(text.slice(piece.at + 1, end).trim_end())))
+        }
+        _ => error,
+    }
+}
+
+fn piece(text: &Text, at: usize) -> Result<Piece, PathError> {
+    match (text.get(at), text.get(at + 1)) {
+        (Some('['), _) => brackets(text, at, at),
+        (Some('.'), Some('.')) => match text.get(at + 2) {
+            Some('[') => brackets(text, at, at + 2),
+            _ => dotted(text, at, at + 2),
+        },
+        (Some('.'), Some('[')) => {
+            let error = PathError::new(at, "a dot before brackets");
+            Err(error.suggest(text.splice(at, at + 1, "")))
+        }
+        (Some('.'), _) => dotted(text, at, at + 1),
+        (Some(other), _) => {
+            Err(PathError::new(at, format!("`{other}` where `.` or `[` goes on or the path ends")))
+        }
+        (None, _) => Err(PathError::new(at, "the path ends too early")),
+    }
+}
+
+/// A segment in brackets, as it stands. `open` is where the bracket is, behind `..` perhaps.
+fn brackets(text: &Text, at: usize, open: usize) -> Result<Piece, PathError> {
+    let mut depth = 0_usize;
+    let mut position = open;
+    while let Some(character) = text.get(position) {
+        match character {
+            '\'' | '"' => position = closing_quote(text, position, character)?,
+            '[' | '(' if depth == MAX_NESTING => {
+                let reason = format!("brackets and parentheses nest deeper than {MAX_NESTING}");
+                return Err(PathError::new(position, reason));
+            }
+            '[' | '(' => depth += 1,
+            ']' | ')' => depth -= 1,
+            _ => {}
+        }
+        position += 1;
+        if depth == 0 {
+            return Ok(Piece { at, end: position, query: text.slice(at, position) });
+        }
+    }
+    Err(PathError::new(open, "`[` without its `]`")
+        .suggest_if(depth == 1, || text.splice(text.end, text.end, "]")))
+}
+
+fn closing_quote(text: &Text, open: usize, quote: char) -> Result<usize, PathError> {
+    let mut position = open + 1;
+    while let Some(character) = text.get(position) {
+        match character {
+            '\\' => position += 1,
+            _ if character == quote => return Ok(position),
+            _ => {}
+        }
+        position += 1;
+    }
+    Err(PathError::new(open, format!("the quote {quote} is not closed")))
+}
+
+/// A name or `*` after a dot, from `from` on.
+fn dotted(text: &Text, at: usize, from: usize) -> Result<Piece, PathError> {
+    let mut end = from;
+    let mut escaped = false;
+    while let Some(character) = text.get(end).filter(|character| !ends_name(*character)) {
+        escaped |= character == '\\';
+        end += if character == '\\' { 2 } else { 1 };
+    }
+    let end = end.min(text.end);
+    let dots = if from > at + 1 { ".." } else { "" };
+    let raw = text.slice(from, end);
+    let segment = match raw.as_str() {
+        "" => return Err(PathError::new(from, "a name is missing after the dot")),
+        "*" => "[*]".to_owned(),
+        _ if escaped || text.kubectl => quoted(&unescape(text, &raw, from)?),
+        _ => {
+            check_name(text, &raw, from)?;
+            quoted(&raw)
+        }
+    };
+    Ok(Piece { at, end, query: format!("{dots}{segment}") })
+}
+
+/// What ends a name after a dot, in either spelling.
+fn ends_name(character: char) -> bool {
+    BLANKS.contains(&character) || matches!(character, '.' | '[' | ']' | '{' | '}' | '$' | '@' | ',')
+}
+
+/// kubectl's `a\.b`.
+fn unescape(text: &Text, raw: &str, from: usize) -> Result<String, PathError> {
+    let mut name = String::with_capacity(raw.len());
+    let mut characters = raw.chars().zip(from..);
+    while let Some((character, at)) = characters.next() {
+        match (character, characters.clone().next()) {
+            ('\\', Some(('.', _))) => {
+                characters.next();
+                name.push('.');
+            }
+            ('\\', _) => {
+                let error = PathError::new(at, r"outside of quotes only a dot is escaped, as `\.`");
+                let end = from + raw.chars().count();
+                return Err(error.suggest(text.splice(from - 1, end, &quoted(&raw.replace('\\', "")))));
+            }
+            _ => name.push(character),
+        }
+    }
+    Ok(name)
+}
+
+/// A name after a dot, in RFC 9535's spelling.
+fn check_name(text: &Text, raw: &str, from: usize) -> Result<(), PathError> {
+    if path::is_shorthand(raw) {
+        return Ok(());
+    }
+    let wrong = raw.chars().position(|character| !path::is_name_character(character)).unwrap_or(0);
+    let spelling = match raw.chars().all(|character| character.is_ascii_digit()) {
+        true => format!("[{raw}]"),
+        false => quoted(raw.trim_matches(['\'', '"'])),
+    };
+    let reason = "a name after a dot has letters, digits and `_` and starts with no digit; others are quoted in brackets";
+    let callable = raw.contains(['(', ')']);
+    Err(PathError::new(from + wrong, reason)
+        .suggest_if(!callable, || text.splice(from - 1, from + raw.chars().count(), &spelling)))
+}
+
+/// Why the parser could not read a segment.
+pub(super) fn unreadable(text: &Text, piece: &Piece) -> PathError {
+    let inner = piece
+        .query
+        .trim_start_matches('.')
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .trim_matches(BLANKS);
+    let is_word = |word: &str| {
+        word.chars().all(|character| path::is_name_character(character) || "-/.".contains(character))
+    };
+    let digits = inner.trim_start_matches('-');
+    let number = !digits.is_empty() && digits.chars().all(|character| character.is_ascii_digit());
+    let zeros = digits.trim_start_matches('0');
+    let (reason, spelling) = match inner.chars().next() {
+        None => ("brackets without a selector", None),
+        Some('\'' | '"') => ("the quoted name has an escape or a character that JSON does not allow", None),
+        Some('?') => ("the filter cannot be read", None),
+        _ if number && zeros.len() < digits.len() => (
+            "an index has no leading zeros",
+            Some(format!("[{}]", if zeros.is_empty() { "0" } else { zeros })),
+        ),
+        _ if number => ("the index is too large", None),
+        _ if is_word(inner) => ("a name in brackets is quoted", Some(quoted(inner))),
+        _ => ("not a selector; wanted a quoted name, an index or `*`", None),
+    };
+    let error = PathError::new(piece.at, reason);
+    match spelling {
+        Some(spelling) => error.suggest(text.splice(piece.at, piece.end, &spelling)),
+        None => error,
+    }
+}
+
+fn quoted(name: &str) -> String {
+    let mut text = String::with_capacity(name.len() + 4);
+    match path::write_quoted(&mut text, name) {
+        Ok(()) | Err(_) => text, // writing to a string does not fail
+    }
+}

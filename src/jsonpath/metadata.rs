@@ -1,0 +1,274 @@
+//! What is kept of every object's metadata, whatever the projection reads.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::decode::{self, KeySeed, Seed};
+use super::node::Node;
+use super::projection::{Projection, Trie};
+
+/// How the field managers of this operator's writes begin.
+const FIELD_MANAGER_PREFIX: &str = "watchpolicy/";
+
+const NAME: &str = "name";
+const NAMESPACE: &str = "namespace";
+const UID: &str = "uid";
+const RESOURCE_VERSION: &str = "resourceVersion";
+const LABELS: &str = "labels";
+const OWNER_REFERENCES: &str = "ownerReferences";
+const DELETION_TIMESTAMP: &str = "deletionTimestamp";
+const MANAGED_FIELDS: &str = "managedFields";
+
+/// The fields that are looked at. Labels come last, to be left out where no selector needs them.
+const FIELDS: &[&str] =
+    &[NAME, NAMESPACE, UID, RESOURCE_VERSION, OWNER_REFERENCES, DELETION_TIMESTAMP, MANAGED_FIELDS, LABELS];
+
+/// Labels, sorted by name.
+pub(super) type Labels = Box<[(Arc<str>, Box<str>)]>;
+
+/// What metadata says; each field `None` or empty where it is absent or `null`.
+#[derive(Default)]
+pub(super) struct Metadata {
+    pub(super) name: Option<Arc<str>>,
+    pub(super) namespace: Option<Arc<str>>,
+    pub(super) uid: Option<Arc<str>>,
+    pub(super) resource_version: Option<Arc<str>>,
+    pub(super) labels: Labels,
+    pub(super) controller: Option<Arc<str>>,
+    pub(super) deleting: Option<Box<str>>,
+    pub(super) managed: bool,
+}
+
+impl Metadata {
+    fn read<'de, D: Deserializer<'de>>(&mut self, field: &str, from: D) -> Result<(), D::Error> {
+        match field {
+            NAME => self.name = shared(from)?,
+            NAMESPACE => self.namespace = shared(from)?,
+            UID => self.uid = shared(from)?,
+            RESOURCE_VERSION => self.resource_version = shared(from)?,
+            LABELS => {
+                self.labels = Option::<LabelMap>::deserialize(from)?.map(|map| map.0).unwrap_or_default()
+            }
+            OWNER_REFERENCES => {
+                self.controller = Option::<Controller>::deserialize(from)?.and_then(|found| found.0);
+            }
+            DELETION_TIMESTAMP => self.deleting = Option::deserialize(from)?,
+            MANAGED_FIELDS => {
+                self.managed = Option::<Managers>::deserialize(from)?.is_some_and(|found| found.0)
+            }
+            _ => {
+                IgnoredAny::deserialize(from)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn shared<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Arc<str>>, D::Error> {
+    Ok(Option::<Shared>::deserialize(from)?.map(|text| text.0))
+}
+
+/// Reads `metadata` once for both: what is always kept, and the node that the projection keeps.
+pub(super) struct MetadataSeed<'p> {
+    fields: &'static [&'static str],
+    trie: &'p Trie,
+}
+
+impl<'p> MetadataSeed<'p> {
+    /// `trie` is what is read of `metadata` itself.
+    pub(super) fn new(projection: &Projection, trie: &'p Trie) -> Self {
+        let fields = if projection.reads_labels() {
+            FIELDS
+        } else {
+            FIELDS.split_last().map_or(FIELDS, |(_, all)| all)
+        };
+        Self { fields, trie }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for MetadataSeed<'_> {
+    type Value = (Metadata, Node);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for MetadataSeed<'_> {
+    type Value = (Metadata, Node);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("metadata")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+        let Self { fields, trie } = self;
+        let mut metadata = Metadata::default();
+        let mut members = Vec::with_capacity(trie.expected_members());
+        while let Some(key) = object.next_key_seed(KeySeed { trie, fields })? {
+            match (key.field, key.read) {
+                (Some(field), Some((name, below))) => {
+                    let text = object.next_value::<&RawValue>()?.get();
+                    read_text(&mut metadata, field, text).map_err(serde::de::Error::custom)?;
+                    members.push((name, decode::part(text, below).map_err(serde::de::Error::custom)?));
+                }
+                (Some(field), None) => object.next_value_seed(Field { metadata: &mut metadata, field })?,
+                (None, Some((name, below))) => members.push((name, object.next_value_seed(Seed(below))?)),
+                (None, None) => {
+                    object.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok((metadata, Node::Object(members.into())))
+    }
+}
+
+fn read_text(metadata: &mut Metadata, field: &'static str, text: &str) -> Result<(), serde_json::Error> {
+    Field { metadata, field }.deserialize(&mut serde_json::Deserializer::from_str(text))
+}
+
+struct Field<'m> {
+    metadata: &'m mut Metadata,
+    field: &'static str,
+}
+
+impl<'de> DeserializeSeed<'de> for Field<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        self.metadata.read(self.field, deserializer)
+    }
+}
+
+/// A string, copied once.
+struct Shared(Arc<str>);
+
+impl<'de> Deserialize<'de> for Shared {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Shared;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Shared, E> {
+                Ok(Shared(text.into()))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+struct LabelMap(Labels);
+
+impl<'de> Deserialize<'de> for LabelMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = LabelMap;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("labels")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<LabelMap, A::Error> {
+                let mut labels = Vec::with_capacity(4);
+                while let Some((name, value)) = object.next_entry::<Shared, Option<Box<str>>>()? {
+                    // The server stores a null label as "".
+                    labels.push((name.0, value.unwrap_or_default()));
+                }
+                labels.sort_by(|left, right| left.0.cmp(&right.0));
+                Ok(LabelMap(labels.into_boxed_slice()))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+/// The uid of the owner that is the controller.
+struct Controller(Option<Arc<str>>);
+
+impl<'de> Deserialize<'de> for Controller {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Owner {
+            controller: Option<bool>,
+            uid: Option<Shared>,
+        }
+        struct Owners;
+        impl<'de> Visitor<'de> for Owners {
+            type Value = Controller;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("owner references")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut owners: A) -> Result<Controller, A::Error> {
+                let mut found = None;
+                while let Some(owner) = owners.next_element::<Owner>()? {
+                    if owner.controller == Some(true) {
+                        found = owner.uid.map(|uid| uid.0);
+                    }
+                }
+                Ok(Controller(found))
+            }
+        }
+        deserializer.deserialize_seq(Owners)
+    }
+}
+
+/// Whether one of the field managers is this operator.
+struct Managers(bool);
+
+impl<'de> Deserialize<'de> for Managers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Entry {
+            manager: Option<Ours>,
+        }
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Managers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("managed fields")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Managers, A::Error> {
+                let mut found = false;
+                while let Some(entry) = entries.next_element::<Entry>()? {
+                    found |= entry.manager.is_some_and(|ours| ours.0);
+                }
+                Ok(Managers(found))
+            }
+        }
+        deserializer.deserialize_seq(Entries)
+    }
+}
+
+/// Whether a field manager's name is one of ours. The name itself is not copied.
+struct Ours(bool);
+
+impl<'de> Deserialize<'de> for Ours {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Prefix;
+        impl Visitor<'_> for Prefix {
+            type Value = Ours;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a field manager")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Ours, E> {
+                Ok(Ours(name.starts_with(FIELD_MANAGER_PREFIX)))
+            }
+        }
+        deserializer.deserialize_str(Prefix)
+    }
+}

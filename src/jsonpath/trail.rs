@@ -1,0 +1,110 @@
+//! The real place of a node in its object.
+
+use std::fmt;
+
+use super::node::Node;
+use super::path;
+
+/// How a place is reached from the one above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'t> {
+    /// The object itself.
+    Root,
+    /// A member of an object.
+    Member(&'t str),
+    /// An element of an array. Negative only where there is no such element.
+    Element(i64),
+}
+
+/// A place in an object, as frames that live on the stack of the evaluation: nothing is allocated or written until
+/// somebody asks for the text. Shown as `spec.template.spec.initContainers[0].image` and
+/// `metadata.annotations['corp.io/owner']`; the object itself as `$`.
+#[derive(Clone, Copy, Debug)]
+pub struct Trail<'t> {
+    parent: Option<&'t Trail<'t>>,
+    step: Step<'t>,
+    node: Option<&'t Node>,
+}
+
+impl<'t> Trail<'t> {
+    /// The place of the object itself.
+    pub fn root(object: &'t Node) -> Self {
+        Self { parent: None, step: Step::Root, node: Some(object) }
+    }
+
+    /// The place of a member; `node` is what is there.
+    pub fn member<'a>(&'a self, name: &'a str, node: Option<&'a Node>) -> Trail<'a> {
+        Trail { parent: Some(self), step: Step::Member(name), node }
+    }
+
+    /// The place of an element; `node` is what is there.
+    pub fn element<'a>(&'a self, index: i64, node: Option<&'a Node>) -> Trail<'a> {
+        Trail { parent: Some(self), step: Step::Element(index), node }
+    }
+
+    /// The place above this one.
+    pub fn parent(&self) -> Option<&'t Trail<'t>> {
+        self.parent
+    }
+
+    /// The last step to this place.
+    pub fn step(&self) -> Step<'t> {
+        self.step
+    }
+
+    /// What is at this place, as far as the document keeps it.
+    pub fn node(&self) -> Option<&'t Node> {
+        self.node
+    }
+
+    /// Whether the place is a member of an object, where `null` counts as absent.
+    pub fn is_member(&self) -> bool {
+        matches!(self.step, Step::Member(_))
+    }
+}
+
+impl fmt::Display for Trail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(parent) = self.parent else { return f.write_str("$") };
+        let first = parent.parent.is_none();
+        if !first {
+            parent.fmt(f)?;
+        }
+        match self.step {
+            Step::Root => Ok(()),
+            Step::Member(name) if first && path::is_shorthand(name) => f.write_str(name),
+            Step::Member(name) => path::write_name(f, name),
+            Step::Element(index) => write!(f, "[{index}]"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_reads_as_people_write_it() {
+        let object = Node::Null;
+        let root = Trail::root(&object);
+        let metadata = root.member("metadata", None);
+        let annotations = metadata.member("annotations", None);
+        assert_eq!(root.to_string(), "$");
+        assert_eq!(
+            annotations.member("corp.io/owner", None).to_string(),
+            "metadata.annotations['corp.io/owner']"
+        );
+        assert_eq!(root.member("a b", None).to_string(), "['a b']");
+        assert_eq!(root.element(0, None).to_string(), "[0]");
+        assert_eq!(metadata.element(-1, None).member("it's", None).to_string(), r"metadata[-1]['it\'s']");
+    }
+
+    #[test]
+    fn a_place_knows_whether_it_is_a_member() {
+        let object = Node::Null;
+        let root = Trail::root(&object);
+        assert!(root.member("a", None).is_member());
+        assert!(!root.element(0, None).is_member());
+        assert!(!root.is_member());
+    }
+}

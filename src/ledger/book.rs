@@ -1,0 +1,310 @@
+//! The verdicts of one policy: counts by resource, violations in order.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Judged;
+use crate::crd::{Severity, Summary, Violation, WatchPolicyStatus};
+use crate::policy::{Judgement, NodeVerdict, Outcome, RuleVerdict};
+use crate::resource::{GroupResource, Gvr, ObjectKey};
+
+/// Where a finding stands: the worst severity first, then by object, then by rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The rule's severity.
+    pub severity: Reverse<Severity>,
+    /// The object.
+    pub key: ObjectKey,
+    /// The rule.
+    pub rule: Arc<str>,
+}
+
+/// A rule that fails, or errs, on an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The object's kind.
+    pub kind: Arc<str>,
+    /// The object's uid.
+    pub uid: Arc<str>,
+    /// Fail or Error.
+    pub outcome: Outcome,
+    /// Since when the rule does not pass on this object.
+    pub first_seen: Timestamp,
+    /// The failing and erring nodes.
+    pub nodes: Box<[NodeVerdict]>,
+}
+
+/// Counts of a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Counts of objects, and of violations.
+    pub summary: Summary,
+    /// Violations by severity.
+    pub severities: BTreeMap<Severity, u64>,
+}
+
+/// What a policy's status shows of its verdicts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// Counts.
+    pub tally: Tally,
+    /// The worst findings, in order.
+    pub worst: Vec<(Place, Finding)>,
+    /// How many findings there are beyond these.
+    pub more: u64,
+    /// When the verdicts last changed; `None` before the first.
+    pub changed: Option<Timestamp>,
+}
+
+/// What one object is to one policy.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Excluded,
+    Passed,
+    Skipped,
+    /// With the places of its findings, but for the key.
+    Failed(Box<[(Severity, Arc<str>)]>),
+    Errored(Box<[(Severity, Arc<str>)]>),
+}
+
+impl Standing {
+    fn of(judgement: &Judgement) -> Option<Self> {
+        let verdict = match judgement {
+            Judgement::NotTaken => return None,
+            Judgement::Excluded => return Some(Self::Excluded),
+            Judgement::Judged(verdict) => verdict,
+        };
+        let places = || found(&verdict.rules).map(|rule| (rule.severity, Arc::clone(&rule.rule))).collect();
+        Some(match verdict.outcome {
+            Outcome::Pass => Self::Passed,
+            Outcome::Skip => Self::Skipped,
+            Outcome::Fail => Self::Failed(places()),
+            Outcome::Error => Self::Errored(places()),
+        })
+    }
+
+    fn places(&self) -> &[(Severity, Arc<str>)] {
+        match self {
+            Self::Excluded | Self::Passed | Self::Skipped => &[],
+            Self::Failed(places) | Self::Errored(places) => places,
+        }
+    }
+}
+
+/// The rules that make findings.
+fn found(rules: &[RuleVerdict]) -> impl Iterator<Item = &RuleVerdict> {
+    rules.iter().filter(|rule| matches!(rule.outcome, Outcome::Fail | Outcome::Error))
+}
+
+/// Objects of one resource, by what they are to the policy.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    excluded: u64,
+    passed: u64,
+    failed: u64,
+    errored: u64,
+    skipped: u64,
+}
+
+impl Counts {
+    fn of(&mut self, standing: &Standing) -> &mut u64 {
+        match standing {
+            Standing::Excluded => &mut self.excluded,
+            Standing::Passed => &mut self.passed,
+            Standing::Skipped => &mut self.skipped,
+            Standing::Failed(_) => &mut self.failed,
+            Standing::Errored(_) => &mut self.errored,
+        }
+    }
+
+    fn matched(&self) -> u64 {
+        self.passed + self.failed + self.errored + self.skipped
+    }
+}
+
+/// When a violation was first seen, from a stored status.
+#[derive(Debug)]
+struct Seed {
+    violation: Violation,
+    first_seen: Timestamp,
+}
+
+impl Seed {
+    fn is_of(&self, key: &ObjectKey) -> bool {
+        let object = &self.violation.object;
+        *object.name == *key.object.name
+            && object.namespace.as_deref() == key.object.namespace.as_deref()
+            && *object.resource == *key.resource.resource.resource
+            && *object.group == *key.resource.resource.group
+    }
+
+    fn fits(&self, judged: &Judged<'_>, rule: &str) -> bool {
+        let same_object = self.violation.object.uid.as_deref().is_none_or(|uid| uid == &**judged.uid);
+        self.violation.rule == rule && same_object && self.is_of(judged.key)
+    }
+}
+
+/// All verdicts of one policy.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    counts: BTreeMap<Gvr, Counts>,
+    findings: BTreeMap<Place, Finding>,
+    /// How many of the findings are failures, by severity.
+    failures: BTreeMap<Severity, u64>,
+    /// At most as many as a status lists.
+    seeds: Vec<Seed>,
+    changed: Option<Timestamp>,
+}
+
+impl Book {
+    /// Enters a judgement in place of the old standing. Gives the new one, and whether anything changed by it.
+    pub(super) fn post(
+        &mut self,
+        judged: &Judged<'_>,
+        old: Option<Standing>,
+        judgement: &Judgement,
+        now: Timestamp,
+    ) -> (Option<Standing>, bool) {
+        let new = Standing::of(judgement);
+        let before = self.remove_findings(judged.key, old.as_ref());
+        let after = self.new_findings(judged, judgement, &before, now);
+        let changed = old != new || before != after;
+        for (place, finding) in after {
+            if finding.outcome == Outcome::Fail {
+                *self.failures.entry(place.severity.0).or_default() += 1;
+            }
+            self.findings.insert(place, finding);
+        }
+        self.seeds.retain(|seed| !seed.is_of(judged.key));
+        if let Some(old) = &old {
+            self.discount(&judged.key.resource, old);
+        }
+        if let Some(new) = &new {
+            *self.counts.entry(judged.key.resource.clone()).or_default().of(new) += 1;
+        }
+        if changed {
+            self.changed = Some(now);
+        }
+        (new, changed)
+    }
+
+    /// Takes out an object.
+    pub(super) fn strike(&mut self, key: &ObjectKey, standing: &Standing, now: Timestamp) {
+        self.remove_findings(key, Some(standing));
+        self.discount(&key.resource, standing);
+        self.changed = Some(now);
+    }
+
+    fn discount(&mut self, resource: &Gvr, standing: &Standing) {
+        let Some(counts) = self.counts.get_mut(resource) else { return };
+        let count = counts.of(standing);
+        *count = count.saturating_sub(1);
+        if *counts == Counts::default() {
+            self.counts.remove(resource);
+        }
+    }
+
+    fn remove_findings(&mut self, key: &ObjectKey, standing: Option<&Standing>) -> Vec<(Place, Finding)> {
+        let places = standing.map(Standing::places).unwrap_or_default();
+        let place = |(severity, rule): &(Severity, Arc<str>)| Place {
+            severity: Reverse(*severity),
+            key: key.clone(),
+            rule: Arc::clone(rule),
+        };
+        let removed: Vec<_> =
+            places.iter().filter_map(|entry| self.findings.remove_entry(&place(entry))).collect();
+        for (place, _) in removed.iter().filter(|(_, finding)| finding.outcome == Outcome::Fail) {
+            self.failures.entry(place.severity.0).and_modify(|count| *count = count.saturating_sub(1));
+        }
+        self.failures.retain(|_, count| *count > 0);
+        removed
+    }
+
+    fn new_findings(
+        &self,
+        judged: &Judged<'_>,
+        judgement: &Judgement,
+        before: &[(Place, Finding)],
+        now: Timestamp,
+    ) -> Vec<(Place, Finding)> {
+        let Judgement::Judged(verdict) = judgement else { return Vec::new() };
+        let finding = |rule: &RuleVerdict| {
+            let place = Place {
+                severity: Reverse(rule.severity),
+                key: judged.key.clone(),
+                rule: Arc::clone(&rule.rule),
+            };
+            let finding = Finding {
+                kind: Arc::clone(judged.kind),
+                uid: Arc::clone(judged.uid),
+                outcome: rule.outcome,
+                first_seen: self.first_seen(judged, &rule.rule, before).unwrap_or(now),
+                nodes: rule.nodes.clone().into(),
+            };
+            (place, finding)
+        };
+        found(&verdict.rules).map(finding).collect()
+    }
+
+    fn first_seen(
+        &self,
+        judged: &Judged<'_>,
+        rule: &Arc<str>,
+        before: &[(Place, Finding)],
+    ) -> Option<Timestamp> {
+        let known =
+            before.iter().find(|(place, _)| place.rule == *rule).map(|(_, finding)| finding.first_seen);
+        known.or_else(|| self.seeds.iter().find(|seed| seed.fits(judged, rule)).map(|seed| seed.first_seen))
+    }
+
+    pub(super) fn seed(&mut self, stored: &WatchPolicyStatus) {
+        if self.changed.is_none() {
+            let seed = |violation: &Violation| {
+                let first_seen = violation.first_seen.as_ref()?.0;
+                Some(Seed { violation: violation.clone(), first_seen })
+            };
+            self.seeds = stored.violations.iter().filter_map(seed).collect();
+        }
+    }
+
+    pub(super) fn resources(&self) -> impl Iterator<Item = &Gvr> {
+        self.counts.keys()
+    }
+
+    pub(super) fn tally(&self, stale: &[GroupResource]) -> Tally {
+        let mut summary = Summary::default();
+        for (resource, counts) in &self.counts {
+            let Counts { excluded, passed, failed, errored, skipped } = counts;
+            summary.excluded += excluded;
+            summary.passed += passed;
+            summary.failed += failed;
+            summary.errored += errored;
+            summary.skipped += skipped;
+            summary.matched += counts.matched();
+            if stale.contains(&resource.resource) {
+                summary.stale += counts.matched();
+            }
+        }
+        summary.violations = self.failures.values().sum();
+        Tally { summary, severities: self.failures.clone() }
+    }
+
+    pub(super) fn page(&self, stale: &[GroupResource], most: usize) -> Page {
+        let worst: Vec<_> = self
+            .findings
+            .iter()
+            .take(most)
+            .map(|(place, finding)| (place.clone(), finding.clone()))
+            .collect();
+        let more = self.findings.len().saturating_sub(worst.len());
+        Page {
+            tally: self.tally(stale),
+            worst,
+            more: u64::try_from(more).unwrap_or(u64::MAX),
+            changed: self.changed,
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! The registry, and the handles that other rooms count through.
+
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder, exponential_buckets,
+};
+
+use super::requests::RequestSeries;
+use super::scrape::{self, InformerSample, PolicySample};
+use super::work::{QueueSeries, RunningSeries, RunningWork, WorkVectors};
+use crate::resource::GroupResource;
+
+/// Declares label values as an enum: what is not in the list can never become a series.
+macro_rules! label_values {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl $name {
+            /// Every value, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The label value.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+    };
+}
+
+label_values! {
+    /// What an evaluation of one policy on one object gave.
+    VerdictResult {
+        /// Every rule that applied held.
+        Pass = "Pass",
+        /// A rule failed.
+        Fail = "Fail",
+        /// A rule could not be judged.
+        Error = "Error",
+        /// No rule applied.
+        Skip = "Skip",
+    }
+}
+
+label_values! {
+    /// The kinds of watch events, as on the wire.
+    EventType {
+        /// An object appeared.
+        Added = "ADDED",
+        /// An object changed.
+        Modified = "MODIFIED",
+        /// An object went.
+        Deleted = "DELETED",
+        /// The version advanced.
+        Bookmark = "BOOKMARK",
+        /// The server ended the watch with a Status.
+        Error = "ERROR",
+    }
+}
+
+label_values! {
+    /// Why a LIST or a watch did not go on.
+    WatchFailure {
+        /// 410: the version is too old, a new list is needed.
+        Expired = "expired",
+        /// 401 or 403.
+        Forbidden = "forbidden",
+        /// 404: the resource is not served.
+        NotFound = "not_found",
+        /// 429.
+        Throttled = "throttled",
+        /// Another status code from 500 on.
+        Server = "server",
+        /// Another status code below 500.
+        Refused = "refused",
+        /// A deadline of ours ran out.
+        Timeout = "timeout",
+        /// The connection could not be made, or broke.
+        Connection = "connection",
+        /// The answer, or one item of it, could not be read.
+        Undecodable = "undecodable",
+    }
+}
+
+label_values! {
+    /// How the write of a status or report ended.
+    ReportWrite {
+        /// It was stored.
+        Written = "written",
+        /// The policy is no longer there, or another one has its name.
+        Gone = "gone",
+        /// The server refused it, or could not be reached in time; it is tried again.
+        Failed = "failed",
+    }
+}
+
+/// Every series of the process.
+pub struct Metrics {
+    registry: Registry,
+    work: WorkVectors,
+    running: Mutex<Vec<RunningSeries>>,
+    requests: RequestSeries,
+    evaluations: IntCounterVec,
+    evaluation_seconds: Histogram,
+    change_to_verdict_seconds: Histogram,
+    watch_events: IntCounterVec,
+    watch_errors: IntCounterVec,
+    list_seconds: HistogramVec,
+    unchanged: IntCounterVec,
+    report_writes: IntCounterVec,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// Makes and registers every series; `version` is the operator's own, for `watchpolicy_build_info`.
+    ///
+    /// # Errors
+    /// When two series have one name or a name is not valid: never, once the tests have passed.
+    pub fn new(version: &str) -> prometheus::Result<Arc<Self>> {
+        let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let build = IntGaugeVec::new(
+            Opts::new("watchpolicy_build_info", "The version that runs; always 1."),
+            &["version"],
+        )?;
+        build.with_label_values(&[version]).set(1);
+        let evaluation = exponential_buckets(1e-6, 4.0, 10)?;
+        let latency = exponential_buckets(0.001, 2.0, 15)?;
+        let target = &["group", "resource"];
+        let metrics = Self {
+            work: WorkVectors::new(&registry)?,
+            running: Mutex::default(),
+            requests: RequestSeries::new(&registry)?,
+            evaluations: counters(
+                ("watchpolicy_evaluations_total", "Evaluations of a policy on an object, by result."),
+                &["policy", "result"],
+            )?,
+            evaluation_seconds: Histogram::with_opts(
+                HistogramOpts::new(
+                    "watchpolicy_evaluation_duration_seconds",
+                    "Seconds to judge one object by all policies that concern it.",
+                )
+                .buckets(evaluation),
+            )?,
+            change_to_verdict_seconds: Histogram::with_opts(
+                HistogramOpts::new(
+                    "watchpolicy_change_to_verdict_seconds",
+                    "Seconds from receiving a change to its verdict.",
+                )
+                .buckets(latency.clone()),
+            )?,
+            watch_events: counters(
+                ("watchpolicy_watch_events_total", "Watch events received, by target and type."),
+                &["group", "resource", "type"],
+            )?,
+            watch_errors: counters(
+                (
+                    "watchpolicy_watch_errors_total",
+                    "Lists and watches that did not go on, by target and reason.",
+                ),
+                &["group", "resource", "reason"],
+            )?,
+            list_seconds: HistogramVec::new(
+                HistogramOpts::new(
+                    "watchpolicy_list_duration_seconds",
+                    "Seconds that a whole list took, all pages.",
+                )
+                .buckets(latency),
+                target,
+            )?,
+            unchanged: counters(
+                (
+                    "watchpolicy_unchanged_total",
+                    "Events of objects of which nothing changed that a policy reads.",
+                ),
+                target,
+            )?,
+            report_writes: counters(
+                ("watchpolicy_report_writes_total", "Writes of policy status, by outcome."),
+                &["outcome"],
+            )?,
+            registry,
+        };
+        for outcome in ReportWrite::ALL {
+            metrics.report_writes.with_label_values(&[outcome.as_str()]);
+        }
+        metrics.register(build)?;
+        Ok(Arc::new(metrics))
+    }
+
+    fn register(&self, build: IntGaugeVec) -> prometheus::Result<()> {
+        let all: [Box<dyn Collector>; 9] = [
+            Box::new(build),
+            Box::new(self.evaluations.clone()),
+            Box::new(self.evaluation_seconds.clone()),
+            Box::new(self.change_to_verdict_seconds.clone()),
+            Box::new(self.watch_events.clone()),
+            Box::new(self.watch_errors.clone()),
+            Box::new(self.list_seconds.clone()),
+            Box::new(self.unchanged.clone()),
+            Box::new(self.report_writes.clone()),
+        ];
+        all.into_iter().try_for_each(|collector| self.registry.register(collector))
+    }
+
+    /// The series of a work queue, to be given to it when it is made.
+    pub fn queue(&self, name: &str) -> QueueSeries {
+        self.work.queue(name)
+    }
+
+    /// Asks the queue at each scrape what is in process; call once for each queue. It is not kept alive by this.
+    pub fn follow_queue(&self, name: &str, work: Weak<dyn RunningWork>) {
+        self.running.lock().push(self.work.running(name, work));
+    }
+
+    /// The series of requests to the API server, for [`super::client`].
+    pub fn requests(&self) -> &RequestSeries {
+        &self.requests
+    }
+
+    /// The counters of one policy; resolve once and keep.
+    pub fn policy(&self, policy: &str) -> PolicySeries {
+        let of = |result: VerdictResult| self.evaluations.with_label_values(&[policy, result.as_str()]);
+        PolicySeries {
+            pass: of(VerdictResult::Pass),
+            fail: of(VerdictResult::Fail),
+            error: of(VerdictResult::Error),
+            skip: of(VerdictResult::Skip),
+        }
+    }
+
+    /// Drops the counters of a policy that is gone.
+    pub fn forget_policy(&self, policy: &str) {
+        for result in VerdictResult::ALL {
+            forget(self.evaluations.remove_label_values(&[policy, result.as_str()]));
+        }
+    }
+
+    /// The counters of one target; resolve once and keep.
+    pub fn target(&self, target: &GroupResource) -> TargetSeries {
+        let labels: &[&str] = &[&target.group, &target.resource];
+        let event = |kind: EventType| {
+            self.watch_events.with_label_values(&[&*target.group, &*target.resource, kind.as_str()])
+        };
+        TargetSeries {
+            added: event(EventType::Added),
+            modified: event(EventType::Modified),
+            deleted: event(EventType::Deleted),
+            bookmark: event(EventType::Bookmark),
+            error: event(EventType::Error),
+            unchanged: self.unchanged.with_label_values(labels),
+            list_seconds: self.list_seconds.with_label_values(labels),
+            failures: self.watch_errors.clone(),
+            target: target.clone(),
+        }
+    }
+
+    /// Drops the series of a target whose last informer has stopped.
+    pub fn forget_target(&self, target: &GroupResource) {
+        let (group, resource) = (&*target.group, &*target.resource);
+        for kind in EventType::ALL {
+            forget(self.watch_events.remove_label_values(&[group, resource, kind.as_str()]));
+        }
+        for failure in WatchFailure::ALL {
+            forget(self.watch_errors.remove_label_values(&[group, resource, failure.as_str()]));
+        }
+        forget(self.unchanged.remove_label_values(&[group, resource]));
+        forget(self.list_seconds.remove_label_values(&[group, resource]));
+    }
+
+    /// Seconds to judge one object by all its policies.
+    pub fn evaluation_seconds(&self) -> &Histogram {
+        &self.evaluation_seconds
+    }
+
+    /// Seconds from receiving a change to its verdict.
+    pub fn change_to_verdict_seconds(&self) -> &Histogram {
+        &self.change_to_verdict_seconds
+    }
+
+    /// Counts the write of a status.
+    pub fn report_write(&self, outcome: ReportWrite) {
+        self.report_writes.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    /// Shows the policies that the source tells at each scrape.
+    ///
+    /// # Errors
+    /// When called twice.
+    pub fn follow_policies<F>(&self, source: F) -> prometheus::Result<()>
+    where
+        F: Fn() -> Vec<PolicySample> + Send + Sync + 'static,
+    {
+        self.registry.register(scrape::policies(source)?)
+    }
+
+    /// Shows the informers that the source tells at each scrape.
+    ///
+    /// # Errors
+    /// When called twice.
+    pub fn follow_informers<F>(&self, source: F) -> prometheus::Result<()>
+    where
+        F: Fn() -> Vec<InformerSample> + Send + Sync + 'static,
+    {
+        self.registry.register(scrape::informers(source)?)
+    }
+
+    /// The page of `/metrics`, in the Prometheus text format 0.0.4.
+    ///
+    /// # Errors
+    /// When a source tells one series twice.
+    pub fn page(&self) -> prometheus::Result<String> {
+        self.running.lock().iter().for_each(RunningSeries::refresh);
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+fn counters((name, help): (&str, &str), labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    IntCounterVec::new(Opts::new(name, help), labels)
+}
+
+/// A series that was never counted is not there to be removed.
+fn forget(removed: prometheus::Result<()>) {
+    removed.unwrap_or_default();
+}
+
+/// Counters of one policy.
+#[derive(Clone, Debug)]
+pub struct PolicySeries {
+    pass: IntCounter,
+    fail: IntCounter,
+    error: IntCounter,
+    skip: IntCounter,
+}
+
+impl PolicySeries {
+    /// Counts an evaluation.
+    pub fn evaluated(&self, result: VerdictResult) {
+        match result {
+            VerdictResult::Pass => self.pass.inc(),
+            VerdictResult::Fail => self.fail.inc(),
+            VerdictResult::Error => self.error.inc(),
+            VerdictResult::Skip => self.skip.inc(),
+        }
+    }
+}
+
+/// Counters of one target.
+#[derive(Clone, Debug)]
+pub struct TargetSeries {
+    added: IntCounter,
+    modified: IntCounter,
+    deleted: IntCounter,
+    bookmark: IntCounter,
+    error: IntCounter,
+    unchanged: IntCounter,
+    list_seconds: Histogram,
+    failures: IntCounterVec,
+    target: GroupResource,
+}
+
+impl TargetSeries {
+    /// Counts a watch event.
+    pub fn event(&self, kind: EventType) {
+        match kind {
+            EventType::Added => self.added.inc(),
+            EventType::Modified => self.modified.inc(),
+            EventType::Deleted => self.deleted.inc(),
+            EventType::Bookmark => self.bookmark.inc(),
+            EventType::Error => self.error.inc(),
+        }
+    }
+
+    /// Counts an event that changed nothing that a policy reads.
+    pub fn unchanged(&self) {
+        self.unchanged.inc();
+    }
+
+    /// Counts a list or watch that did not go on.
+    pub fn failure(&self, failure: WatchFailure) {
+        let (group, resource) = (&*self.target.group, &*self.target.resource);
+        self.failures.with_label_values(&[group, resource, failure.as_str()]).inc();
+    }
+
+    /// Notes how long a whole list took.
+    pub fn listed(&self, took: std::time::Duration) {
+        self.list_seconds.observe(took.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,166 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use prometheus_parse::{Scrape, Value};
+
+use super::*;
+
+fn scrape(metrics: &Metrics) -> Scrape {
+    let page = metrics.page().unwrap();
+    Scrape::parse(page.lines().map(|line| Ok(line.to_owned()))).unwrap()
+}
+
+/// The value of the series with these labels, `name` apart; `None` when there is no such series.
+fn value(scrape: &Scrape, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    let sample = scrape.samples.iter().find(|sample| {
+        sample.metric == name && labels.iter().all(|(label, value)| sample.labels.get(label) == Some(value))
+    })?;
+    match &sample.value {
+        Value::Counter(value) | Value::Gauge(value) | Value::Untyped(value) => Some(*value),
+        Value::Histogram(_) | Value::Summary(_) => None,
+    }
+}
+
+fn deployments() -> GroupResource {
+    GroupResource::new("apps", "deployments")
+}
+
+/// Metrics in which every series has a value.
+fn busy() -> Arc<Metrics> {
+    let metrics = Metrics::new("1.2.3").unwrap();
+    metrics.queue("objects").adds.inc();
+    VerdictResult::ALL.iter().for_each(|result| metrics.policy("owners").evaluated(*result));
+    let target = metrics.target(&deployments());
+    EventType::ALL.iter().for_each(|kind| target.event(*kind));
+    WatchFailure::ALL.iter().for_each(|failure| target.failure(*failure));
+    target.unchanged();
+    target.listed(Duration::from_secs(1));
+    metrics
+}
+
+#[test]
+fn a_series_of_a_policy_or_target_goes_when_it_goes() {
+    let metrics = busy();
+    assert!(metrics.page().unwrap().contains(r#"policy="owners""#));
+    assert!(metrics.page().unwrap().contains(r#"resource="deployments""#));
+    metrics.forget_policy("owners");
+    metrics.forget_target(&deployments());
+    assert!(!metrics.page().unwrap().contains(r#"policy="owners""#));
+    assert!(!metrics.page().unwrap().contains(r#"resource="deployments""#));
+}
+
+#[test]
+fn counters_appear_under_the_names_and_labels_of_the_contract() {
+    let metrics = busy();
+    metrics.report_write(ReportWrite::Written);
+    let page = scrape(&metrics);
+    let target = [("group", "apps"), ("resource", "deployments")];
+    let with = |label, value| [target[0], target[1], (label, value)];
+    for (name, labels) in [
+        ("watchpolicy_build_info", &[("version", "1.2.3")][..]),
+        ("workqueue_adds_total", &[("name", "objects"), ("controller", "objects")]),
+        ("watchpolicy_evaluations_total", &[("policy", "owners"), ("result", "Fail")]),
+        ("watchpolicy_watch_events_total", &with("type", "MODIFIED")),
+        ("watchpolicy_watch_errors_total", &with("reason", "expired")),
+        ("watchpolicy_unchanged_total", &target),
+        ("watchpolicy_report_writes_total", &[("outcome", "written")]),
+    ] {
+        assert_eq!(value(&page, name, labels), Some(1.0), "{name} {labels:?}");
+    }
+    assert_eq!(value(&page, "workqueue_depth", &[("name", "objects"), ("priority", "0")]), Some(0.0));
+    assert!(value(&page, "process_resident_memory_bytes", &[]).is_some());
+}
+
+#[test]
+fn gauges_of_policies_are_read_at_the_scrape() {
+    let metrics = Metrics::new("test").unwrap();
+    let policies = Arc::new(Mutex::new(Vec::new()));
+    let source = Arc::clone(&policies);
+    metrics.follow_policies(move || source.lock().clone()).unwrap();
+    let sample = |name: &str, ready| PolicySample {
+        policy: name.into(),
+        mode: "Audit",
+        ready,
+        objects: vec![(VerdictResult::Pass, 7), (VerdictResult::Fail, 2)],
+        violations: vec![("high", 3)],
+    };
+    *policies.lock() = vec![sample("a", true), sample("b", true), sample("c", false)];
+    let page = scrape(&metrics);
+    assert_eq!(value(&page, "watchpolicy_policies", &[("mode", "Audit"), ("ready", "true")]), Some(2.0));
+    assert_eq!(value(&page, "watchpolicy_violations", &[("policy", "a"), ("severity", "high")]), Some(3.0));
+    assert_eq!(value(&page, "watchpolicy_objects", &[("policy", "c"), ("result", "Pass")]), Some(7.0));
+    policies.lock().remove(0);
+    let page = scrape(&metrics);
+    assert_eq!(value(&page, "watchpolicy_violations", &[("policy", "a")]), None);
+    assert_eq!(value(&page, "watchpolicy_policies", &[("ready", "true")]), Some(1.0));
+}
+
+#[test]
+fn informers_of_one_resource_add_up_and_show_the_oldest_age() {
+    let metrics = Metrics::new("test").unwrap();
+    let sample = |state, age| InformerSample {
+        target: deployments(),
+        state,
+        last_event_age: Some(Duration::from_secs(age)),
+        objects: 10,
+        bytes: 4_000,
+    };
+    let source = move || vec![sample("Synced", 3), sample("Synced", 90), sample("Listing", 1)];
+    metrics.follow_informers(source).unwrap();
+    let page = scrape(&metrics);
+    assert_eq!(value(&page, "watchpolicy_informers", &[("state", "Synced")]), Some(2.0));
+    assert_eq!(value(&page, "watchpolicy_cached_objects", &[]), Some(30.0));
+    assert_eq!(value(&page, "watchpolicy_cached_bytes", &[]), Some(12_000.0));
+    assert_eq!(value(&page, "watchpolicy_informer_last_event_age_seconds", &[]), Some(90.0));
+}
+
+#[test]
+fn running_work_is_asked_for_at_the_scrape_and_the_queue_is_not_kept_alive() {
+    struct Busy;
+    impl RunningWork for Busy {
+        fn running(&self) -> (Duration, Duration) {
+            (Duration::from_secs(5), Duration::from_secs(3))
+        }
+    }
+    let metrics = Metrics::new("test").unwrap();
+    let work: Arc<dyn RunningWork> = Arc::new(Busy);
+    metrics.follow_queue("objects", Arc::downgrade(&work));
+    assert_eq!(value(&scrape(&metrics), "workqueue_unfinished_work_seconds", &[]), Some(5.0));
+    assert_eq!(value(&scrape(&metrics), "workqueue_longest_running_processor_seconds", &[]), Some(3.0));
+    drop(work);
+    assert_eq!(value(&scrape(&metrics), "workqueue_unfinished_work_seconds", &[]), Some(0.0));
+}
+
+#[test]
+fn labels_are_only_those_that_cannot_name_an_object() {
+    let metrics = busy();
+    metrics.queue("objects").waited.observe(1.0);
+    let allowed: BTreeSet<&str> = [
+        "version",
+        "policy",
+        "result",
+        "severity",
+        "mode",
+        "ready",
+        "group",
+        "resource",
+        "state",
+        "type",
+        "reason",
+        "outcome",
+        "name",
+        "controller",
+        "priority",
+        "code",
+        "method",
+        "verb",
+        "host",
+        "le",
+    ]
+    .into();
+    for sample in scrape(&metrics).samples {
+        for label in sample.labels.keys() {
+            assert!(allowed.contains(label.as_str()), "{} has the label {label}", sample.metric);
+        }
+    }
+}

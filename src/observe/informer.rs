@@ -1,0 +1,332 @@
+//! The informer: one list and watch, kept going for ever, as an explicit state machine.
+//!
+//! ```text
+//!          ┌────────────── 410, or three failed starts ─────────────┐
+//!          ▼                                                        │
+//!  List ──ok──► Watch ──ended, cut, silent──► Watch again (same version)
+//!   │  ▲          │ 403
+//!  403 │ allowed  ▼
+//!   └► Ask (SelfSubjectAccessReview once per interval)
+//! ```
+//!
+//! A list is compared with what the sink holds, so that what was deleted while nobody watched is found (the tombstone
+//! case of client-go). Back-off grows until something was really received.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::wire::{Collection, Event, Lines, Wire, WireError, version_of};
+use crate::metrics::{EventType, WatchFailure};
+
+/// Where the items of a collection go. Called by one informer, from one task.
+pub trait Sink: Send {
+    /// A list begins: what is not [`Sink::seen`] until [`Sink::listed`] is gone.
+    fn listing(&mut self);
+    /// An object as it is now.
+    fn seen(&mut self, raw: &str);
+    /// An object went; this is its last state.
+    fn deleted(&mut self, raw: &str);
+    /// The list is complete.
+    fn listed(&mut self);
+    /// The informer is in another phase, or says something else about it.
+    fn phase(&mut self, phase: Phase);
+    /// Something came that proves that the watch lives.
+    fn alive(&mut self) {}
+    /// What was received, for metrics.
+    fn count(&mut self, _signal: Signal) {}
+}
+
+/// What an informer counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Signal {
+    /// A watch event.
+    Event(EventType),
+    /// A failed request or a broken watch.
+    Failure(WatchFailure),
+    /// A whole list was taken.
+    Listed(Duration),
+}
+
+/// What an informer says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The first list is under way.
+    Listing,
+    /// The sink holds what the server holds, as far as the watch tells.
+    Synced,
+    /// A verb is missing.
+    Forbidden {
+        /// `list` or `watch`.
+        verb: &'static str,
+    },
+    /// The server does not know the resource.
+    Absent,
+    /// Requests fail, or nothing proves that the watch lives.
+    Degraded(String),
+}
+
+/// The informer's patience.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Objects in one page of a list.
+    pub page_size: u32,
+    /// First and longest pause after failures.
+    pub backoff: (Duration, Duration),
+    /// Without any sign of life for so long, a watch is given up.
+    pub liveness: Duration,
+    /// How often permissions are asked again.
+    pub access_check: Duration,
+    /// Lists that may be under way at once; shared by all informers, so that a restart does not storm the server.
+    pub lists: Arc<Semaphore>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            page_size: 500,
+            backoff: (Duration::from_millis(500), Duration::from_secs(30)),
+            liveness: Duration::from_secs(120),
+            access_check: Duration::from_secs(60),
+            lists: Arc::new(Semaphore::new(8)),
+        }
+    }
+}
+
+/// After so many failed starts a version is no longer trusted, and a list is taken.
+const FAILED_STARTS: u8 = 3;
+/// However long a server asks us to wait, a target is not left blind for longer.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// A watch that ends sooner than this, with nothing to say, is a failure and not an end.
+const SHORTEST_WATCH: Duration = Duration::from_secs(1);
+
+/// What the machine does next.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    /// Take a list.
+    List,
+    /// Watch from a version on; so many starts have failed in a row.
+    Watch { version: String, failed: u8 },
+    /// Wait, then ask whether the verb is allowed by now.
+    Ask { verb: &'static str },
+}
+
+/// Keeps a sink equal to a collection.
+pub struct Informer<S> {
+    wire: Wire,
+    collection: Collection,
+    settings: Settings,
+    sink: S,
+    failures: u32,
+    page_size: u32,
+    bookmarks: bool,
+}
+
+impl<S: Sink> Informer<S> {
+    /// Nothing is asked before [`Informer::run`].
+    pub fn new(wire: Wire, collection: Collection, settings: Settings, sink: S) -> Self {
+        let page_size = settings.page_size;
+        Self { wire, collection, settings, sink, failures: 0, page_size, bookmarks: false }
+    }
+
+    /// Lists and watches until told to stop; gives the sink back.
+    pub async fn run(mut self, stop: CancellationToken) -> S {
+        self.sink.phase(Phase::Listing);
+        let mut state = State::List;
+        while let Some(next) = stop.run_until_cancelled(self.step(state)).await {
+            state = next;
+        }
+        self.sink
+    }
+
+    async fn step(&mut self, state: State) -> State {
+        match state {
+            State::List => match self.list().await {
+                Ok(version) => State::Watch { version, failed: 0 },
+                Err(error) => self.list_failed(error).await,
+            },
+            State::Watch { version, failed } => self.watch(version, failed).await,
+            State::Ask { verb } => self.ask(verb).await,
+        }
+    }
+
+    // ---- LIST ----
+
+    async fn list(&mut self) -> Result<String, WireError> {
+        let lists = Arc::clone(&self.settings.lists);
+        // The semaphore is never closed; were it, a list without a turn is better than none.
+        let _turn = lists.acquire().await.ok();
+        let start = Instant::now();
+        self.sink.listing();
+        let mut next = None;
+        loop {
+            let page = self.wire.list(&self.collection, self.page_size, next.as_deref()).await?;
+            let sink = &mut self.sink;
+            let end = page.each(|raw| sink.seen(raw))?;
+            sink.alive();
+            if end.next.is_some() {
+                next = end.next;
+                // Other informers get their turn between two pages.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            self.sink.listed();
+            self.sink.count(Signal::Listed(start.elapsed()));
+            self.page_size = self.settings.page_size;
+            return Ok(end.version);
+        }
+    }
+
+    async fn list_failed(&mut self, error: WireError) -> State {
+        self.sink.count(Signal::Failure(error.failure()));
+        match &error {
+            error if error.is_forbidden() => return self.forbidden("list"),
+            error if error.is_absent() => self.sink.phase(Phase::Absent),
+            // A continue token lives as long as etcd's compaction lets it: fewer, larger pages are sooner done.
+            error if error.is_expired() => self.page_size = self.page_size.saturating_mul(2),
+            WireError::TooLarge(_) => {
+                self.page_size = (self.page_size / 4).max(1);
+                self.sink.phase(Phase::Degraded(format!("cannot list: {error}")));
+            }
+            _ => self.sink.phase(Phase::Degraded(format!("cannot list: {error}"))),
+        }
+        self.rest(error.retry_after()).await;
+        State::List
+    }
+
+    // ---- WATCH ----
+
+    async fn watch(&mut self, version: String, failed: u8) -> State {
+        let duration = self.watch_duration();
+        match self.wire.watch(&self.collection, &version, duration).await {
+            Ok(mut lines) => {
+                self.sink.phase(Phase::Synced);
+                self.follow(&mut lines, version).await
+            }
+            Err(error) => self.watch_failed(version, failed, error).await,
+        }
+    }
+
+    /// Watches end at different times, so that a restarted server is not met by all of them at once. Where bookmarks
+    /// come they prove life; where none ever came the end of the watch must, so it comes sooner.
+    fn watch_duration(&self) -> Duration {
+        let longest = if self.bookmarks { Duration::from_secs(290) } else { self.settings.liveness };
+        longest.mul_f64(rand::rng().random_range(0.6..0.9))
+    }
+
+    async fn watch_failed(&mut self, version: String, failed: u8, error: WireError) -> State {
+        self.sink.count(Signal::Failure(error.failure()));
+        if error.is_forbidden() {
+            return self.forbidden("watch");
+        }
+        if matches!(error, WireError::Silent(_)) {
+            self.sink.phase(Phase::Degraded(format!("the watch shows no sign of life: {error}")));
+        }
+        let relist = match &error {
+            // From the same version the same line would come again.
+            WireError::Unintelligible(_) | WireError::TooLarge(_) => true,
+            error => error.is_expired() || error.is_absent() || failed + 1 >= FAILED_STARTS,
+        };
+        self.rest(error.retry_after()).await;
+        if relist { State::List } else { State::Watch { version, failed: failed + 1 } }
+    }
+
+    /// Takes events until the watch ends.
+    async fn follow(&mut self, lines: &mut Lines, mut version: String) -> State {
+        let opened = Instant::now();
+        let mut quiet = true;
+        let denied = denied(self.wire.clone(), self.collection.clone(), self.settings.access_check);
+        tokio::pin!(denied);
+        loop {
+            let line = tokio::select! {
+                () = &mut denied => return self.forbidden("watch"),
+                line = lines.next(self.settings.liveness) => line,
+            };
+            let taken = match line {
+                Ok(Some(line)) => self.event(&line),
+                Ok(None) if quiet && opened.elapsed() < SHORTEST_WATCH => {
+                    Err(WireError::Broken("the watch ended as soon as it began".to_owned()))
+                }
+                Ok(None) => {
+                    self.received();
+                    return State::Watch { version, failed: 0 };
+                }
+                Err(error) => Err(error),
+            };
+            quiet = false;
+            match taken {
+                Ok(newer) => version = newer.unwrap_or(version),
+                Err(error) => return self.watch_failed(version, 0, error).await,
+            }
+        }
+    }
+
+    /// Hands one event over; gives the version up to which everything is now known.
+    fn event(&mut self, line: &[u8]) -> Result<Option<String>, WireError> {
+        let event = Event::parse(line)?;
+        self.received();
+        self.sink.count(Signal::Event(event.kind));
+        match event.kind {
+            EventType::Added | EventType::Modified => self.sink.seen(event.object),
+            EventType::Deleted => self.sink.deleted(event.object),
+            EventType::Bookmark => self.bookmarks = true,
+            EventType::Error => {} // `Event::parse` makes it an error
+        }
+        Ok(version_of(event.object).map(std::borrow::Cow::into_owned))
+    }
+
+    // ---- permissions ----
+
+    fn forbidden(&mut self, verb: &'static str) -> State {
+        self.sink.phase(Phase::Forbidden { verb });
+        State::Ask { verb }
+    }
+
+    async fn ask(&mut self, verb: &'static str) -> State {
+        sleep(self.settings.access_check.mul_f64(rand::rng().random_range(0.8..0.95))).await;
+        match self.wire.may(verb, &self.collection).await {
+            // The review is advice, the next answer is the truth.
+            Ok(true) => State::List,
+            Ok(false) => State::Ask { verb },
+            Err(error) => {
+                self.sink.count(Signal::Failure(error.failure()));
+                State::List
+            }
+        }
+    }
+
+    // ---- back-off ----
+
+    /// The watch lives. A list alone does not end the back-off: a server whose watches all fail at once would be
+    /// listed for ever.
+    fn received(&mut self) {
+        self.failures = 0;
+        self.sink.alive();
+    }
+
+    async fn rest(&mut self, retry_after: Option<Duration>) {
+        let (first, longest) = self.settings.backoff;
+        let grown = first.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX)).min(longest);
+        self.failures = self.failures.saturating_add(1).min(31);
+        let jittered = grown.mul_f64(rand::rng().random_range(0.5..1.0));
+        sleep(jittered.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))).await;
+    }
+}
+
+/// Returns when the right to watch was taken away: that does not end an open watch, so it must be asked for. A
+/// question that gets no answer says nothing.
+async fn denied(wire: Wire, collection: Collection, interval: Duration) {
+    loop {
+        sleep(interval.mul_f64(rand::rng().random_range(0.8..1.0))).await;
+        if let Ok(false) = wire.may("watch", &collection).await {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

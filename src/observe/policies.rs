@@ -1,0 +1,153 @@
+//! Follows WatchPolicy objects and keeps the [`PolicySet`] that they come to.
+//!
+//! Each object is decoded and compiled alone: one that cannot be read, or is wrong, is an entry that says so, and
+//! hides no other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::informer::{Phase, Sink};
+use super::wire::Collection;
+use crate::crd::{WatchPolicy, WatchPolicyStatus};
+use crate::jsonpath::{Document, Identity, Projection, TypeMeta};
+use crate::policy::{self, PolicyEntry, PolicySet, PolicyState};
+use crate::resource::Gvr;
+
+/// The collection of all policies.
+pub fn collection() -> Collection {
+    Collection::all(Gvr::new("watchpolicy.io", "v1alpha1", "watchpolicies"))
+}
+
+/// The sink of the policies' informer.
+pub struct PolicySink {
+    settings: policy::Settings,
+    types: TypeMeta,
+    entries: BTreeMap<Arc<str>, Kept>,
+    list: u32,
+    listed: bool,
+    revision: u64,
+    set: watch::Sender<Arc<PolicySet>>,
+}
+
+struct Kept {
+    entry: Arc<PolicyEntry>,
+    list: u32,
+}
+
+impl PolicySink {
+    /// The set's revision is 0 until the first list is complete.
+    pub fn new(settings: policy::Settings) -> (Self, watch::Receiver<Arc<PolicySet>>) {
+        let (set, reader) = watch::channel(Arc::default());
+        let types = TypeMeta { api_version: "watchpolicy.io/v1alpha1".into(), kind: "WatchPolicy".into() };
+        let sink = Self { settings, types, entries: BTreeMap::new(), list: 0, listed: false, revision: 0, set };
+        (sink, reader)
+    }
+
+    fn identity(&self, raw: &str) -> Option<Identity> {
+        Document::decode(raw, &Projection::default(), &self.types)
+            .inspect_err(|error| tracing::warn!(%error, "a WatchPolicy without identity was passed over"))
+            .ok()
+            .map(|document| document.id)
+    }
+
+    fn entry(&self, id: &Identity, raw: &str) -> PolicyEntry {
+        let policy = match serde_json::from_str::<WatchPolicy>(raw) {
+            Ok(policy) => policy,
+            Err(error) => return unreadable(id, raw, &error),
+        };
+        let generation = policy.metadata.generation.unwrap_or_default();
+        let known = self.entries.get(&id.name).map(|kept| &kept.entry);
+        let state = match known {
+            // Only the status is new.
+            Some(known) if known.uid == id.uid && known.generation == generation => known.state.clone(),
+            _ => match policy::compile(&policy, &self.settings) {
+                Ok(compiled) => PolicyState::Compiled(Arc::new(compiled)),
+                Err(faults) => PolicyState::Invalid(Arc::new(faults)),
+            },
+        };
+        PolicyEntry {
+            name: Arc::clone(&id.name),
+            uid: Arc::clone(&id.uid),
+            generation,
+            state,
+            stored: policy.status.map(Arc::new),
+        }
+    }
+
+    fn publish(&mut self, programs: bool) {
+        if !self.listed {
+            return;
+        }
+        self.revision += u64::from(programs);
+        let entries = self.entries.iter().map(|(name, kept)| (Arc::clone(name), Arc::clone(&kept.entry))).collect();
+        self.set.send_replace(Arc::new(PolicySet { revision: self.revision, entries }));
+    }
+}
+
+impl Sink for PolicySink {
+    fn listing(&mut self) {
+        self.list = self.list.wrapping_add(1);
+    }
+
+    fn seen(&mut self, raw: &str) {
+        let Some(id) = self.identity(raw) else { return };
+        let entry = self.entry(&id, raw);
+        let known = self.entries.get(&id.name).map(|kept| &kept.entry);
+        let same = known.is_some_and(|known| known.uid == entry.uid && known.generation == entry.generation);
+        let kept = Kept { entry: Arc::new(entry), list: self.list };
+        self.entries.insert(id.name, kept);
+        self.publish(!same);
+    }
+
+    fn deleted(&mut self, raw: &str) {
+        let Some(id) = self.identity(raw) else { return };
+        if self.entries.remove(&id.name).is_some() {
+            self.publish(true);
+        }
+    }
+
+    fn listed(&mut self) {
+        let list = self.list;
+        self.entries.retain(|_, kept| kept.list == list);
+        self.listed = true;
+        self.publish(true);
+    }
+
+    fn phase(&mut self, phase: Phase) {
+        match phase {
+            Phase::Listing | Phase::Synced => tracing::info!(?phase, "policies"),
+            Phase::Absent => {
+                tracing::error!("the CRD watchpolicies.watchpolicy.io is not installed: apply what `watchpolicy crd` prints");
+            }
+            Phase::Forbidden { verb } => {
+                tracing::error!("the operator may not {verb} watchpolicies.watchpolicy.io: its ClusterRole must allow it");
+            }
+            Phase::Degraded(why) => tracing::warn!(why, "policies cannot be followed at this moment"),
+        }
+    }
+}
+
+/// What can be said of a policy that was stored by another version of the CRD.
+fn unreadable(id: &Identity, raw: &str, error: &serde_json::Error) -> PolicyEntry {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Readable {
+        metadata: Metadata,
+        status: Option<WatchPolicyStatus>,
+    }
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Metadata {
+        generation: i64,
+    }
+    let readable: Readable = serde_json::from_str(raw).unwrap_or_default();
+    PolicyEntry {
+        name: Arc::clone(&id.name),
+        uid: Arc::clone(&id.uid),
+        generation: readable.metadata.generation,
+        state: PolicyState::Unreadable(error.to_string().into()),
+        stored: readable.status.map(Arc::new),
+    }
+}

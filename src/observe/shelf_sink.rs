@@ -1,0 +1,94 @@
+//! From raw items to documents on a shelf, and from changed documents to keys in the queue.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+
+use super::fleet::Stand;
+use super::informer::{Phase, Signal, Sink};
+use crate::jsonpath::{Document, Projection};
+use crate::metrics::{TargetSeries, WatchFailure};
+use crate::queue::Queue;
+use crate::resource::{ObjectKey, ObjectName};
+use crate::store::{Change, Shelf};
+
+/// The sink of a target's informer.
+pub(super) struct ShelfSink {
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) projection: Arc<Projection>,
+    pub(super) queue: Arc<Queue<ObjectKey>>,
+    pub(super) series: TargetSeries,
+    pub(super) stand: watch::Sender<Stand>,
+    pub(super) woken: Arc<Notify>,
+}
+
+impl ShelfSink {
+    fn enqueue(&self, object: ObjectName) {
+        self.queue.add(ObjectKey { resource: self.shelf.resource.clone(), object });
+    }
+
+    /// `None` for an item that has not even a name: it cannot be judged, only counted.
+    fn decode(&self, raw: &str) -> Option<Document> {
+        Document::decode(raw, &self.projection, &self.shelf.types)
+            .inspect_err(|error| {
+                self.series.failure(WatchFailure::Undecodable);
+                tracing::warn!(resource = %self.shelf.resource, %error, "an item without identity was passed over");
+            })
+            .ok()
+    }
+}
+
+impl Sink for ShelfSink {
+    fn listing(&mut self) {
+        self.shelf.begin_list();
+    }
+
+    fn seen(&mut self, raw: &str) {
+        let Some(document) = self.decode(raw) else { return };
+        let (name, change) = self.shelf.put(document);
+        match change {
+            Change::Changed => self.enqueue(name),
+            Change::Unchanged => self.series.unchanged(),
+        }
+    }
+
+    fn deleted(&mut self, raw: &str) {
+        let Some(Document { id, .. }) = self.decode(raw) else { return };
+        let name = ObjectName { namespace: id.namespace, name: id.name };
+        if self.shelf.remove(&name) {
+            self.enqueue(name);
+        }
+    }
+
+    fn listed(&mut self) {
+        for name in self.shelf.sweep() {
+            self.enqueue(name);
+        }
+    }
+
+    fn phase(&mut self, phase: Phase) {
+        let changed = self.stand.send_if_modified(|stand| {
+            let changed = stand.phase != phase;
+            if changed {
+                tracing::info!(resource = %self.shelf.resource, ?phase, "target");
+                *stand = Stand { phase, since: jiff::Timestamp::now() };
+            }
+            changed
+        });
+        if changed {
+            self.woken.notify_one();
+        }
+    }
+
+    fn alive(&mut self) {
+        self.shelf.alive(jiff::Timestamp::now());
+    }
+
+    fn count(&mut self, signal: Signal) {
+        match signal {
+            Signal::Event(kind) => self.series.event(kind),
+            Signal::Failure(failure) => self.series.failure(failure),
+            Signal::Listed(took) => self.series.listed(took),
+        }
+    }
+}

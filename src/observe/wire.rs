@@ -1,0 +1,594 @@
+//! LIST and WATCH as the API server speaks them: raw bodies over [`kube::Client`], which brings
+//! authentication and TLS, taken apart item by item.
+//!
+//! An item stays raw text until somebody decodes it alone, so that one that cannot be decoded hides no other.
+//! Everything has a deadline and a size: a server that never answers, or answers without end, is an error.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http_body_util::BodyExt;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::client::Body;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+
+use crate::metrics::{EventType, WatchFailure};
+use crate::resource::Gvr;
+
+/// How long and how much the wire takes.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// A whole answer, or the headers of a watch, must be here by then.
+    pub answer: Duration,
+    /// Most bytes of one answer that is not a watch.
+    pub body_bytes: usize,
+    /// Most bytes of one watch event.
+    pub line_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // etcd takes objects of 1.5 MiB; a page of 500 ordinary ones has about 5 MiB.
+        Self { answer: Duration::from_secs(60), body_bytes: 128 << 20, line_bytes: 16 << 20 }
+    }
+}
+
+/// What is listed and watched: one resource, everywhere or in one namespace, whole or metadata only.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Collection {
+    /// The resource in the version that is asked for.
+    pub resource: Gvr,
+    /// `None` for all namespaces, and for cluster-scoped resources.
+    pub namespace: Option<Arc<str>>,
+    /// A label selector in the form of a query, for the server to apply.
+    pub labels: Option<Arc<str>>,
+    /// Ask for `PartialObjectMetadata`.
+    pub metadata_only: bool,
+}
+
+impl Collection {
+    /// All objects of a resource, whole.
+    pub fn all(resource: Gvr) -> Self {
+        Self { resource, namespace: None, labels: None, metadata_only: false }
+    }
+
+    fn path(&self) -> String {
+        let Gvr { resource, version } = &self.resource;
+        let base = match &*resource.group {
+            "" => format!("/api/{version}"),
+            group => format!("/apis/{group}/{version}"),
+        };
+        match &self.namespace {
+            Some(namespace) => format!("{base}/namespaces/{namespace}/{}", resource.resource),
+            None => format!("{base}/{}", resource.resource),
+        }
+    }
+
+    fn accept(&self, list: bool) -> &'static str {
+        match (self.metadata_only, list) {
+            (false, _) => "application/json",
+            (true, true) => {
+                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;q=0.5"
+            }
+            (true, false) => {
+                "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;q=0.5"
+            }
+        }
+    }
+}
+
+/// Why a request did not bring what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// The server answered, with a refusal.
+    #[error("the server answered {code} {reason}: {message}")]
+    Refused {
+        /// HTTP status code, or the code of an ERROR event.
+        code: u16,
+        /// The machine-readable reason of the API conventions, such as `Expired`.
+        reason: String,
+        /// The server's words, cut to a bounded length.
+        message: String,
+        /// The `Retry-After` header.
+        retry_after: Option<Duration>,
+    },
+    /// Nothing came within the deadline.
+    #[error("no answer within {0:?}")]
+    Silent(Duration),
+    /// The answer is larger than we take.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The connection could not be made, or broke.
+    #[error("connection: {0}")]
+    Broken(String),
+    /// The answer is not what the API promises.
+    #[error("the answer cannot be read: {0}")]
+    Unintelligible(String),
+}
+
+impl WireError {
+    /// 410 in any form: the version or the continue token is too old, list anew.
+    pub fn is_expired(&self) -> bool {
+        matches!(self, Self::Refused { code, reason, .. } if *code == 410 || reason == "Expired" || reason == "Gone")
+    }
+
+    /// The operator lacks the right.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused { code: 403, .. })
+    }
+
+    /// The server does not serve this resource.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Refused { code: 404, .. })
+    }
+
+    /// How long the server asks us to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// What it counts as.
+    pub fn failure(&self) -> WatchFailure {
+        match self {
+            Self::Refused { .. } if self.is_expired() => WatchFailure::Expired,
+            Self::Refused { code: 401 | 403, .. } => WatchFailure::Forbidden,
+            Self::Refused { code: 404, .. } => WatchFailure::NotFound,
+            Self::Refused { code: 429, .. } => WatchFailure::Throttled,
+            Self::Refused { code: 500.., .. } => WatchFailure::Server,
+            Self::Refused { .. } => WatchFailure::Refused,
+            Self::Silent(_) => WatchFailure::Timeout,
+            Self::Broken(_) => WatchFailure::Connection,
+            Self::TooLarge(_) | Self::Unintelligible(_) => WatchFailure::Undecodable,
+        }
+    }
+}
+
+/// One page of a LIST, still raw.
+pub struct Page {
+    body: Bytes,
+}
+
+#[derive(Deserialize)]
+struct RawPage<'a> {
+    metadata: PageMetadata,
+    #[serde(borrow, default)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageMetadata {
+    #[serde(default)]
+    resource_version: String,
+    #[serde(default, rename = "continue")]
+    continue_token: Option<String>,
+}
+
+/// What a page says besides its items.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PageEnd {
+    /// The version that the list shows; where a watch goes on.
+    pub version: String,
+    /// The token for the next page, if there is one.
+    pub next: Option<String>,
+}
+
+impl Page {
+    /// Hands over the items one by one, as raw text.
+    ///
+    /// # Errors
+    /// [`WireError::Unintelligible`] when the page is no list at all; a bad item is the taker's to notice.
+    pub fn each(&self, mut take: impl FnMut(&str)) -> Result<PageEnd, WireError> {
+        let page: RawPage<'_> =
+            serde_json::from_slice(&self.body).map_err(|e| WireError::Unintelligible(e.to_string()))?;
+        for item in page.items.into_iter().flatten() {
+            take(item.get());
+        }
+        let next = page.metadata.continue_token.filter(|token| !token.is_empty());
+        Ok(PageEnd { version: page.metadata.resource_version, next })
+    }
+}
+
+/// A watch event whose object is still raw.
+pub struct Event<'a> {
+    /// What happened.
+    pub kind: EventType,
+    /// The object.
+    pub object: &'a str,
+}
+
+#[derive(Deserialize)]
+struct RawEvent<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+impl<'a> Event<'a> {
+    /// Reads a line of a watch.
+    ///
+    /// # Errors
+    /// [`WireError::Refused`] for an ERROR event; [`WireError::Unintelligible`] for anything unknown.
+    pub fn parse(line: &'a [u8]) -> Result<Self, WireError> {
+        let event: RawEvent<'a> =
+            serde_json::from_slice(line).map_err(|e| WireError::Unintelligible(e.to_string()))?;
+        let object = event.object.get();
+        let kind = match &*event.kind {
+            "ADDED" => EventType::Added,
+            "MODIFIED" => EventType::Modified,
+            "DELETED" => EventType::Deleted,
+            "BOOKMARK" => EventType::Bookmark,
+            "ERROR" => return Err(refusal(None, object.as_bytes(), None)),
+            other => return Err(WireError::Unintelligible(format!("event type {}", cut(other, 40)))),
+        };
+        Ok(Self { kind, object })
+    }
+}
+
+#[derive(Deserialize)]
+struct VersionOnly<'a> {
+    #[serde(borrow)]
+    metadata: VersionMetadata<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VersionMetadata<'a> {
+    #[serde(borrow)]
+    resource_version: Cow<'a, str>,
+}
+
+/// The resourceVersion of a raw object, without looking at the rest of it.
+pub fn version_of(object: &str) -> Option<Cow<'_, str>> {
+    let VersionOnly { metadata } = serde_json::from_str(object).ok()?;
+    Some(metadata.resource_version)
+}
+
+/// An open watch: lines as they come.
+pub struct Lines {
+    body: Body,
+    buffer: BytesMut,
+    scanned: usize,
+    limit: usize,
+}
+
+impl Lines {
+    fn new(body: Body, limit: usize) -> Self {
+        Self { body, buffer: BytesMut::new(), scanned: 0, limit }
+    }
+
+    /// The next line; `None` when the server ended the watch. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`WireError::Silent`] when nothing comes for `patience`; a line that is too long, or cut off, is an error.
+    pub async fn next(&mut self, patience: Duration) -> Result<Option<Bytes>, WireError> {
+        loop {
+            if let Some(line) = self.take_line() {
+                return Ok(Some(line));
+            }
+            if self.buffer.len() > self.limit {
+                return Err(WireError::TooLarge(self.limit));
+            }
+            let frame = timeout(patience, self.body.frame()).await.map_err(|_elapsed| WireError::Silent(patience))?;
+            match frame {
+                None if self.buffer.is_empty() => return Ok(None),
+                None => return Err(WireError::Broken("the watch ended in the middle of a line".to_owned())),
+                Some(Err(error)) => return Err(broken(&error)),
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref() {
+                        self.buffer.extend_from_slice(data);
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_line(&mut self) -> Option<Bytes> {
+        loop {
+            let fresh = self.buffer.get(self.scanned..)?;
+            let Some(end) = fresh.iter().position(|byte| *byte == b'\n') else {
+                self.scanned = self.buffer.len();
+                return None;
+            };
+            let line = self.buffer.split_to(self.scanned + end).freeze();
+            self.buffer.advance(1);
+            self.scanned = 0;
+            if !line.iter().all(u8::is_ascii_whitespace) {
+                return Some(line);
+            }
+        }
+    }
+}
+
+/// Sends requests and reads answers. Cheap to clone.
+#[derive(Clone)]
+pub struct Wire {
+    client: kube::Client,
+    limits: Limits,
+}
+
+impl Wire {
+    /// The client must not retry by itself: back-off is the informer's.
+    pub fn new(client: kube::Client, limits: Limits) -> Self {
+        Self { client, limits }
+    }
+
+    /// One page of a list at the newest version.
+    ///
+    /// # Errors
+    /// See [`WireError`].
+    pub async fn list(
+        &self,
+        collection: &Collection,
+        page_size: u32,
+        next: Option<&str>,
+    ) -> Result<Page, WireError> {
+        let limit = page_size.to_string();
+        let mut query: Vec<(&str, &str)> = vec![("limit", &limit)];
+        query.extend(next.map(|token| ("continue", token)));
+        query.extend(collection.labels.as_deref().map(|labels| ("labelSelector", labels)));
+        let request = get(&collection.path(), &query, collection.accept(true))?;
+        let response = self.answer(request).await?;
+        Ok(Page { body: self.body(response.into_body()).await? })
+    }
+
+    /// Opens a watch from a version on; the server ends it after `duration`.
+    ///
+    /// # Errors
+    /// See [`WireError`].
+    pub async fn watch(
+        &self,
+        collection: &Collection,
+        version: &str,
+        duration: Duration,
+    ) -> Result<Lines, WireError> {
+        let seconds = duration.as_secs().max(1).to_string();
+        let mut query = vec![
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("timeoutSeconds", &seconds),
+            ("resourceVersion", version),
+        ];
+        query.extend(collection.labels.as_deref().map(|labels| ("labelSelector", labels)));
+        let request = get(&collection.path(), &query, collection.accept(false))?;
+        let response = self.answer(request).await?;
+        Ok(Lines::new(response.into_body(), self.limits.line_bytes))
+    }
+
+    /// The body and the ETag of a path, or `None` when it is still what `etag` stands for.
+    ///
+    /// # Errors
+    /// See [`WireError`].
+    pub async fn get(
+        &self,
+        path: &str,
+        accept: &str,
+        etag: Option<&str>,
+    ) -> Result<Option<(Bytes, Option<String>)>, WireError> {
+        let mut request = get(path, &[], accept)?;
+        if let Some(value) = etag.and_then(|etag| http::HeaderValue::from_str(etag).ok()) {
+            request.headers_mut().insert(http::header::IF_NONE_MATCH, value);
+        }
+        let response = self.send(request).await?;
+        if response.status() == http::StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
+        let response = self.refuse(response).await?;
+        let etag = response.headers().get(http::header::ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok(Some((self.body(response.into_body()).await?, etag)))
+    }
+
+    /// Asks the server whether we may do `verb` on a collection (`SelfSubjectAccessReview`).
+    ///
+    /// # Errors
+    /// See [`WireError`].
+    pub async fn may(&self, verb: &str, collection: &Collection) -> Result<bool, WireError> {
+        let Gvr { resource, version } = &collection.resource;
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some(resource.group.to_string()),
+                    version: Some(version.to_string()),
+                    resource: Some(resource.resource.to_string()),
+                    namespace: collection.namespace.as_deref().map(str::to_owned),
+                    verb: Some(verb.to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let body = serde_json::to_vec(&review).map_err(|e| WireError::Unintelligible(e.to_string()))?;
+        let request = http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body))
+            .map_err(|e| WireError::Broken(e.to_string()))?;
+        let response = self.answer(request).await?;
+        let body = self.body(response.into_body()).await?;
+        let review: SelfSubjectAccessReview =
+            serde_json::from_slice(&body).map_err(|e| WireError::Unintelligible(e.to_string()))?;
+        Ok(review.status.is_some_and(|status| status.allowed))
+    }
+
+    async fn send(&self, request: http::Request<Body>) -> Result<http::Response<Body>, WireError> {
+        timeout(self.limits.answer, self.client.send(request))
+            .await
+            .map_err(|_elapsed| WireError::Silent(self.limits.answer))?
+            .map_err(|error| broken(&error))
+    }
+
+    async fn answer(&self, request: http::Request<Body>) -> Result<http::Response<Body>, WireError> {
+        let response = self.send(request).await?;
+        self.refuse(response).await
+    }
+
+    async fn refuse(&self, response: http::Response<Body>) -> Result<http::Response<Body>, WireError> {
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let code = response.status().as_u16();
+        let retry_after = response
+            .headers()
+            .get(http::header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok())
+            .map(Duration::from_secs);
+        let body = self.body(response.into_body()).await.unwrap_or_default();
+        Err(refusal(Some(code), &body, retry_after))
+    }
+
+    async fn body(&self, body: Body) -> Result<Bytes, WireError> {
+        let limit = self.limits.body_bytes;
+        let limited = http_body_util::Limited::new(body, limit);
+        let collected = timeout(self.limits.answer, limited.collect())
+            .await
+            .map_err(|_elapsed| WireError::Silent(self.limits.answer))?;
+        match collected {
+            Ok(collected) => Ok(collected.to_bytes()),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(WireError::TooLarge(limit)),
+            Err(error) => Err(broken(error.as_ref())),
+        }
+    }
+}
+
+fn get(path: &str, query: &[(&str, &str)], accept: &str) -> Result<http::Request<Body>, WireError> {
+    let mut uri = path.to_owned();
+    let mut separator = '?';
+    for (name, value) in query {
+        uri.push(separator);
+        separator = '&';
+        uri.extend([name, "="]);
+        uri.extend(percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC));
+    }
+    http::Request::get(uri)
+        .header(http::header::ACCEPT, accept)
+        .body(Body::empty())
+        .map_err(|e| WireError::Broken(e.to_string()))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    code: Option<u16>,
+    reason: Option<String>,
+    message: Option<String>,
+}
+
+/// What is kept of a server's words: enough for a person, bounded for status and logs.
+const MESSAGE_BYTES: usize = 512;
+
+fn refusal(code: Option<u16>, body: &[u8], retry_after: Option<Duration>) -> WireError {
+    let status: Status = serde_json::from_slice(body).unwrap_or_default();
+    WireError::Refused {
+        code: code.or(status.code).unwrap_or_default(),
+        reason: cut(&status.reason.unwrap_or_default(), 64),
+        message: cut(&status.message.unwrap_or_default(), MESSAGE_BYTES),
+        retry_after,
+    }
+}
+
+/// The innermost cause says what happened ("connection refused"); the outer layers only that something did.
+fn broken(error: &(dyn std::error::Error + 'static)) -> WireError {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    WireError::Broken(cut(&innermost.to_string(), MESSAGE_BYTES))
+}
+
+fn cut(text: &str, bytes: usize) -> String {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines_of(chunks: &[&'static str]) -> Lines {
+        let mut lines = Lines::new(Body::empty(), 64);
+        for chunk in chunks {
+            lines.buffer.extend_from_slice(chunk.as_bytes());
+        }
+        lines
+    }
+
+    #[tokio::test]
+    async fn lines_come_whole_and_blank_ones_are_passed_over() {
+        let mut lines = lines_of(&["{\"a\"", ":1}\n\n  \n{}\n"]);
+        assert_eq!(lines.next(Duration::from_secs(1)).await.unwrap().unwrap(), "{\"a\":1}");
+        assert_eq!(lines.next(Duration::from_secs(1)).await.unwrap().unwrap(), "{}");
+        assert!(lines.next(Duration::from_secs(1)).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_watch_cut_in_the_middle_of_a_line_is_broken() {
+        let mut lines = lines_of(&["{\"type\":\"ADD"]);
+        assert!(matches!(lines.next(Duration::from_secs(1)).await, Err(WireError::Broken(_))));
+    }
+
+    #[tokio::test]
+    async fn a_line_over_the_limit_is_an_error() {
+        let mut lines = lines_of(&[concat!(
+            "0123456789012345678901234567890123456789",
+            "0123456789012345678901234567890123456789"
+        )]);
+        assert!(matches!(lines.next(Duration::from_secs(1)).await, Err(WireError::TooLarge(64))));
+    }
+
+    #[test]
+    fn a_bad_item_hides_no_other_in_its_page() {
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        let body = format!(
+            r#"{{"metadata":{{"resourceVersion":"7","continue":"t"}},"items":[{{"a":1}},{{"a":1e400}},{{"a":"\ud800"}},{{"a":{deep}}},{{"a":2}}]}}"#
+        );
+        let mut items = Vec::new();
+        let end = Page { body: body.into() }.each(|raw| items.push(raw.to_owned())).unwrap();
+        assert_eq!(end, PageEnd { version: "7".into(), next: Some("t".into()) });
+        assert_eq!(items.len(), 5);
+        assert_eq!(items[4], r#"{"a":2}"#);
+    }
+
+    #[test]
+    fn an_empty_continue_token_ends_the_list() {
+        let page = Page { body: r#"{"metadata":{"resourceVersion":"7","continue":""},"items":null}"#.into() };
+        assert_eq!(page.each(|_| ()).unwrap().next, None);
+    }
+
+    #[test]
+    fn an_error_event_is_the_refusal_it_carries() {
+        let line = br#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}}"#;
+        let error = Event::parse(line).err().unwrap();
+        assert!(error.is_expired(), "{error}");
+    }
+
+    #[test]
+    fn an_event_gives_its_object_raw() {
+        let event = Event::parse(br#"{"type":"MODIFIED","object":{"metadata":{"resourceVersion":"12"}}}"#).unwrap();
+        assert_eq!(event.kind, EventType::Modified);
+        assert_eq!(version_of(event.object).as_deref(), Some("12"));
+    }
+
+    #[test]
+    fn paths_are_those_of_the_api() {
+        let mut deployments = Collection::all(Gvr::new("apps", "v1", "deployments"));
+        assert_eq!(deployments.path(), "/apis/apps/v1/deployments");
+        deployments.namespace = Some("shop".into());
+        assert_eq!(deployments.path(), "/apis/apps/v1/namespaces/shop/deployments");
+        assert_eq!(Collection::all(Gvr::new("", "v1", "pods")).path(), "/api/v1/pods");
+    }
+
+    #[test]
+    fn query_values_are_escaped() {
+        let request = get("/x", &[("labelSelector", "a in (b,c)")], "application/json").unwrap();
+        assert_eq!(request.uri(), "/x?labelSelector=a%20in%20%28b%2Cc%29");
+    }
+}

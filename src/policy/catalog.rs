@@ -1,0 +1,150 @@
+//! What the cluster serves, as a value.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::resource::{GroupResource, Gvr};
+
+/// One served resource in one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedResource {
+    /// The kind of its objects.
+    pub kind: Arc<str>,
+    /// Whether its objects live in namespaces.
+    pub namespaced: bool,
+    /// Whether it can be listed and watched.
+    pub watchable: bool,
+}
+
+/// One version of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServedVersion {
+    /// Its name, such as `v1beta1`.
+    pub version: Arc<str>,
+    /// By plural name.
+    pub resources: BTreeMap<Arc<str>, ServedResource>,
+}
+
+/// All groups; each with its versions in order of preference, the preferred first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Catalog {
+    /// By group name; the core group is empty.
+    pub groups: BTreeMap<Arc<str>, Vec<ServedVersion>>,
+}
+
+/// A target that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// What to watch.
+    pub resource: Gvr,
+    /// What its objects are.
+    pub served: ServedResource,
+}
+
+/// Why a target was not found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unresolved {
+    /// No version of the group serves it.
+    Absent(GroupResource),
+    /// It is served, but not in the version that the policy names.
+    OtherVersions {
+        /// What was looked for.
+        resource: GroupResource,
+        /// In which version.
+        version: Arc<str>,
+        /// The versions that serve it.
+        served: Vec<Arc<str>>,
+    },
+    /// It is served, and cannot be listed or watched.
+    NotWatchable(GroupResource),
+}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent(resource) => write!(
+                f,
+                "the cluster serves no {resource}; it is watched as soon as it is installed (resources are plural and lower case)"
+            ),
+            Self::OtherVersions { resource, version, served } => {
+                write!(f, "{resource} is not served in version {version}, but in {}", served.join(", "))
+            }
+            Self::NotWatchable(resource) => {
+                write!(f, "{resource} cannot be listed and watched; name a resource that can")
+            }
+        }
+    }
+}
+
+impl Catalog {
+    /// Finds a resource, in the version asked for or else in the group's most preferred version that serves it.
+    ///
+    /// # Errors
+    /// Why there is nothing to watch.
+    pub fn resolve(&self, wanted: &GroupResource, version: Option<&str>) -> Result<Resolved, Unresolved> {
+        let versions = self.groups.get(&wanted.group).map(Vec::as_slice).unwrap_or_default();
+        let serving = || {
+            versions.iter().filter_map(|v| Some((&v.version, v.resources.get(&wanted.resource)?)))
+        };
+        let found = serving().find(|(served, _)| version.is_none_or(|version| version == &***served));
+        match (found, version) {
+            (Some((version, served)), _) if served.watchable => Ok(Resolved {
+                resource: Gvr { resource: wanted.clone(), version: Arc::clone(version) },
+                served: served.clone(),
+            }),
+            (Some(_), _) => Err(Unresolved::NotWatchable(wanted.clone())),
+            (None, Some(version)) if serving().next().is_some() => Err(Unresolved::OtherVersions {
+                resource: wanted.clone(),
+                version: version.into(),
+                served: serving().map(|(version, _)| Arc::clone(version)).collect(),
+            }),
+            (None, _) => Err(Unresolved::Absent(wanted.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog() -> Catalog {
+        let version = |version: &str, resources: &[(&str, bool)]| ServedVersion {
+            version: version.into(),
+            resources: resources
+                .iter()
+                .map(|(name, watchable)| {
+                    let served = ServedResource { kind: "Kind".into(), namespaced: true, watchable: *watchable };
+                    ((*name).into(), served)
+                })
+                .collect(),
+        };
+        let versions = vec![
+            version("v2", &[("widgets", true)]),
+            version("v1", &[("widgets", true), ("gadgets", true), ("reviews", false)]),
+        ];
+        Catalog { groups: [("example.com".into(), versions)].into() }
+    }
+
+    fn resolve(resource: &str, version: Option<&str>) -> Result<String, Unresolved> {
+        let wanted = GroupResource::new("example.com", resource);
+        catalog().resolve(&wanted, version).map(|found| found.resource.version.to_string())
+    }
+
+    #[test]
+    fn the_preferred_version_that_serves_the_resource_is_taken() {
+        assert_eq!(resolve("widgets", None).unwrap(), "v2");
+        assert_eq!(resolve("gadgets", None).unwrap(), "v1");
+        assert_eq!(resolve("widgets", Some("v1")).unwrap(), "v1");
+    }
+
+    #[test]
+    fn what_is_not_found_says_why() {
+        assert!(resolve("gizmos", None).unwrap_err().to_string().starts_with("the cluster serves no gizmos.example.com"));
+        assert_eq!(
+            resolve("gadgets", Some("v9")).unwrap_err().to_string(),
+            "gadgets.example.com is not served in version v9, but in v1"
+        );
+        assert!(resolve("reviews", None).unwrap_err().to_string().contains("cannot be listed"));
+    }
+}

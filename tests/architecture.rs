@@ -1,0 +1,227 @@
+//! The laws of the rooms (`docs/architecture.md`), held by reading the sources.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use syn::visit::Visit;
+
+/// Which room may use which. A room that is not named here does not exist.
+const EDGES: &[(&str, &[&str])] = &[
+    ("resource", &[]),
+    ("crd", &[]),
+    ("jsonpath", &["resource"]),
+    ("policy", &["crd", "jsonpath", "resource"]),
+    ("metrics", &["resource"]),
+    ("queue", &["metrics"]),
+    ("store", &["jsonpath", "policy", "resource"]),
+    ("ledger", &["crd", "policy", "resource"]),
+    ("observe", &["crd", "jsonpath", "metrics", "policy", "queue", "resource", "store"]),
+    ("enforce", &["ledger", "metrics", "policy", "queue", "resource", "store"]),
+    ("report", &["crd", "ledger", "metrics", "observe", "policy", "resource"]),
+    ("http", &["metrics"]),
+    ("logging", &["config"]),
+    ("shutdown", &[]),
+    ("config", &[]),
+    ("cli", &["app", "config", "crd", "logging"]),
+    (
+        "app",
+        &[
+            "config", "crd", "enforce", "http", "ledger", "metrics", "observe", "policy", "queue", "report", "resource",
+            "shutdown", "store",
+        ],
+    ),
+];
+
+/// What a pure room may use from outside the house: no runtime, client, log, metric, randomness.
+const PURE: &[(&str, &[&str])] = &[
+    ("jsonpath", &["std", "core", "serde", "serde_json", "thiserror", "jsonpath_rust", "ahash", "hashbrown"]),
+    (
+        "policy",
+        &["std", "core", "serde", "serde_json", "thiserror", "regex", "k8s_openapi", "ahash", "hashbrown", "jiff"],
+    ),
+];
+
+/// All that a file names by a path.
+#[derive(Default)]
+struct Paths {
+    found: BTreeSet<Vec<String>>,
+}
+
+impl Paths {
+    fn tree(&mut self, before: &[String], tree: &syn::UseTree) {
+        let with = |name: &syn::Ident| before.iter().cloned().chain([name.to_string()]).collect::<Vec<_>>();
+        match tree {
+            syn::UseTree::Path(path) => self.tree(&with(&path.ident), &path.tree),
+            syn::UseTree::Name(name) => drop(self.found.insert(with(&name.ident))),
+            syn::UseTree::Rename(rename) => drop(self.found.insert(with(&rename.ident))),
+            syn::UseTree::Glob(_) => drop(self.found.insert(before.to_vec())),
+            syn::UseTree::Group(group) => group.items.iter().for_each(|tree| self.tree(before, tree)),
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Paths {
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.tree(&[], &item.tree);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        self.found.insert(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        syn::visit::visit_path(self, path);
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        let is_test = item.attrs.iter().any(|attribute| {
+            attribute.path().is_ident("cfg") && attribute.parse_args::<syn::Ident>().is_ok_and(|cfg| cfg == "test")
+        });
+        if !is_test {
+            syn::visit::visit_item_mod(self, item);
+        }
+    }
+}
+
+fn sources() -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    found.retain(|path| !path.ends_with("tests.rs") && !path.iter().any(|part| part == "tests"));
+    assert!(found.len() > 20, "the sources were not found");
+    found
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The room that a file is in: the folder, or the file's own name.
+fn room(path: &Path) -> String {
+    let inside = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    let first = Path::new(inside.iter().next().unwrap());
+    first.file_stem().unwrap().to_string_lossy().into_owned()
+}
+
+fn paths(path: &Path) -> BTreeSet<Vec<String>> {
+    let mut paths = Paths::default();
+    paths.visit_file(&syn::parse_file(&text(path)).unwrap());
+    paths.found
+}
+
+/// Files of the house, without its front doors.
+fn rooms() -> impl Iterator<Item = (String, PathBuf)> {
+    sources().into_iter().map(|path| (room(&path), path)).filter(|(room, _)| room != "lib" && room != "main")
+}
+
+#[test]
+fn rooms_use_only_the_rooms_that_they_may() {
+    let edges: BTreeMap<_, _> = EDGES.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (room, path) in rooms() {
+        let Some(allowed) = edges.get(room.as_str()) else {
+            wrong.push(format!("{room}: a room without an entry in EDGES"));
+            continue;
+        };
+        for used in paths(&path) {
+            if let [first, other, ..] = used.as_slice()
+                && first == "crate"
+                && *other != room
+                && !allowed.contains(&other.as_str())
+            {
+                wrong.push(format!("{}: {room} may not use {other} ({})", path.display(), used.join("::")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_edge_is_allowed_that_nobody_uses() {
+    let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (room, path) in rooms() {
+        for path in paths(&path) {
+            if let [first, other, ..] = path.as_slice()
+                && first == "crate"
+            {
+                used.entry(room.clone()).or_default().insert(other.clone());
+            }
+        }
+    }
+    for (room, allowed) in EDGES {
+        for other in *allowed {
+            assert!(
+                used.get(*room).is_some_and(|used| used.contains(*other)),
+                "{room} does not use {other}: take the edge out"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_judging_rooms_are_pure() {
+    let names: BTreeSet<String> = rooms().map(|(room, _)| room).collect();
+    for (pure, allowed) in PURE {
+        assert!(names.contains(*pure));
+        for (_, path) in rooms().filter(|(room, _)| room == pure) {
+            let text = text(&path);
+            for used in text.lines().filter_map(|line| line.trim().strip_prefix("use ")) {
+                let root = used.split([':', ';', ' ']).next().unwrap();
+                let own = ["crate", "self", "super"].contains(&root);
+                let local = path.parent().unwrap().join(format!("{root}.rs")).exists();
+                assert!(own || local || allowed.contains(&root), "{}: {pure} may not use {root}", path.display());
+            }
+            let product = text.split("#[cfg(test)]").next().unwrap();
+            for clock in ["async fn", ".await", "Instant::now", "SystemTime", "Timestamp::now", "Zoned::now", "println!"] {
+                assert!(!product.contains(clock), "{}: {pure} is pure, and says {clock}", path.display());
+            }
+        }
+    }
+}
+
+/// Where a request that changes something may be built: the status writer, and the access review that changes nothing.
+#[test]
+fn only_the_status_writer_changes_anything_in_the_cluster() {
+    let verbs = ["Request::post", "Request::put", "Request::patch", "Request::delete", "Method::", ".patch(", ".patch_status("];
+    for (room, path) in rooms() {
+        let text = text(&path);
+        let product = text.split("#[cfg(test)]").next().unwrap();
+        let found: Vec<_> = verbs.iter().filter(|verb| product.contains(**verb)).collect();
+        let access_review = path.ends_with("observe/wire.rs") && product.matches("Request::post").count() == 1;
+        match room.as_str() {
+            "report" => {}
+            _ if access_review => assert_eq!(found, [&"Request::post"], "{}", path.display()),
+            _ => assert!(found.is_empty(), "{} builds {found:?}", path.display()),
+        }
+    }
+}
+
+#[test]
+fn tasks_belong_to_somebody() {
+    for (_, path) in rooms() {
+        let text = text(&path);
+        let product = text.split("#[cfg(test)]").next().unwrap();
+        assert!(!product.contains("tokio::spawn("), "{}: spawn into a JoinSet", path.display());
+        assert!(!product.contains("unbounded_channel"), "{}: give the channel a bound", path.display());
+    }
+}
+
+#[test]
+fn door_plates_hold_no_logic() {
+    for (_, path) in rooms().filter(|(_, path)| path.ends_with("mod.rs")) {
+        let file = syn::parse_file(&text(&path)).unwrap();
+        for item in file.items {
+            assert!(
+                matches!(item, syn::Item::Mod(_) | syn::Item::Use(_)),
+                "{}: a door plate is a paragraph and re-exports",
+                path.display()
+            );
+        }
+    }
+}
