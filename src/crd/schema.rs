@@ -195,6 +195,10 @@ pub(super) fn label_selector(_: &mut SchemaGenerator) -> Schema {
                         },
                     },
                     "required": ["key", "operator"],
+                    "x-kubernetes-validations": [{
+                        "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+                        "message": "In and NotIn need values, Exists and DoesNotExist take none",
+                    }],
                 },
                 "maxItems": 64,
                 "x-kubernetes-list-type": "atomic",
