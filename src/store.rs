@@ -102,7 +102,11 @@ impl Shelf {
             Entry::Occupied(mut occupied) => {
                 let old = std::mem::replace(occupied.get_mut(), kept);
                 self.bytes.fetch_sub(old.document.heap_bytes(), Ordering::Relaxed);
-                if old.document.same_content(&occupied.get().document) { Change::Unchanged } else { Change::Changed }
+                if old.document.same_content(&occupied.get().document) {
+                    Change::Unchanged
+                } else {
+                    Change::Changed
+                }
             }
         };
         self.bytes.fetch_add(added, Ordering::Relaxed);
@@ -165,7 +169,8 @@ impl Shelf {
 
     /// The last sign of life; 1970 where there was none.
     pub fn last_life(&self) -> jiff::Timestamp {
-        jiff::Timestamp::from_millisecond(self.last_life.load(Ordering::Relaxed)).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+        jiff::Timestamp::from_millisecond(self.last_life.load(Ordering::Relaxed))
+            .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 }
 
