@@ -39,6 +39,14 @@ pub struct Judged<'o> {
     pub judgements: Vec<(Arc<str>, Judgement)>,
 }
 
+/// The object of [`Judged`].
+#[derive(Clone, Copy)]
+struct Object<'o> {
+    key: &'o ObjectKey,
+    kind: &'o Arc<str>,
+    uid: &'o Arc<str>,
+}
+
 /// Verdicts, counts and violations of all policies.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -140,26 +148,28 @@ impl Ledger {
 
 impl State {
     fn enter(&mut self, judged: Judged<'_>, now: Timestamp) {
-        let uid = self.uids.hash_one(judged.uid);
-        let mut before = self.take(judged.key);
+        let Judged { key, kind, uid, judgements } = judged;
+        let object = Object { key, kind, uid };
+        let uid = self.uids.hash_one(uid);
+        let mut before = self.take(key);
         if before.as_ref().is_some_and(|record| record.uid != uid) {
-            self.strike(judged.key, before.take(), now);
+            self.strike(key, before.take(), now);
         }
         let mut before = before.map(|record| record.standings.into_vec()).unwrap_or_default();
-        let mut standings = Vec::with_capacity(judged.judgements.len());
-        for (policy, judgement) in &judged.judgements {
-            let place = before.iter().position(|(other, _)| other == policy);
+        let mut standings = Vec::with_capacity(judgements.len());
+        for (policy, judgement) in judgements {
+            let place = before.iter().position(|(other, _)| *other == policy);
             let old = place.map(|place| before.swap_remove(place).1);
-            let book = self.books.entry(Arc::clone(policy)).or_default();
-            let (standing, changed) = book.post(&judged, old, judgement, now);
+            let book = self.books.entry(Arc::clone(&policy)).or_default();
+            let (standing, changed) = book.post(object, old, judgement, now);
             if changed {
-                self.dirty.insert(Arc::clone(policy));
+                self.dirty.insert(Arc::clone(&policy));
             }
-            standings.extend(standing.map(|standing| (Arc::clone(policy), standing)));
+            standings.extend(standing.map(|standing| (policy, standing)));
         }
-        self.strike(judged.key, Some(Record { uid, standings: before.into() }), now);
+        self.strike(key, Some(Record { uid, standings: before.into() }), now);
         if !standings.is_empty() {
-            let ObjectKey { resource, object } = judged.key.clone();
+            let ObjectKey { resource, object } = key.clone();
             let record = Record { uid, standings: standings.into() };
             self.objects.entry(resource).or_default().insert(object, record);
         }

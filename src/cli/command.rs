@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::config::RunFlags;
 
 /// The version of this build.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The command line.
 #[derive(Debug, Parser)]

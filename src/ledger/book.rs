@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::Judged;
+use super::Object;
 use crate::crd::{Severity, Summary, Violation, WatchPolicyStatus};
 use crate::policy::{Judgement, NodeVerdict, Outcome, RuleVerdict};
 use crate::resource::{GroupResource, Gvr, ObjectKey};
@@ -79,7 +79,8 @@ impl Standing {
             Judgement::Excluded => return Some(Self::Excluded),
             Judgement::Judged(verdict) => verdict,
         };
-        let places = || found(&verdict.rules).map(|rule| (rule.severity, Arc::clone(&rule.rule))).collect();
+        let failing = verdict.rules.iter().filter(|rule| is_found(rule));
+        let places = || failing.map(|rule| (rule.severity, Arc::clone(&rule.rule))).collect();
         Some(match verdict.outcome {
             Outcome::Pass => Self::Passed,
             Outcome::Skip => Self::Skipped,
@@ -96,9 +97,9 @@ impl Standing {
     }
 }
 
-/// The rules that make findings.
-fn found(rules: &[RuleVerdict]) -> impl Iterator<Item = &RuleVerdict> {
-    rules.iter().filter(|rule| matches!(rule.outcome, Outcome::Fail | Outcome::Error))
+/// Whether a rule's verdict makes a finding.
+fn is_found(rule: &RuleVerdict) -> bool {
+    matches!(rule.outcome, Outcome::Fail | Outcome::Error)
 }
 
 /// Objects of one resource, by what they are to the policy.
@@ -143,7 +144,7 @@ impl Seed {
             && *object.group == *key.resource.resource.group
     }
 
-    fn fits(&self, judged: &Judged<'_>, rule: &str) -> bool {
+    fn fits(&self, judged: Object<'_>, rule: &str) -> bool {
         let same_object = self.violation.object.uid.as_deref().is_none_or(|uid| uid == &**judged.uid);
         self.violation.rule == rule && same_object && self.is_of(judged.key)
     }
@@ -165,12 +166,12 @@ impl Book {
     /// Enters a judgement in place of the old standing. Gives the new one, and whether anything changed by it.
     pub(super) fn post(
         &mut self,
-        judged: &Judged<'_>,
+        judged: Object<'_>,
         old: Option<Standing>,
-        judgement: &Judgement,
+        judgement: Judgement,
         now: Timestamp,
     ) -> (Option<Standing>, bool) {
-        let new = Standing::of(judgement);
+        let new = Standing::of(&judgement);
         let before = self.remove_findings(judged.key, old.as_ref());
         let after = self.new_findings(judged, judgement, &before, now);
         let changed = old != new || before != after;
@@ -227,13 +228,13 @@ impl Book {
 
     fn new_findings(
         &self,
-        judged: &Judged<'_>,
-        judgement: &Judgement,
+        judged: Object<'_>,
+        judgement: Judgement,
         before: &[(Place, Finding)],
         now: Timestamp,
     ) -> Vec<(Place, Finding)> {
         let Judgement::Judged(verdict) = judgement else { return Vec::new() };
-        let finding = |rule: &RuleVerdict| {
+        let finding = |rule: RuleVerdict| {
             let place = Place {
                 severity: Reverse(rule.severity),
                 key: judged.key.clone(),
@@ -244,16 +245,16 @@ impl Book {
                 uid: Arc::clone(judged.uid),
                 outcome: rule.outcome,
                 first_seen: self.first_seen(judged, &rule.rule, before).unwrap_or(now),
-                nodes: rule.nodes.clone().into(),
+                nodes: rule.nodes.into(),
             };
             (place, finding)
         };
-        found(&verdict.rules).map(finding).collect()
+        verdict.rules.into_iter().filter(is_found).map(finding).collect()
     }
 
     fn first_seen(
         &self,
-        judged: &Judged<'_>,
+        judged: Object<'_>,
         rule: &Arc<str>,
         before: &[(Place, Finding)],
     ) -> Option<Timestamp> {

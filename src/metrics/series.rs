@@ -15,6 +15,23 @@ use super::scrape::{self, InformerSample, PolicySample};
 use super::work::{QueueSeries, RunningSeries, RunningWork, WorkVectors};
 use crate::resource::GroupResource;
 
+// Names and help texts.
+const EVALUATIONS: (&str, &str) =
+    ("watchpolicy_evaluations_total", "Evaluations of a policy on an object, by result.");
+const EVALUATION_SECONDS: (&str, &str) =
+    ("watchpolicy_evaluation_duration_seconds", "Seconds to judge one object by all policies that concern it.");
+const CHANGE_TO_VERDICT: (&str, &str) =
+    ("watchpolicy_change_to_verdict_seconds", "Seconds from receiving a change to its verdict.");
+const WATCH_EVENTS: (&str, &str) =
+    ("watchpolicy_watch_events_total", "Watch events received, by target and type.");
+const WATCH_ERRORS: (&str, &str) =
+    ("watchpolicy_watch_errors_total", "Lists and watches that did not go on, by target and reason.");
+const LIST_SECONDS: (&str, &str) =
+    ("watchpolicy_list_duration_seconds", "Seconds that a whole list took, all pages.");
+const UNCHANGED: (&str, &str) =
+    ("watchpolicy_unchanged_total", "Events of objects of which nothing changed that a policy reads.");
+const REPORT_WRITES: (&str, &str) = ("watchpolicy_report_writes_total", "Writes of policy status, by outcome.");
+
 /// Declares label values as an enum: what is not in the list can never become a series.
 macro_rules! label_values {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
@@ -135,61 +152,23 @@ impl Metrics {
             &["version"],
         )?;
         build.with_label_values(&[version]).set(1);
-        let evaluation = exponential_buckets(1e-6, 4.0, 10)?;
-        let latency = exponential_buckets(0.001, 2.0, 15)?;
+        let seconds = exponential_buckets(0.001, 2.0, 15)?;
         let target = &["group", "resource"];
         let metrics = Self {
             work: WorkVectors::new(&registry)?,
             running: Mutex::default(),
             requests: RequestSeries::new(&registry)?,
-            evaluations: counters(
-                ("watchpolicy_evaluations_total", "Evaluations of a policy on an object, by result."),
-                &["policy", "result"],
-            )?,
-            evaluation_seconds: Histogram::with_opts(
-                HistogramOpts::new(
-                    "watchpolicy_evaluation_duration_seconds",
-                    "Seconds to judge one object by all policies that concern it.",
-                )
-                .buckets(evaluation),
-            )?,
-            change_to_verdict_seconds: Histogram::with_opts(
-                HistogramOpts::new(
-                    "watchpolicy_change_to_verdict_seconds",
-                    "Seconds from receiving a change to its verdict.",
-                )
-                .buckets(latency.clone()),
-            )?,
-            watch_events: counters(
-                ("watchpolicy_watch_events_total", "Watch events received, by target and type."),
-                &["group", "resource", "type"],
-            )?,
-            watch_errors: counters(
-                (
-                    "watchpolicy_watch_errors_total",
-                    "Lists and watches that did not go on, by target and reason.",
-                ),
-                &["group", "resource", "reason"],
-            )?,
+            evaluations: counters(EVALUATIONS, &["policy", "result"])?,
+            evaluation_seconds: histogram(EVALUATION_SECONDS, exponential_buckets(1e-6, 4.0, 10)?)?,
+            change_to_verdict_seconds: histogram(CHANGE_TO_VERDICT, seconds.clone())?,
+            watch_events: counters(WATCH_EVENTS, &["group", "resource", "type"])?,
+            watch_errors: counters(WATCH_ERRORS, &["group", "resource", "reason"])?,
             list_seconds: HistogramVec::new(
-                HistogramOpts::new(
-                    "watchpolicy_list_duration_seconds",
-                    "Seconds that a whole list took, all pages.",
-                )
-                .buckets(latency),
+                HistogramOpts::new(LIST_SECONDS.0, LIST_SECONDS.1).buckets(seconds),
                 target,
             )?,
-            unchanged: counters(
-                (
-                    "watchpolicy_unchanged_total",
-                    "Events of objects of which nothing changed that a policy reads.",
-                ),
-                target,
-            )?,
-            report_writes: counters(
-                ("watchpolicy_report_writes_total", "Writes of policy status, by outcome."),
-                &["outcome"],
-            )?,
+            unchanged: counters(UNCHANGED, target)?,
+            report_writes: counters(REPORT_WRITES, &["outcome"])?,
             registry,
         };
         for outcome in ReportWrite::ALL {
@@ -324,6 +303,10 @@ impl Metrics {
         self.running.lock().iter().for_each(RunningSeries::refresh);
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
+}
+
+fn histogram((name, help): (&str, &str), buckets: Vec<f64>) -> prometheus::Result<Histogram> {
+    Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))
 }
 
 fn counters((name, help): (&str, &str), labels: &[&str]) -> prometheus::Result<IntCounterVec> {

@@ -2,8 +2,8 @@
 //!
 //! `Reconciling` and `Stalled` are there only while they are true. Violations never make `Ready` false.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::status::cut;
 use crate::observe::board::{TargetReport, TargetState};
@@ -55,9 +55,12 @@ impl Statement {
 /// The condition `Ready` of a policy. `targets` is `None` while nothing is known of them.
 pub(super) fn ready(entry: &PolicyEntry, targets: Option<&[TargetReport]>) -> Statement {
     match &entry.state {
-        PolicyState::Compiled(policy) if policy.suspend => {
-            Statement::new("Ready", TRUE, "Suspended", "the policy is suspended: nothing is watched or judged")
-        }
+        PolicyState::Compiled(policy) if policy.suspend => Statement::new(
+            "Ready",
+            TRUE,
+            "Suspended",
+            "the policy is suspended: nothing is watched or judged",
+        ),
         PolicyState::Compiled(_) => Survey::of(targets).ready(),
         PolicyState::Invalid(faults) => {
             let first = faults.iter().next().map(ToString::to_string).unwrap_or_default();
@@ -91,7 +94,9 @@ pub(super) fn statements(entry: &PolicyEntry, targets: Option<&[TargetReport]>) 
         PolicyState::Invalid(faults) => refused(faults.reason().as_str(), faults.to_string()),
         PolicyState::Unreadable(error) => refused(
             "Unreadable",
-            format!("the policy was stored in a form that this version of the operator cannot read: {error}; install the CRD of this version and apply the policy again"),
+            format!(
+                "the policy was stored in a form that this version of the operator cannot read: {error}; install the CRD of this version and apply the policy again"
+            ),
         ),
     };
     statements.insert(0, ready);
@@ -171,7 +176,8 @@ impl<'t> Survey<'t> {
     }
 
     fn resolved(&self) -> Statement {
-        let resolved = |status, reason, message: String| Statement::new("TargetsResolved", status, reason, message);
+        let resolved =
+            |status, reason, message: String| Statement::new("TargetsResolved", status, reason, message);
         if self.any(TargetState::Absent) {
             resolved(FALSE, "Absent", self.explained(TargetState::Absent))
         } else if self.resolving() {
@@ -206,7 +212,8 @@ impl<'t> Survey<'t> {
     }
 
     fn stalled(&self) -> Option<Statement> {
-        let forbidden = || Statement::new("Stalled", TRUE, "Forbidden", self.explained(TargetState::Forbidden));
+        let forbidden =
+            || Statement::new("Stalled", TRUE, "Forbidden", self.explained(TargetState::Forbidden));
         self.any(TargetState::Forbidden).then(forbidden)
     }
 }

@@ -14,3 +14,6 @@ pub use patch::{StatusPatch, StatusStore, WriteFault};
 pub use samples::samples;
 pub use status::{View, render};
 pub use writer::StatusWriter;
+
+#[cfg(test)]
+mod cases;

@@ -4,9 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions::statements;
-use crate::crd::status::{
-    MAX_ACTUAL, MAX_MESSAGE, MAX_OTHER_PATHS, MAX_PATH, MAX_TARGETS, MAX_VIOLATIONS,
-};
+use crate::crd::status::{MAX_ACTUAL, MAX_MESSAGE, MAX_OTHER_PATHS, MAX_PATH, MAX_TARGETS, MAX_VIOLATIONS};
 use crate::crd::{
     TargetState as Stored, TargetStatus, Violation, ViolationObject, ViolationResult, WatchPolicyStatus,
 };
@@ -61,7 +59,9 @@ impl View<'_> {
     fn kept_verdicts(&self) -> Option<&WatchPolicyStatus> {
         let previous = self.previous?;
         let settled = self.targets.is_some_and(|targets| {
-            !targets.iter().any(|target| matches!(target.state, TargetState::Resolving | TargetState::Listing))
+            !targets
+                .iter()
+                .any(|target| matches!(target.state, TargetState::Resolving | TargetState::Listing))
         });
         let keep = self.entry.running().is_some()
             && self.page.changed.is_none()

@@ -164,7 +164,9 @@ impl<S: StatusStore> StatusWriter<S> {
         let mut due: Vec<_> = self
             .paces
             .iter()
-            .filter_map(|(name, pace)| pace.due().filter(|due| *due <= now).map(|due| (due, Arc::clone(name))))
+            .filter_map(|(name, pace)| {
+                pace.due().filter(|due| *due <= now).map(|due| (due, Arc::clone(name)))
+            })
             .collect();
         due.sort_unstable();
         for (_, name) in due {
@@ -206,7 +208,9 @@ impl<S: StatusStore> StatusWriter<S> {
             Err(WriteFault::Gone) => ReportWrite::Gone,
             Err(WriteFault::Failed(_)) => ReportWrite::Failed,
         });
-        let Some(pace) = self.paces.get_mut(&patch.name).filter(|pace| pace.entry.uid == patch.uid) else { return };
+        let Some(pace) = self.paces.get_mut(&patch.name).filter(|pace| pace.entry.uid == patch.uid) else {
+            return;
+        };
         match result {
             Ok(()) => {
                 debug!(policy, "status written");
@@ -241,7 +245,8 @@ impl<S: StatusStore> StatusWriter<S> {
 
 /// The resources whose verdicts may be out of date.
 fn stale(targets: Option<&[TargetReport]>) -> Vec<GroupResource> {
-    let lost = |report: &&TargetReport| matches!(report.state, TargetState::Degraded | TargetState::Forbidden);
+    let lost =
+        |report: &&TargetReport| matches!(report.state, TargetState::Degraded | TargetState::Forbidden);
     let name = |report: &TargetReport| GroupResource::new(report.group.clone(), report.resource.clone());
     targets.unwrap_or_default().iter().filter(lost).map(name).collect()
 }

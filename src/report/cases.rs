@@ -1,0 +1,102 @@
+//! Policies, targets and verdicts that the tests of this room share.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::crd::{Severity, WatchPolicy};
+use crate::ledger::{Judged, Ledger};
+use crate::observe::board::{TargetReport, TargetState};
+use crate::policy::{
+    Judgement, NodeVerdict, Outcome, PolicyEntry, PolicyState, RuleVerdict, Settings, Verdict, compile,
+};
+use crate::resource::{Gvr, ObjectKey, ObjectName};
+
+/// A moment, so many seconds after the tests' beginning of time.
+pub(super) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+/// A policy on Deployments whose one rule has this path.
+fn policy(name: &str, path: &str, suspend: bool) -> WatchPolicy {
+    let object: Value = json!({
+        "apiVersion": "watchpolicy.io/v1alpha1",
+        "kind": "WatchPolicy",
+        "metadata": {"name": name, "uid": format!("uid-of-{name}"), "generation": 3},
+        "spec": {
+            "suspend": suspend,
+            "targets": [{"group": "apps", "resources": ["deployments"]}],
+            "rules": [{"name": "owner", "path": path, "assert": {"exists": true}}],
+        },
+    });
+    serde_json::from_value(object).unwrap()
+}
+
+fn compiled(name: &str, path: &str, suspend: bool) -> PolicyState {
+    let settings = Settings { system_namespaces: Box::default(), allow_system_namespaces: false };
+    match compile(&policy(name, path, suspend), &settings) {
+        Ok(compiled) => PolicyState::Compiled(Arc::new(compiled)),
+        Err(faults) => PolicyState::Invalid(Arc::new(faults)),
+    }
+}
+
+fn entry_of(name: &str, state: PolicyState) -> PolicyEntry {
+    let uid = format!("uid-of-{name}").into();
+    PolicyEntry { name: name.into(), uid, generation: 3, state, stored: None }
+}
+
+/// A policy that runs.
+pub(super) fn running(name: &str) -> PolicyEntry {
+    entry_of(name, compiled(name, "$.metadata.labels.owner", false))
+}
+
+/// A policy that is suspended.
+pub(super) fn suspended(name: &str) -> PolicyEntry {
+    entry_of(name, compiled(name, "$.metadata.labels.owner", true))
+}
+
+/// A policy whose path cannot be compiled.
+pub(super) fn invalid(name: &str) -> PolicyEntry {
+    entry_of(name, compiled(name, "$.metadata.labels[", false))
+}
+
+/// A policy that cannot be decoded.
+pub(super) fn unreadable(name: &str) -> PolicyEntry {
+    entry_of(name, PolicyState::Unreadable("missing field `rules`".into()))
+}
+
+/// A target in the group `apps`.
+pub(super) fn target(resource: &str, state: TargetState) -> TargetReport {
+    TargetReport {
+        group: "apps".into(),
+        resource: resource.into(),
+        version: Some("v1".into()),
+        state,
+        objects: 0,
+        since: at(0),
+        message: None,
+    }
+}
+
+/// A node that fails.
+pub(super) fn node(text: &str) -> NodeVerdict {
+    let text = |()| text.into();
+    NodeVerdict { path: text(()), actual: text(()), expected: text(()), message: text(()) }
+}
+
+/// A verdict on a rule, with these failing nodes; without any it passes.
+pub(super) fn verdict(nodes: Vec<NodeVerdict>) -> Judgement {
+    let outcome = if nodes.is_empty() { Outcome::Pass } else { Outcome::Fail };
+    let rule = RuleVerdict { rule: "owner".into(), severity: Severity::Medium, outcome, nodes, more: 0 };
+    Judgement::Judged(Verdict { outcome, rules: vec![rule] })
+}
+
+/// Enters a verdict on a Deployment.
+pub(super) fn enter(ledger: &Ledger, policy: &str, object: &str, judgement: Judgement, now: Timestamp) {
+    let object = ObjectName { namespace: Some("shop".into()), name: object.into() };
+    let uid: Arc<str> = object.name.clone();
+    let key = ObjectKey { resource: Gvr::new("apps", "v1", "deployments"), object };
+    let judgements = vec![(policy.into(), judgement)];
+    ledger.enter(Judged { key: &key, kind: &"Deployment".into(), uid: &uid, judgements }, now);
+}

@@ -1,0 +1,282 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::*;
+use crate::ledger::Ledger;
+use crate::report::cases::{at, enter, invalid, node, running, suspended, target, unreadable, verdict};
+use TargetState::{Absent, Degraded, Forbidden, Listing, Resolving, Synced};
+
+/// The status of a policy with these targets and no verdicts.
+fn status(entry: &PolicyEntry, targets: Option<&[TargetReport]>) -> WatchPolicyStatus {
+    render(&View { entry, targets, page: &Page::default(), previous: None }, at(0))
+}
+
+/// Each condition as `Type=Status/Reason`, sorted.
+fn conditions(status: &WatchPolicyStatus) -> Vec<String> {
+    let shown = |condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+        format!("{}={}/{}", condition.type_, condition.status, condition.reason)
+    };
+    let mut conditions: Vec<_> = status.conditions.iter().map(shown).collect();
+    conditions.sort_unstable();
+    conditions
+}
+
+fn message<'s>(status: &'s WatchPolicyStatus, kind: &str) -> &'s str {
+    &status.conditions.iter().find(|condition| condition.type_ == kind).unwrap().message
+}
+
+#[test]
+fn conditions_follow_the_states_of_the_targets() {
+    let valid = "Validated=True/Valid";
+    let cases: [(&[TargetState], &[&str]); 6] = [
+        (
+            &[Synced, Synced],
+            &["Authorized=True/Allowed", "Ready=True/Synced", "TargetsResolved=True/Resolved", valid],
+        ),
+        (
+            &[Synced, Absent],
+            &["Authorized=True/Allowed", "Ready=True/Synced", "TargetsResolved=False/Absent", valid],
+        ),
+        (
+            &[Absent],
+            &[
+                "Authorized=Unknown/NothingToAsk",
+                "Ready=True/TargetsAbsent",
+                "TargetsResolved=False/Absent",
+                valid,
+            ],
+        ),
+        (
+            &[Synced, Listing],
+            &[
+                "Authorized=True/Allowed",
+                "Ready=False/Listing",
+                "Reconciling=True/Listing",
+                "TargetsResolved=True/Resolved",
+                valid,
+            ],
+        ),
+        (
+            &[Synced, Degraded],
+            &[
+                "Authorized=True/Allowed",
+                "Ready=False/Degraded",
+                "Reconciling=True/Degraded",
+                "TargetsResolved=True/Resolved",
+                valid,
+            ],
+        ),
+        (
+            &[Synced, Forbidden],
+            &[
+                "Authorized=False/Forbidden",
+                "Ready=False/Forbidden",
+                "Stalled=True/Forbidden",
+                "TargetsResolved=True/Resolved",
+                valid,
+            ],
+        ),
+    ];
+    for (states, expected) in cases {
+        let targets: Vec<_> = states.iter().map(|state| target("deployments", *state)).collect();
+        assert_eq!(conditions(&status(&running("p"), Some(&targets))), expected, "{states:?}");
+    }
+}
+
+#[test]
+fn before_anything_is_known_of_the_targets_a_policy_is_reconciling() {
+    let expected = [
+        "Authorized=Unknown/NothingToAsk",
+        "Ready=False/Resolving",
+        "Reconciling=True/Resolving",
+        "TargetsResolved=Unknown/Resolving",
+        "Validated=True/Valid",
+    ];
+    assert_eq!(conditions(&status(&running("p"), None)), expected);
+    assert_eq!(conditions(&status(&running("p"), Some(&[target("deployments", Resolving)]))), expected);
+}
+
+#[test]
+fn a_policy_that_is_not_run_is_stalled_and_says_why() {
+    let not_run = |reason: &str| {
+        vec![
+            "Authorized=Unknown/NotValidated".to_owned(),
+            format!("Ready=False/{reason}"),
+            format!("Stalled=True/{reason}"),
+            "TargetsResolved=Unknown/NotValidated".to_owned(),
+            format!("Validated=False/{reason}"),
+        ]
+    };
+    let refused = status(&invalid("p"), None);
+    assert_eq!(conditions(&refused), not_run("Invalid"));
+    assert!(message(&refused, "Validated").starts_with("spec.rules[0].path: "), "{refused:?}");
+    assert!(message(&refused, "Ready").contains("spec.rules[0].path: "), "{refused:?}");
+    assert_eq!(refused.summary, None);
+    let unread = status(&unreadable("p"), None);
+    assert_eq!(conditions(&unread), not_run("Unreadable"));
+    assert!(message(&unread, "Validated").contains("missing field `rules`"), "{unread:?}");
+}
+
+#[test]
+fn a_suspended_policy_is_ready_and_has_no_verdicts() {
+    let status = status(&suspended("p"), None);
+    let expected = [
+        "Authorized=Unknown/Suspended",
+        "Ready=True/Suspended",
+        "TargetsResolved=Unknown/Suspended",
+        "Validated=True/Valid",
+    ];
+    assert_eq!(conditions(&status), expected);
+    assert_eq!((status.summary, status.reason.as_deref()), (None, Some("Suspended")));
+}
+
+#[test]
+fn a_missing_right_is_told_in_the_words_of_its_target() {
+    let cure = "the operator may not list deployments.apps; add to its ClusterRole: {…}";
+    let forbidden = TargetReport { message: Some(cure.into()), ..target("deployments", Forbidden) };
+    let status = status(&running("p"), Some(&[target("statefulsets", Synced), forbidden]));
+    for kind in ["Ready", "Authorized", "Stalled"] {
+        assert_eq!(message(&status, kind), format!("deployments.apps: {cure}"));
+    }
+    assert_eq!(status.targets[1].message.as_deref(), Some(cure));
+    assert_eq!(status.targets_summary.as_deref(), Some("1/2"));
+}
+
+#[test]
+fn a_condition_keeps_its_time_until_its_status_changes() {
+    let entry = running("p");
+    let listing = [target("deployments", Listing)];
+    let first = status(&entry, Some(&listing));
+    let synced = [target("deployments", Synced)];
+    let view = View { entry: &entry, targets: Some(&synced), page: &Page::default(), previous: Some(&first) };
+    let second = render(&view, at(60));
+    let since = |kind: &str| {
+        let condition = second.conditions.iter().find(|condition| condition.type_ == kind).unwrap();
+        condition.last_transition_time.0
+    };
+    assert_eq!((since("Validated"), since("Ready")), (at(0), at(60)));
+}
+
+#[test]
+fn violations_are_listed_with_their_object_and_counted() {
+    let ledger = Ledger::new();
+    enter(&ledger, "p", "web", verdict(vec![node("spec.a"), node("spec.b")]), at(1));
+    enter(&ledger, "p", "api", verdict(vec![]), at(2));
+    let page = ledger.page("p", &[], 20);
+    let (entry, targets) = (running("p"), [target("deployments", Synced)]);
+    let status = render(&View { entry: &entry, targets: Some(&targets), page: &page, previous: None }, at(9));
+    let summary = status.summary.unwrap();
+    assert_eq!((summary.matched, summary.passed, summary.failed, summary.violations), (2, 1, 1, 1));
+    assert_eq!((status.targets[0].objects, status.violations_truncated), (2, None));
+    assert_eq!(status.last_evaluated, Some(Time(at(2))));
+    let [violation] = &*status.violations else { panic!("{:?}", status.violations) };
+    assert_eq!(violation.object.api_version.as_deref(), Some("apps/v1"));
+    assert_eq!((&*violation.object.name, violation.object.kind.as_deref()), ("web", Some("Deployment")));
+    assert_eq!(
+        (violation.path.as_deref(), &*violation.other_paths),
+        (Some("spec.a"), &["spec.b".to_owned()][..])
+    );
+    assert_eq!(violation.first_seen, Some(Time(at(1))));
+}
+
+#[test]
+fn a_status_reads_back_as_it_was_written() {
+    let ledger = Ledger::new();
+    let odd_time = at(1) + std::time::Duration::from_millis(345);
+    enter(&ledger, "p", "web", verdict(vec![node("spec.a")]), odd_time);
+    let entry = running("p");
+    let targets = [TargetReport { since: odd_time, ..target("deployments", Absent) }];
+    let page = ledger.page("p", &[], 20);
+    let written =
+        render(&View { entry: &entry, targets: Some(&targets), page: &page, previous: None }, odd_time);
+    let read: WatchPolicyStatus = serde_json::from_str(&serde_json::to_string(&written).unwrap()).unwrap();
+    assert_eq!(written, read);
+}
+
+#[test]
+fn after_a_restart_the_stored_verdicts_stand_until_there_are_new_ones() {
+    let ledger = Ledger::new();
+    enter(&ledger, "p", "web", verdict(vec![node("spec.a")]), at(1));
+    let (entry, synced) = (running("p"), [target("deployments", Synced)]);
+    let page = ledger.page("p", &[], 20);
+    let stored = render(&View { entry: &entry, targets: Some(&synced), page: &page, previous: None }, at(1));
+
+    let listing = [target("deployments", Listing)];
+    let empty = Page::default();
+    let again = |entry: &PolicyEntry, targets: &[TargetReport]| {
+        render(&View { entry, targets: Some(targets), page: &empty, previous: Some(&stored) }, at(2))
+    };
+    let restarted = again(&entry, &listing);
+    assert_eq!((&restarted.violations, restarted.summary), (&stored.violations, stored.summary));
+    assert_eq!(restarted.reason.as_deref(), Some("Listing"));
+    assert!(again(&entry, &synced).violations.is_empty(), "synced, and nothing was found");
+    let edited = PolicyEntry { generation: 4, ..entry };
+    assert!(again(&edited, &listing).violations.is_empty(), "they are verdicts of an earlier edit");
+}
+
+/// Everything as long as it may be, and of characters that are long in JSON.
+fn extreme_page(text: &str) -> Page {
+    let ledger = Ledger::new();
+    for object in 0..40 {
+        let nodes = vec![node(text); 32];
+        enter(&ledger, "p", &format!("{object:0253}"), verdict(nodes), at(0));
+    }
+    ledger.page("p", &[], 20)
+}
+
+#[test]
+fn a_status_is_never_longer_than_64_kib() {
+    let entry = running("p");
+    for text in ["a".repeat(4096), "\u{1}".repeat(4096), "🦀".repeat(1024)] {
+        let page = extreme_page(&text);
+        for (count, state) in [(1, Synced), (256, Forbidden), (2000, Absent)] {
+            let long = TargetReport {
+                group: "g".repeat(253).into(),
+                resource: "r".repeat(63).into(),
+                message: Some(text.as_str().into()),
+                ..target("", state)
+            };
+            let targets = vec![long; count];
+            let status =
+                render(&View { entry: &entry, targets: Some(&targets), page: &page, previous: None }, at(0));
+            assert!(size(&status) < 64 * 1024, "{} bytes with {count} targets", size(&status));
+            let listed = u64::try_from(status.violations.len()).unwrap();
+            assert_eq!(listed + status.violations_truncated.unwrap(), 40, "no violation is lost silently");
+        }
+    }
+}
+
+#[test]
+fn targets_that_need_attention_are_listed_when_not_all_fit() {
+    let mut targets = vec![target("deployments", Synced); 300];
+    targets.push(target("secrets", Forbidden));
+    let status = status(&running("p"), Some(&targets));
+    assert_eq!(status.targets[0].resource, "secrets");
+    assert_eq!(status.targets_summary.as_deref(), Some("300/301"));
+}
+
+#[test]
+fn texts_are_cut_between_characters() {
+    for (text, bytes, expected) in
+        [("short", 5, "short"), ("longer", 5, "lo…"), ("ééé", 5, "é…"), ("ééé", 2, "…")]
+    {
+        assert_eq!(cut(text, bytes), expected);
+    }
+}
+
+#[test]
+fn the_metrics_show_running_policies_with_their_verdicts_and_others_without() {
+    let ledger = Ledger::new();
+    enter(&ledger, "runs", "web", verdict(vec![node("spec.a")]), at(0));
+    let entries = [running("runs"), invalid("broken"), suspended("sleeps")];
+    let entries: BTreeMap<_, _> =
+        entries.into_iter().map(|entry| (entry.name.clone(), Arc::new(entry))).collect();
+    let set = crate::policy::PolicySet { revision: 1, entries };
+    let targets: Arc<[TargetReport]> = [target("deployments", Synced)].into();
+    let board = crate::observe::board::Board { policies: BTreeMap::from([("runs".into(), targets)]) };
+    let samples = crate::report::samples(&set, &board, &ledger);
+    let shown: Vec<_> = samples.iter().map(|sample| (&*sample.policy, sample.mode, sample.ready)).collect();
+    assert_eq!(shown, [("broken", "None", false), ("runs", "Audit", true), ("sleeps", "Audit", true)]);
+    assert!(samples[0].violations.is_empty());
+    assert!(samples[1].violations.contains(&("medium", 1)) && samples[1].violations.contains(&("high", 0)));
+}

@@ -1,0 +1,287 @@
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+
+use super::*;
+use crate::report::cases::{at, enter, invalid, node, running, target, verdict};
+
+const MS: Duration = Duration::from_millis(1);
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// A store that keeps what was written and when, and answers as it was told.
+#[derive(Clone, Default)]
+struct Fake(Arc<Mutex<Told>>);
+
+#[derive(Default)]
+struct Told {
+    writes: Vec<(Instant, StatusPatch)>,
+    answers: VecDeque<Result<(), WriteFault>>,
+    takes: Duration,
+    under_way: usize,
+    most_under_way: usize,
+}
+
+impl StatusStore for Fake {
+    async fn store(&self, patch: &StatusPatch) -> Result<(), WriteFault> {
+        let takes = {
+            let mut told = self.0.lock();
+            told.writes.push((Instant::now(), patch.clone()));
+            told.under_way += 1;
+            told.most_under_way = told.most_under_way.max(told.under_way);
+            told.takes
+        };
+        tokio::time::sleep(takes).await;
+        let mut told = self.0.lock();
+        told.under_way -= 1;
+        told.answers.pop_front().unwrap_or(Ok(()))
+    }
+}
+
+/// A writer at work.
+struct Bench {
+    fake: Fake,
+    ledger: Arc<Ledger>,
+    metrics: Arc<Metrics>,
+    set: watch::Sender<Arc<PolicySet>>,
+    board: watch::Sender<Arc<Board>>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    start: Instant,
+}
+
+impl Bench {
+    /// With these policies, all targets synced.
+    fn start(entries: Vec<PolicyEntry>) -> Self {
+        let (fake, ledger, stop) = (Fake::default(), Ledger::new(), CancellationToken::new());
+        let metrics = Metrics::new("test").unwrap();
+        let board = Board { policies: entries.iter().map(|entry| (entry.name.clone(), synced())).collect() };
+        let (set, sets) = watch::channel(Arc::new(set_of(entries)));
+        let (board, boards) = watch::channel(Arc::new(board));
+        let writer = StatusWriter::new(fake.clone(), Arc::clone(&ledger), Arc::clone(&metrics), INTERVAL);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(writer.run(sets, boards, stop.clone()));
+        Self { fake, ledger, metrics, set, board, stop, tasks, start: Instant::now() }
+    }
+
+    /// Lets so many milliseconds go by.
+    async fn pass(&self, millis: u32) {
+        tokio::time::sleep(MS * millis).await;
+    }
+
+    fn fails(&self, object: &str) {
+        enter(&self.ledger, "p", object, verdict(vec![node("spec.a")]), at(0));
+    }
+
+    fn passes(&self, object: &str) {
+        enter(&self.ledger, "p", object, verdict(vec![]), at(1));
+    }
+
+    /// The policies' watch shows this.
+    fn show(&self, entries: Vec<PolicyEntry>) {
+        self.set.send_replace(Arc::new(set_of(entries)));
+    }
+
+    /// When writes were sent, in milliseconds, and how many violations they told.
+    fn writes(&self) -> Vec<(u128, u64)> {
+        let violations = |patch: &StatusPatch| patch.status.summary.map_or(0, |summary| summary.violations);
+        let told = self.fake.0.lock();
+        told.writes.iter().map(|(at, patch)| ((*at - self.start).as_millis(), violations(patch))).collect()
+    }
+
+    fn last(&self) -> StatusPatch {
+        self.fake.0.lock().writes.last().unwrap().1.clone()
+    }
+
+    async fn end(&mut self) {
+        self.stop.cancel();
+        while let Some(done) = self.tasks.join_next().await {
+            done.unwrap();
+        }
+    }
+}
+
+fn set_of(entries: Vec<PolicyEntry>) -> PolicySet {
+    let entries = entries.into_iter().map(|entry| (entry.name.clone(), Arc::new(entry))).collect();
+    PolicySet { revision: 1, entries }
+}
+
+fn synced() -> Arc<[TargetReport]> {
+    [target("deployments", TargetState::Synced)].into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_changes_is_one_write_after_a_short_quiet_time() {
+    let bench = Bench::start(vec![running("p")]);
+    for object in ["a", "b", "c"] {
+        bench.fails(object);
+        bench.pass(50).await;
+    }
+    bench.pass(1000).await;
+    assert_eq!(bench.writes(), [(200, 3)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_without_pause_are_written_once_an_interval_and_the_last_is_not_lost() {
+    let bench = Bench::start(vec![running("p")]);
+    for object in 0..60 {
+        bench.fails(&object.to_string());
+        bench.pass(100).await;
+    }
+    bench.pass(20_000).await;
+    let writes = bench.writes();
+    let times: Vec<_> = writes.iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [200, 5200, 10_200]);
+    assert_eq!(writes.last().unwrap().1, 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_quiet_time_a_change_is_written_soon_again() {
+    let bench = Bench::start(vec![running("p")]);
+    bench.pass(60_000).await;
+    bench.fails("a");
+    bench.pass(1000).await;
+    assert_eq!(bench.writes(), [(200, 0), (60_200, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_and_changes_back_is_not_written() {
+    let bench = Bench::start(vec![running("p")]);
+    bench.passes("a");
+    bench.pass(10_000).await;
+    bench.fails("a");
+    bench.pass(50).await;
+    bench.passes("a");
+    bench.pass(10_000).await;
+    assert_eq!(bench.writes(), [(200, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_is_already_stored_is_not_written_again() {
+    let first = Bench::start(vec![running("p")]);
+    first.fails("a");
+    first.pass(1000).await;
+    let stored = first.last().status;
+    // The echo of the write, by the policy's watch.
+    first.show(vec![PolicyEntry { stored: Some(Arc::clone(&stored)), ..running("p") }]);
+    first.pass(20_000).await;
+    assert_eq!(first.writes().len(), 1);
+    // The next process finds it.
+    let restarted = Bench::start(vec![PolicyEntry { stored: Some(stored), ..running("p") }]);
+    restarted.pass(50).await;
+    enter(&restarted.ledger, "p", "a", verdict(vec![node("spec.a")]), at(500));
+    restarted.pass(20_000).await;
+    assert_eq!(restarted.writes(), [], "only the time of the evaluation is new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_somebody_else_changed_is_written_again() {
+    let bench = Bench::start(vec![running("p")]);
+    bench.fails("a");
+    bench.pass(10_000).await;
+    let foreign = Arc::new(WatchPolicyStatus::default());
+    bench.show(vec![PolicyEntry { stored: Some(foreign), ..running("p") }]);
+    bench.pass(10_000).await;
+    assert_eq!(bench.writes(), [(200, 1), (10_200, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_write_is_tried_again_with_growing_waits_and_the_newest_status() {
+    let bench = Bench::start(vec![running("p")]);
+    let failed = || Err(WriteFault::Failed("the server is down".to_owned()));
+    bench.fake.0.lock().answers = [failed(), failed(), failed(), failed(), Ok(())].into();
+    bench.pass(7000).await;
+    bench.fails("a");
+    bench.pass(60_000).await;
+    assert_eq!(bench.writes(), [(200, 0), (5200, 0), (10_200, 1), (15_200, 1), (20_200, 1)]);
+    let page = bench.metrics.page().unwrap();
+    assert!(page.contains("watchpolicy_report_writes_total{outcome=\"failed\"} 4"), "{page}");
+    assert!(page.contains("watchpolicy_report_writes_total{outcome=\"written\"} 1"), "{page}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_without_an_answer_is_given_up_and_tried_again() {
+    let bench = Bench::start(vec![running("p")]);
+    bench.fake.0.lock().takes = Duration::from_secs(3600);
+    bench.pass(12_000).await;
+    assert_eq!(bench.writes(), [(200, 0), (10_700, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_went_is_not_written_to_again() {
+    let bench = Bench::start(vec![running("p")]);
+    bench.fake.0.lock().answers = [Err(WriteFault::Gone)].into();
+    bench.pass(60_000).await;
+    assert_eq!(bench.writes().len(), 1);
+    bench.show(vec![]);
+    bench.fails("a");
+    bench.pass(60_000).await;
+    assert_eq!(bench.writes().len(), 1);
+    assert_eq!(bench.ledger.objects(), 0, "a late verdict on a policy that is gone is not kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_makes_a_policy_invalid_withdraws_its_verdicts() {
+    let bench = Bench::start(vec![running("p"), running("q")]);
+    bench.fails("a");
+    enter(&bench.ledger, "q", "b", verdict(vec![node("spec.a")]), at(0));
+    bench.pass(10_000).await;
+    bench.show(vec![invalid("p"), running("q")]);
+    bench.pass(1000).await;
+    let last = bench.last();
+    assert_eq!((&*last.name, last.status.summary), ("p", None));
+    assert!(last.status.violations.is_empty());
+    assert_eq!(bench.ledger.tally("q").summary.failed, 1, "other policies go on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_created_again_under_its_name_starts_without_verdicts() {
+    let bench = Bench::start(vec![running("p")]);
+    bench.fails("a");
+    bench.pass(10_000).await;
+    bench.show(vec![PolicyEntry { uid: "another".into(), ..running("p") }]);
+    bench.pass(1000).await;
+    let last = bench.last();
+    assert_eq!((&*last.uid, last.status.violations.len()), ("another", 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_a_target_is_written_for_its_policies_alone() {
+    let bench = Bench::start(vec![running("p"), running("q")]);
+    bench.pass(10_000).await;
+    let mut board = Board::clone(&bench.board.borrow());
+    board.policies.insert("q".into(), [target("deployments", TargetState::Degraded)].into());
+    bench.board.send_replace(Arc::new(board));
+    bench.pass(1000).await;
+    assert_eq!(bench.writes().len(), 3);
+    let last = bench.last();
+    assert_eq!((&*last.name, last.status.reason.as_deref()), ("q", Some("Degraded")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_policies_are_written_a_few_at_a_time_and_all() {
+    let mut bench = Bench::start((0..50).map(|number| running(&format!("p{number}"))).collect());
+    bench.fake.0.lock().takes = MS * 100;
+    bench.pass(3000).await;
+    assert_eq!(bench.writes().len(), 50);
+    assert_eq!(bench.fake.0.lock().most_under_way, MAX_WRITES);
+    bench.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_the_last_changes_are_written_at_once() {
+    let mut bench = Bench::start(vec![running("p")]);
+    bench.pass(1000).await;
+    bench.fails("a");
+    bench.end().await;
+    assert_eq!(bench.writes(), [(200, 0), (1000, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_a_server_that_does_not_answer_is_not_waited_for() {
+    let mut bench = Bench::start(vec![running("p")]);
+    bench.fake.0.lock().takes = Duration::from_secs(3600);
+    bench.pass(1000).await;
+    let end = Instant::now();
+    bench.end().await;
+    assert_eq!(end.elapsed(), FLUSH);
+}
