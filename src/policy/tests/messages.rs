@@ -26,7 +26,7 @@ fn a_message_is_written_from_the_rule() {
         ("path: $.a, assert: {exists: false}", "{a: {b: [1, x]}}", "a is {\"b\":[1,\"x\"]}, wanted no value"),
         ("path: $.a, assert: {exists: true}", "{}", "a is not set, wanted a value"),
         (
-            "path: $.metadata.annotations['corp.io/owner'], assert: {matches: x}",
+            "path: \"$.metadata.annotations['corp.io/owner']\", assert: {matches: x}",
             "{}",
             "metadata.annotations['corp.io/owner'] is not set, wanted a match of x; if that is fine: whenAbsent: Pass",
         ),
