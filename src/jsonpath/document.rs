@@ -82,7 +82,7 @@ impl Document {
         }
         let found = walk(raw, &identity).or_else(|_| walk(raw, &Projection::default()));
         let (metadata, _) = found.map_err(DecodeError::Unreadable)?;
-        Self::new(metadata, Err(failure.to_string().into_boxed_str()))
+        Self::new(metadata, Err(unreadable(&failure)))
     }
 
     fn new(metadata: Metadata, root: Result<Node, Box<str>>) -> Result<Self, DecodeError> {
@@ -127,6 +127,13 @@ impl Document {
             + deleting.as_ref().map_or(0, |time| time.len())
             + tree
     }
+}
+
+/// Without the position in the raw text, which moves with every change of the object and would make each a new result.
+fn unreadable(failure: &serde_json::Error) -> Box<str> {
+    let text = failure.to_string();
+    let reason = text.split(" at line ").next().unwrap_or_default();
+    format!("a part that a rule reads cannot be read: {reason}").into()
 }
 
 type Members = Vec<(Arc<str>, Node)>;
@@ -303,9 +310,22 @@ mod tests {
             let document = decode(&raw, &["$.x", "$.y"]);
             assert!(document.root.is_err(), "{rest}");
             assert_eq!(&*document.id.name, "a");
+            let moved = object(&format!(r#""w":1,{rest},"y":2"#));
+            assert!(document.same_content(&decode(&moved, &["$.x", "$.y"])), "the reason stands still");
         }
         let name_that_nobody_reads = object(r#""\ud800":1,"y":1"#);
         assert!(decode(&name_that_nobody_reads, &["$.y"]).root.is_ok());
+    }
+
+    #[test]
+    fn why_a_part_cannot_be_read_is_said() {
+        let reason = |rest| decode(&object(rest), &["$.x"]).root.unwrap_err();
+        assert_eq!(&*reason(r#""x":1e400"#), "a part that a rule reads cannot be read: number out of range");
+        let annotation = r#"{"metadata":{"name":"a","labels":{"x":"\ud800"}}}"#;
+        let mut projection = reading(&["$.metadata.labels.x"]);
+        projection.read_labels();
+        let document = Document::decode(annotation, &projection, &types()).unwrap();
+        assert!(document.root.is_err() && document.labels.is_empty() && &*document.id.name == "a");
     }
 
     #[test]

@@ -218,7 +218,8 @@ mod tests {
             (r"$.a\b", 3, Some("$['ab']")),
             ("{.a}{.b}", 3, None),
             ("{.a", 0, None),
-            ("{range .items[*]}", 1, Some("$.range .items[*]")),
+            ("{range .items[*]}", 1, None),
+            ("{[b]}", 1, Some("$['b']")),
             ("$.a.length()", 10, None),
             ("$containers.image", 11, Some("$containers[*].image")),
             ("$containers['image']", 11, Some("$containers[*]['image']")),
@@ -273,6 +274,7 @@ mod tests {
         assert!(Path::parse(&"$".repeat(10_000_000)).is_err());
     }
 
+    /// Would not come to its end if anything were tried again at each level, or recurse through the stack.
     #[test]
     fn hostile_text_is_refused_without_deep_recursion_or_long_searches() {
         let repeated = [
@@ -289,7 +291,6 @@ mod tests {
             "{",
             "[?@[?count(",
         ];
-        let started = std::time::Instant::now();
         for part in repeated {
             for head in ["$", "$.a[?", "$.a[?length(@.a)&&"] {
                 for times in [1, 2, 3, 5, 8, 500] {
@@ -301,8 +302,6 @@ mod tests {
                 }
             }
         }
-        // Generous: it takes far less where nothing is exponential.
-        assert!(started.elapsed().as_secs() < 10, "took {:?}", started.elapsed());
     }
 
     #[test]
