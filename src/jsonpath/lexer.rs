@@ -309,8 +309,5 @@ pub(super) fn unreadable(text: &Text, piece: &Piece) -> PathError {
 }
 
 fn quoted(name: &str) -> String {
-    let mut text = String::with_capacity(name.len() + 4);
-    match path::write_quoted(&mut text, name) {
-        Ok(()) | Err(_) => text, // writing to a string does not fail
-    }
+    path::Quoted(name).to_string()
 }
