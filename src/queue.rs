@@ -87,6 +87,7 @@ struct State<K> {
 /// A key that one worker has. Dropping it says that the work is done.
 pub struct Claim<K: Clone + Eq + Hash + Debug> {
     key: K,
+    waited: Duration,
     queue: Arc<Queue<K>>,
 }
 
@@ -94,6 +95,11 @@ impl<K: Clone + Eq + Hash + Debug> Claim<K> {
     /// The claimed key.
     pub fn key(&self) -> &K {
         &self.key
+    }
+
+    /// How long the key waited for a worker since it was added.
+    pub fn waited(&self) -> Duration {
+        self.waited
     }
 }
 
@@ -194,8 +200,8 @@ impl<K: Clone + Eq + Hash + Debug> Queue<K> {
             let next_due = {
                 let mut state = self.state.lock();
                 self.promote_due(&mut state);
-                if let Some(key) = self.claim(&mut state) {
-                    return Some(Claim { key, queue: Arc::clone(self) });
+                if let Some((key, waited)) = self.claim(&mut state) {
+                    return Some(Claim { key, waited, queue: Arc::clone(self) });
                 }
                 if state.closed {
                     return None;
@@ -237,19 +243,18 @@ impl<K: Clone + Eq + Hash + Debug> Queue<K> {
         }
     }
 
-    fn claim(&self, state: &mut State<K>) -> Option<K> {
+    fn claim(&self, state: &mut State<K>) -> Option<(K, Duration)> {
         let key = state.ready.pop_front()?;
         let now = Instant::now();
-        if let Some(added) = state.dirty.remove(&key) {
-            self.series.waited.observe((now - added).as_secs_f64());
-        }
+        let waited = state.dirty.remove(&key).map(|added| now - added).unwrap_or_default();
+        self.series.waited.observe(waited.as_secs_f64());
         state.processing.insert(key.clone(), now);
         self.series.depth.dec();
         // Permits do not add up: whoever takes a key passes the call on while there is more to wait for.
         if !state.ready.is_empty() || !state.delayed.is_empty() {
             self.wake.notify_one();
         }
-        Some(key)
+        Some((key, waited))
     }
 
     fn done(&self, key: &K) {

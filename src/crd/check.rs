@@ -6,21 +6,25 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::free;
+use super::{free, schema};
 
 /// What must be true of a place in the object.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("!has(self.measure) || self.measure != 'Count' || !has(self.fallbacks)")
+    .message("measure: Count counts what path finds, so that nothing can be absent: remove fallbacks"))]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
     /// What is looked at, as an RFC 9535 JSONPath from `$` (the object, or the element of forEach), `$object`,
     /// `$pod`, `$podSpec`, `$containers`, `$appContainers` or `$namespace`.
     /// Examples: `$.spec.replicas`, `$containers[*].image`, `$.metadata.annotations['corp.io/owner']`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
     pub path: Option<String>,
 
     /// Further paths, tried in order where a value is due at path and not there.
     /// Example: a container's `$.securityContext.runAsNonRoot`, then `$podSpec.securityContext.runAsNonRoot`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 4), inner(length(min = 1, max = 1024)))]
     pub fallbacks: Vec<String>,
 
     /// The value that stands in where one is due and not there, as the API server would default it. It is measured
@@ -60,6 +64,7 @@ pub struct Check {
 /// Operators, all of which must hold. `type` is judged first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("minProperties" = 1))]
 pub struct Assert {
     /// Whether a value must be there (true) or must not (false).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,12 +81,12 @@ pub struct Assert {
     pub not_equals: Option<Value>,
 
     /// The value is one of these. Example: `[registry.corp.io, ghcr.io]`.
-    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "in", default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "free::any_json_list")]
     pub in_: Option<Vec<Value>>,
 
     /// The value is none of these.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "free::any_json_list")]
     pub not_in: Option<Vec<Value>>,
 
@@ -134,6 +139,7 @@ pub struct Assert {
     /// The value lies in one of these ranges, ends included; numbers unless `as` says otherwise.
     /// Example: `['0', '5000-6000']`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), transform = schema::bounded_items)]
     pub in_ranges: Option<Vec<IntOrString>>,
 
     /// The value is this or more. Example: `2`, or `512Mi` with `as: Quantity`.
@@ -167,19 +173,23 @@ pub struct Assert {
 
     /// The value equals one that this path finds in the same object. Example: `$.spec.selector.matchLabels.app`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
     pub equals_path: Option<String>,
 
     /// The value equals none that this path finds in the same object.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
     pub not_equals_path: Option<String>,
 
     /// The value is among those that this path finds in the same object; an array stands for its elements.
     /// Example: `$podSpec.volumes[*].name`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
     pub in_path: Option<String>,
 
     /// The value is not among those that this path finds in the same object.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
     pub not_in_path: Option<String>,
 }
 
@@ -231,6 +241,7 @@ impl JsonSchema for Patterns {
 
 /// What an absent value means for a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = schema::undescribed)]
 pub enum WhenAbsent {
     /// The place fails.
     Fail,
@@ -278,6 +289,7 @@ pub enum Quantifier {
 
 /// How comparisons read both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = schema::undescribed)]
 pub enum As {
     /// A number, also in a string.
     Number,
@@ -296,6 +308,7 @@ pub enum As {
 /// The JSON type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(transform = schema::undescribed)]
 pub enum ValueType {
     /// A string.
     String,

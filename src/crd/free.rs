@@ -21,6 +21,8 @@ pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 pub(super) fn any_json(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "x-kubernetes-preserve-unknown-fields": true,
+        // Else the server drops null before anybody can refuse it.
+        "nullable": true,
         "maxLength": 4096,
         "maxItems": 256,
         "maxProperties": 256,
@@ -33,6 +35,7 @@ pub(super) fn any_json_list(_: &mut SchemaGenerator) -> Schema {
         "type": "array",
         "items": {
             "x-kubernetes-preserve-unknown-fields": true,
+            "nullable": true,
             "maxLength": 4096,
             "maxItems": 256,
             "maxProperties": 256,

@@ -22,20 +22,33 @@ use super::status::WatchPolicyStatus;
     category = "watchpolicy",
     status = "WatchPolicyStatus",
     derive = "PartialEq",
+    validation = Rule::new("size(self.metadata.name) <= 63")
+        .message("the name must have at most 63 characters, since it becomes part of a field manager's name"),
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode", description = "Audit, Plan or Enforce"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether every target that exists is watched"),
+    printcolumn(name = "Targets", type_ = "string", json_path = ".status.targetsSummary", description = "Synced and resolved resources"),
+    printcolumn(name = "Violations", type_ = "integer", json_path = ".status.summary.violations", description = "Failing rules, counted once for each object"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since the policy was created"),
+    printcolumn(name = "Severity", type_ = "string", json_path = ".spec.severity", description = "How bad a violation is", priority = "1"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason", description = "Why the policy is or is not ready", priority = "1"),
+    printcolumn(name = "Last-Evaluated", type_ = "date", json_path = ".status.lastEvaluated", description = "When the verdicts last changed", priority = "1"),
     doc = "A WatchPolicy watches the resources that it names and reports, within a second of a change, which objects break its rules."
 )]
 #[serde(rename_all = "camelCase")]
 pub struct WatchPolicySpec {
     /// What the policy demands, in one line for lists and reports. Example: `Every workload names its team`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
     pub title: Option<String>,
 
     /// Why the policy exists and what to do about a violation, for those who meet one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
     pub description: Option<String>,
 
     /// A word that groups policies in reports. Example: `Ownership`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
     pub category: Option<String>,
 
     /// How bad a violation is: info, low, medium, high or critical. A rule may say otherwise for itself.
@@ -52,17 +65,21 @@ pub struct WatchPolicySpec {
     pub suspend: bool,
 
     /// The resources that the policy watches. An object is judged when any entry takes it.
+    #[schemars(length(min = 1, max = 32))]
     pub targets: Vec<Target>,
 
     /// Checks on the object that must all hold, or the policy leaves the object out.
     #[serde(rename = "match", default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), transform = schema::complete_checks)]
     pub match_: Vec<Check>,
 
     /// What is demanded of each object.
+    #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub rules: Vec<rule::Rule>, // `Rule` alone is the CEL rule of kube inside the derive
 
     /// Objects that rules leave alone, with the reason why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub exceptions: Vec<Exception>,
 
     /// How fixes are written in mode Enforce.
@@ -82,50 +99,64 @@ pub struct WatchPolicySpec {
 
 /// Resources of one API group, and which of their objects are judged.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("!self.resources.exists(name, name == '*') || self.resources.size() == 1")
+        .message("'*' already stands for every resource of the group: remove the other names, or '*'"),
+    validation = Rule::new("!self.resources.exists(name, name == '*') || self.group != ''")
+        .message("'*' cannot be used with the core group: list its resources by name, such as pods and services"),
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
     /// The API group, such as `apps`. Left out or empty, the core group (pods, services, namespaces).
     #[serde(default)]
+    #[schemars(length(max = 253))]
     pub group: String,
 
     /// The plural names of resources, such as `[deployments, statefulsets]`, or `['*']` for all that the group
     /// serves, now and later. They may be installed later than the policy.
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
     pub resources: Vec<String>,
 
     /// The version to watch, such as `v1`. If left out, the version that the server prefers.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
     pub version: Option<String>,
 
     /// Names of the namespaces to judge. If left out, all. With few names, a Role in each is enough for the operator.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
     pub namespaces: Vec<String>,
 
     /// Globs of namespaces to leave out. Example: `[sandbox-*]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
     pub exclude_namespaces: Vec<String>,
 
     /// Globs of which the object's name must fit one. If left out, any name. Example: `[web-*]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
     pub names: Vec<String>,
 
     /// Takes the objects in namespaces whose labels fit; changes of those labels are followed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     pub namespace_selector: Option<LabelSelector>,
 
     /// Takes the objects whose labels fit.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     pub label_selector: Option<LabelSelector>,
 
     /// Takes the objects whose fields fit, for fields that the server can select this kind by.
     /// Example: `status.phase!=Succeeded`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
     pub field_selector: Option<String>,
 
     /// The path to the pod template, for custom kinds in which `$pod` and `$containers` cannot be known.
     /// Example: `$.spec.template`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
     pub pod: Option<String>,
 }
 
@@ -145,6 +176,7 @@ pub struct Enforcement {
 
     /// How many writes the policy may send in a minute.
     #[serde(default = "default_max_per_minute")]
+    #[schemars(range(min = 1, max = 6000))]
     pub max_per_minute: u32,
 }
 
@@ -179,6 +211,7 @@ pub enum Mode {
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
+#[schemars(transform = schema::undescribed)]
 pub enum Severity {
     /// Worth knowing.
     Info,
@@ -215,6 +248,7 @@ pub enum OnDelete {
 
 /// Where a defect is reported that an object shares with its controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = schema::undescribed)]
 pub enum OwnedObjects {
     /// Once, at the controller.
     #[default]

@@ -5,6 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schema;
 use super::spec::Severity;
 
 /// The most violations that a status lists; more are counted in `violationsTruncated`.
@@ -27,11 +28,13 @@ pub struct WatchPolicyStatus {
     /// The generation of the policy that this status is about; lower than metadata.generation while an edit is
     /// being worked in.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
 
     /// Ready, Validated, TargetsResolved, Authorized, Enforcing; Reconciling and Stalled only while they are true.
     /// Violations never make Ready false.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 
     /// When the verdicts behind this status last changed.
@@ -40,10 +43,12 @@ pub struct WatchPolicyStatus {
 
     /// How many of the resolved resources are synced, as `2/3`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
     pub targets_summary: Option<String>,
 
     /// Why the policy is or is not ready, in one word: the reason of the condition Ready.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
     pub reason: Option<String>,
 
     /// Counts of objects and violations.
@@ -52,10 +57,12 @@ pub struct WatchPolicyStatus {
 
     /// One entry for each resource that the targets resolve to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_TARGETS))]
     pub targets: Vec<TargetStatus>,
 
     /// The worst violations, at most 20, ordered by severity and then by object.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_VIOLATIONS))]
     pub violations: Vec<Violation>,
 
     /// How many more violations there are than the list shows.
@@ -64,6 +71,7 @@ pub struct WatchPolicyStatus {
 
     /// What each exception of the policy does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
     pub exceptions: Vec<ExceptionStatus>,
 }
 
@@ -99,11 +107,14 @@ pub struct Summary {
 pub struct TargetStatus {
     /// The API group; empty for the core group.
     #[serde(default)]
+    #[schemars(length(max = 253))]
     pub group: String,
     /// The plural name of the resource.
+    #[schemars(length(max = 253))]
     pub resource: String,
     /// The version that is watched; absent while the server does not serve the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
     pub version: Option<String>,
     /// Resolving, Absent (the server does not serve it), Forbidden (a right is missing), Listing, Synced, Degraded
     /// (its watch is lost, verdicts are stale) or Stopping.
@@ -116,6 +127,7 @@ pub struct TargetStatus {
     pub since: Option<Time>,
     /// What is wrong and what cures it; for Forbidden, the missing verb and the ClusterRole rule to add.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_MESSAGE))]
     pub message: Option<String>,
 }
 
@@ -145,6 +157,7 @@ pub struct Violation {
     /// The object.
     pub object: ViolationObject,
     /// The name of the rule.
+    #[schemars(length(max = 63))]
     pub rule: String,
     /// How bad it is: info, low, medium, high or critical.
     pub severity: Severity,
@@ -152,14 +165,18 @@ pub struct Violation {
     pub result: ViolationResult,
     /// The first place in the object where the rule fails. Example: `spec.template.spec.containers[0].image`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_PATH))]
     pub path: Option<String>,
     /// Further places in the object where the rule fails, at most 8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_OTHER_PATHS), inner(length(max = MAX_PATH)))]
     pub other_paths: Vec<String>,
     /// The value at path, cut at 128 bytes; values from Secrets are never shown.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_ACTUAL))]
     pub actual: Option<String>,
     /// What is wrong, in the rule's words.
+    #[schemars(length(max = MAX_MESSAGE))]
     pub message: String,
     /// When the violation was first seen.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,22 +201,29 @@ pub enum ViolationResult {
 pub struct ViolationObject {
     /// The group and version in which it was judged. Example: `apps/v1`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 317))]
     pub api_version: Option<String>,
     /// Its API group; empty for the core group.
     #[serde(default)]
+    #[schemars(length(max = 253))]
     pub group: String,
     /// Its resource, in the plural. Example: `deployments`.
+    #[schemars(length(max = 253))]
     pub resource: String,
     /// Its kind. Example: `Deployment`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
     pub kind: Option<String>,
     /// Its namespace; absent for a cluster-scoped object.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
     pub namespace: Option<String>,
     /// Its name.
+    #[schemars(length(max = 253))]
     pub name: String,
     /// Its uid, which tells it from an earlier object of the same name.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
     pub uid: Option<String>,
 }
 
@@ -208,18 +232,23 @@ pub struct ViolationObject {
 #[serde(rename_all = "camelCase")]
 pub struct FixStatus {
     /// In one word, such as Planned, Refused, NotVerified, Ineffective or Contested.
+    #[schemars(length(max = 63))]
     pub outcome: String,
     /// The place that the fix changes. Example: `metadata.annotations['corp.io/owner']`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_PATH))]
     pub path: Option<String>,
     /// The value before, as JSON; absent where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_ACTUAL))]
     pub from: Option<String>,
     /// The value after, as JSON; absent where it is removed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_ACTUAL))]
     pub to: Option<String>,
     /// Why it is so, such as the server's refusal or the manager that owns the field.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_MESSAGE))]
     pub message: Option<String>,
 }
 
@@ -228,6 +257,7 @@ pub struct FixStatus {
 #[serde(rename_all = "camelCase")]
 pub struct ExceptionStatus {
     /// The exception's name.
+    #[schemars(length(max = 253))]
     pub name: String,
     /// How many objects it covers.
     #[serde(default)]

@@ -44,6 +44,8 @@ pub struct Tally {
     pub summary: Summary,
     /// Violations by severity.
     pub severities: BTreeMap<Severity, u64>,
+    /// Objects that the policy takes, those that its `match` leaves out among them, by resource.
+    pub objects: BTreeMap<GroupResource, u64>,
 }
 
 /// What a policy's status shows of its verdicts.
@@ -276,6 +278,7 @@ impl Book {
 
     pub(super) fn tally(&self, stale: &[GroupResource]) -> Tally {
         let mut summary = Summary::default();
+        let mut objects = BTreeMap::new();
         for (resource, counts) in &self.counts {
             let Counts { excluded, passed, failed, errored, skipped } = counts;
             summary.excluded += excluded;
@@ -284,12 +287,13 @@ impl Book {
             summary.errored += errored;
             summary.skipped += skipped;
             summary.matched += counts.matched();
+            *objects.entry(resource.resource.clone()).or_default() += excluded + counts.matched();
             if stale.contains(&resource.resource) {
                 summary.stale += counts.matched();
             }
         }
         summary.violations = self.failures.values().sum();
-        Tally { summary, severities: self.failures.clone() }
+        Tally { summary, severities: self.failures.clone(), objects }
     }
 
     pub(super) fn page(&self, stale: &[GroupResource], most: usize) -> Page {

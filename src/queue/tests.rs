@@ -154,6 +154,7 @@ async fn the_series_tell_depth_waiting_working_and_what_runs() {
     tokio::time::advance(Duration::from_secs(3)).await;
     assert_eq!((series.depth.get(), series.adds.get()), (1, 2));
     assert_eq!(queue.running(), (Duration::from_secs(3), Duration::from_secs(3)));
+    assert_eq!(claim.waited(), Duration::from_secs(2));
     drop(claim);
     assert_eq!(series.waited.get_sample_sum(), 2.0);
     assert_eq!(series.worked.get_sample_sum(), 3.0);

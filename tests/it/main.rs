@@ -8,6 +8,7 @@
 )]
 
 mod controlplane;
+mod crd;
 
 #[allow(dead_code, unused_imports, reason = "the harness is shared with the demo; each needs a part of it")]
 #[path = "../harness/mod.rs"]

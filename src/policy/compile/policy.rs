@@ -1,0 +1,112 @@
+//! The policy as a whole.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use crate::crd::{Mode, OwnedObjects, SystemNamespaces, WatchPolicy, WatchPolicySpec};
+use crate::policy::fault::{FaultReason, Faults, Field, Findings};
+use crate::policy::program::CompiledPolicy;
+
+use super::{rule, target};
+
+/// The longest name of a policy: it becomes part of a field manager's name, which has 128 bytes.
+const NAME_LIMIT: usize = 63;
+
+/// What compiling must know of the operator.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The system namespaces, the operator's own among them.
+    pub system_namespaces: Box<[Arc<str>]>,
+    /// Whether policies may judge objects in them.
+    pub allow_system_namespaces: bool,
+}
+
+/// Compiles a policy.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPolicy, Faults> {
+    let WatchPolicy { metadata, spec, status: _ } = policy;
+    let mut findings = Findings::default();
+    let name = metadata.name.as_deref().unwrap_or_default();
+    if name.is_empty() || name.len() > NAME_LIMIT {
+        let message = format!("a policy has a name of 1 to {NAME_LIMIT} characters");
+        findings.invalid(&Field::root("metadata").name("name"), message);
+    }
+    let root = Field::root("spec");
+    let at = &root;
+    refuse_later_fields(spec, at, &mut findings);
+    let WatchPolicySpec {
+        // Words for people.
+        title: _,
+        description: _,
+        category: _,
+        severity,
+        mode,
+        suspend,
+        targets,
+        match_,
+        rules,
+        exceptions: _,
+        enforcement: _,
+        owned_objects: _,
+        system_namespaces,
+    } = spec;
+    let left_out = left_out(*system_namespaces, settings, at, &mut findings);
+    let targets = target::compile_all(targets, &at.name("targets"), &mut findings);
+    let conditions = rule::compile_checks(match_, 0..=8, &at.name("match"), &mut findings);
+    let rules = rule::compile_all(rules, *severity, &at.name("rules"), &mut findings);
+    let compiled = CompiledPolicy {
+        name: name.into(),
+        uid: metadata.uid.as_deref().unwrap_or_default().into(),
+        generation: metadata.generation.unwrap_or_default(),
+        mode: *mode,
+        severity: *severity,
+        suspend: *suspend,
+        targets,
+        left_out,
+        conditions,
+        rules,
+    };
+    findings.finish(compiled)
+}
+
+/// Fields of the contract that this version does not have.
+fn refuse_later_fields(spec: &WatchPolicySpec, at: &Field<'_>, findings: &mut Findings) {
+    if spec.mode != Mode::Audit {
+        findings.unsupported(&at.name("mode"), &format!("mode {:?}", spec.mode));
+    }
+    if !spec.exceptions.is_empty() {
+        findings.unsupported(&at.name("exceptions"), "`exceptions`");
+    }
+    if spec.enforcement.is_some() {
+        findings.unsupported(&at.name("enforcement"), "`enforcement`");
+    }
+    if spec.owned_objects == Some(OwnedObjects::Skip) {
+        findings.unsupported(&at.name("ownedObjects"), "`ownedObjects: Skip`");
+    }
+}
+
+fn left_out(
+    wanted: SystemNamespaces,
+    settings: &Settings,
+    at: &Field<'_>,
+    findings: &mut Findings,
+) -> Box<[Arc<str>]> {
+    if wanted == SystemNamespaces::Exclude {
+        return settings.system_namespaces.clone();
+    }
+    if !settings.allow_system_namespaces {
+        let message = "`Include` needs the operator's consent; start it with --allow-system-namespaces".to_owned();
+        findings.push(FaultReason::TargetNotAllowed, &at.name("systemNamespaces"), message);
+    }
+    Box::default()
+}
+
+/// Notes a list that is longer or shorter than the contract allows: the API server refuses it, a file does not.
+pub(super) fn check_length(length: usize, bounds: RangeInclusive<usize>, at: &Field<'_>, findings: &mut Findings) {
+    if !bounds.contains(&length) {
+        let (least, most) = bounds.into_inner();
+        findings.invalid(at, format!("has {length} entries, and must have {least} to {most}"));
+    }
+}

@@ -1,0 +1,166 @@
+//! What is wrong with a policy: every fault at once, each with its field and what to do.
+
+use std::fmt;
+
+use crate::jsonpath::Path;
+
+/// Why a policy is not run; the reason of its `Validated=False` condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FaultReason {
+    /// The contract does not allow it.
+    Invalid,
+    /// The contract allows it, this version does not have it.
+    Unsupported,
+    /// A resource that no policy may target, or not without the operator's consent.
+    TargetNotAllowed,
+}
+
+impl FaultReason {
+    /// The reason as conditions write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "Invalid",
+            Self::Unsupported => "Unsupported",
+            Self::TargetNotAllowed => "TargetNotAllowed",
+        }
+    }
+}
+
+/// One thing that is wrong with a policy. Shown as `spec.rules[2].path: at character 7: ...`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The kind of fault.
+    pub reason: FaultReason,
+    /// The field, as `spec.rules[2].path`.
+    pub field: String,
+    /// What is wrong, at which character if the field has an inner syntax, and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+/// All that is wrong with a policy, in the order of its fields; never empty. Shown one a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// The faults, in the order of the fields.
+    pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
+        self.0.iter()
+    }
+
+    /// The reason to name when only one can be: that of the first fault which is not just missing from this
+    /// version, since it will not go away by an upgrade.
+    pub fn reason(&self) -> FaultReason {
+        let lasting = self.0.iter().find(|fault| fault.reason != FaultReason::Unsupported);
+        lasting.map_or(FaultReason::Unsupported, |fault| fault.reason)
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// A field of the policy being compiled, as a chain of borrowed steps: its text is only made for a fault.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field<'a> {
+    parent: Option<&'a Field<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step<'a> {
+    Name(&'a str),
+    Index(usize),
+}
+
+impl<'a> Field<'a> {
+    /// A field of the policy itself.
+    pub(super) const fn root(name: &'a str) -> Self {
+        Self { parent: None, step: Step::Name(name) }
+    }
+
+    /// A member of this field.
+    pub(super) const fn name(&'a self, name: &'a str) -> Self {
+        Self { parent: Some(self), step: Step::Name(name) }
+    }
+
+    /// An element of this field.
+    pub(super) const fn index(&'a self, index: usize) -> Self {
+        Self { parent: Some(self), step: Step::Index(index) }
+    }
+}
+
+impl fmt::Display for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            parent.fmt(f)?;
+        }
+        match self.step {
+            Step::Name(name) if self.parent.is_none() => f.write_str(name),
+            Step::Name(name) => write!(f, ".{name}"),
+            Step::Index(index) => write!(f, "[{index}]"),
+        }
+    }
+}
+
+/// Collects faults while a policy is compiled. The policy's own size, which the API server bounds, bounds it.
+#[derive(Debug, Default)]
+pub(super) struct Findings(Vec<Fault>);
+
+impl Findings {
+    /// Notes a fault of the policy itself.
+    pub(super) fn invalid(&mut self, field: &Field<'_>, message: impl Into<String>) {
+        self.push(FaultReason::Invalid, field, message.into());
+    }
+
+    /// Notes a field of the contract that this version does not have.
+    pub(super) fn unsupported(&mut self, field: &Field<'_>, what: &str) {
+        let message = format!("{what} is not in this version of the operator yet; leave it out or upgrade");
+        self.push(FaultReason::Unsupported, field, message);
+    }
+
+    /// Parses a path; what is wrong with it is noted.
+    pub(super) fn path(&mut self, text: &str, field: &Field<'_>) -> Option<Path> {
+        self.path_within(text, 0, field)
+    }
+
+    /// Parses a path that stands at this character of a field.
+    pub(super) fn path_within(&mut self, text: &str, offset: usize, field: &Field<'_>) -> Option<Path> {
+        let mut error = match Path::parse(text) {
+            Ok(path) => return Some(path),
+            Err(error) => error,
+        };
+        error.position += offset;
+        let reason = if error.unsupported { FaultReason::Unsupported } else { FaultReason::Invalid };
+        self.push(reason, field, error.to_string());
+        None
+    }
+
+    /// Notes a fault with its reason.
+    pub(super) fn push(&mut self, reason: FaultReason, field: &Field<'_>, message: String) {
+        self.0.push(Fault { reason, field: field.to_string(), message });
+    }
+
+    /// What was compiled, if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// All the faults found.
+    pub(super) fn finish<T>(self, compiled: T) -> Result<T, Faults> {
+        if self.0.is_empty() { Ok(compiled) } else { Err(Faults(self.0)) }
+    }
+}

@@ -1,0 +1,99 @@
+//! Globs over names: `*` stands for any characters (also `/`), `?` for one.
+
+use std::str::Chars;
+
+/// A glob. Matching takes no memory, and time of at most the product of both lengths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Glob(Box<str>);
+
+impl Glob {
+    /// Reads a glob; every text is one.
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// Whether the whole text fits.
+    pub(super) fn matches(&self, text: &str) -> bool {
+        let mut glob = self.0.chars();
+        let mut rest = text.chars();
+        // Only the last `*` is ever widened: what an earlier one could take, the last one can take as well.
+        let mut widen: Option<(Chars<'_>, Chars<'_>)> = None;
+        loop {
+            match (glob.next(), rest.clone().next()) {
+                (Some('*'), _) => {
+                    widen = Some((glob.clone(), rest.clone()));
+                    continue;
+                }
+                (Some(wanted), Some(found)) if wanted == '?' || wanted == found => {
+                    rest.next();
+                    continue;
+                }
+                (None, None) => return true,
+                _ => {}
+            }
+            let Some((after_star, taken)) = widen.as_mut() else { return false };
+            if taken.next().is_none() {
+                return false;
+            }
+            rest = taken.clone();
+            glob = after_star.clone();
+        }
+    }
+}
+
+/// Whether any of the globs fits.
+pub(super) fn any(globs: &[Glob], text: &str) -> bool {
+    globs.iter().any(|glob| glob.matches(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn globs_read_as_documented() {
+        for (glob, text, fits) in [
+            ("", "", true),
+            ("", "a", false),
+            ("*", "", true),
+            ("*", "a/b", true),
+            ("web-*", "web-1", true),
+            ("web-*", "web", false),
+            ("*-web", "a-web-web", true),
+            ("*.io/*", "corp.io/a/b", true),
+            ("a*b*c", "aXbYbZc", true),
+            ("a*b*c", "aXcYb", false),
+            ("?", "é", true),
+            ("??", "é", false),
+            ("?*", "", false),
+            ("[a]", "a", false),
+            ("**", "x", true),
+        ] {
+            assert_eq!(Glob::new(glob).matches(text), fits, "{glob} on {text}");
+        }
+    }
+
+    /// The textbook definition, exponential and obviously right.
+    fn defined(glob: &[char], text: &[char]) -> bool {
+        match (glob.split_first(), text.split_first()) {
+            (None, None) => true,
+            (Some(('*', rest)), _) => {
+                defined(rest, text) || text.split_first().is_some_and(|(_, shorter)| defined(glob, shorter))
+            }
+            (Some((wanted, rest)), Some((found, shorter))) => {
+                (*wanted == '?' || wanted == found) && defined(rest, shorter)
+            }
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_glob_fits_what_its_definition_says(glob in "[ab*?]{0,7}", text in "[ab]{0,9}") {
+            let as_chars = |text: &str| text.chars().collect::<Vec<_>>();
+            prop_assert_eq!(Glob::new(&glob).matches(&text), defined(&as_chars(&glob), &as_chars(&text)));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What a policy is once compiled: programs that share nothing with the text they came from.
+
+use std::sync::Arc;
+
+use crate::crd::{Mode, Severity};
+use crate::jsonpath::Path;
+
+use super::check::Check;
+use super::glob::Glob;
+use super::message::Template;
+use super::selector::Selector;
+
+/// A policy that can be run. Immutable; made by [`compile`](super::compile) alone.
+#[derive(Debug)]
+pub struct CompiledPolicy {
+    /// `metadata.name`.
+    pub name: Arc<str>,
+    /// `metadata.uid`; empty for a policy that no server has stored.
+    pub uid: Arc<str>,
+    /// `metadata.generation` of the spec that was compiled.
+    pub generation: i64,
+    /// What the policy does beyond judging.
+    pub mode: Mode,
+    /// How bad a violation is where the rule does not say otherwise.
+    pub severity: Severity,
+    /// Whether the policy rests: no watches, verdicts withdrawn.
+    pub suspend: bool,
+    /// What is watched; an object is judged when any entry takes it.
+    pub targets: Box<[CompiledTarget]>,
+    /// Namespaces that are left out whatever the targets say; empty with the operator's consent.
+    pub(super) left_out: Box<[Arc<str>]>,
+    /// `match`.
+    pub(super) conditions: Box<[Check]>,
+    pub(super) rules: Box<[Rule]>,
+}
+
+impl CompiledPolicy {
+    /// The names of the rules, in the policy's order.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.rules.iter().map(|rule| &rule.name)
+    }
+}
+
+/// One entry of `targets`.
+#[derive(Debug)]
+pub struct CompiledTarget {
+    /// The API group; empty for the core group.
+    pub group: Arc<str>,
+    /// Plural names.
+    pub resources: Box<[Arc<str>]>,
+    /// The version to watch; `None` for the one that the server prefers.
+    pub version: Option<Arc<str>>,
+    /// Names of namespaces; empty for all.
+    pub namespaces: Box<[Arc<str>]>,
+    /// The label selector; `None` where every object is selected.
+    pub labels: Option<Selector>,
+    /// The member names that lead to the pod template, where the target says so.
+    pub pod: Option<Box<[Arc<str>]>>,
+    pub(super) exclude_namespaces: Box<[Glob]>,
+    /// Empty for any name.
+    pub(super) names: Box<[Glob]>,
+}
+
+/// One rule.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) name: Arc<str>,
+    pub(super) severity: Severity,
+    pub(super) when: Box<[Check]>,
+    pub(super) for_each: Option<Path>,
+    pub(super) body: Check,
+    /// `None` where one is written from the rule.
+    pub(super) message: Option<Template>,
+}

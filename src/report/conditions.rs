@@ -1,0 +1,216 @@
+//! The conditions of a policy, as the API conventions and kstatus read them.
+//!
+//! `Reconciling` and `Stalled` are there only while they are true. Violations never make `Ready` false.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use jiff::Timestamp;
+
+use super::status::cut;
+use crate::observe::board::{TargetReport, TargetState};
+use crate::policy::{PolicyEntry, PolicyState};
+
+/// The most bytes of the message that lists all faults of a policy; others are one line.
+const MAX_FAULTS: usize = 8 * 1024;
+/// The most bytes of any other message.
+const MAX_MESSAGE: usize = 1024;
+
+const TRUE: &str = "True";
+const FALSE: &str = "False";
+const UNKNOWN: &str = "Unknown";
+
+/// A condition without its times.
+#[derive(Debug)]
+pub(super) struct Statement {
+    pub(super) kind: &'static str,
+    pub(super) status: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+impl Statement {
+    fn new(
+        kind: &'static str,
+        status: &'static str,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { kind, status, reason, message: message.into() }
+    }
+
+    /// The condition; since when it has its status is kept from the one before.
+    pub(super) fn condition(self, generation: i64, before: &[Condition], now: Timestamp) -> Condition {
+        let same = before.iter().find(|old| old.type_ == self.kind && old.status == self.status);
+        let limit = if self.kind == "Validated" { MAX_FAULTS } else { MAX_MESSAGE };
+        Condition {
+            last_transition_time: same.map_or(Time(now), |old| old.last_transition_time.clone()),
+            message: cut(&self.message, limit),
+            observed_generation: Some(generation),
+            reason: self.reason.to_owned(),
+            status: self.status.to_owned(),
+            type_: self.kind.to_owned(),
+        }
+    }
+}
+
+/// The condition `Ready` of a policy. `targets` is `None` while nothing is known of them.
+pub(super) fn ready(entry: &PolicyEntry, targets: Option<&[TargetReport]>) -> Statement {
+    match &entry.state {
+        PolicyState::Compiled(policy) if policy.suspend => {
+            Statement::new("Ready", TRUE, "Suspended", "the policy is suspended: nothing is watched or judged")
+        }
+        PolicyState::Compiled(_) => Survey::of(targets).ready(),
+        PolicyState::Invalid(faults) => {
+            let first = faults.iter().next().map(ToString::to_string).unwrap_or_default();
+            let reason = faults.reason().as_str();
+            Statement::new("Ready", FALSE, reason, format!("the policy is not run: {first}"))
+        }
+        PolicyState::Unreadable(_) => {
+            let message = "the policy is not run: this version of the operator cannot read it";
+            Statement::new("Ready", FALSE, "Unreadable", message)
+        }
+    }
+}
+
+/// All conditions of a policy, `Ready` first.
+pub(super) fn statements(entry: &PolicyEntry, targets: Option<&[TargetReport]>) -> Vec<Statement> {
+    let ready = ready(entry, targets);
+    let valid = || Statement::new("Validated", TRUE, "Valid", "the policy is understood as a whole");
+    let mut statements = match &entry.state {
+        PolicyState::Compiled(policy) if policy.suspend => {
+            let mut statements = vec![valid()];
+            statements.extend(unasked("Suspended", "nothing is watched while the policy is suspended"));
+            statements
+        }
+        PolicyState::Compiled(_) => {
+            let survey = Survey::of(targets);
+            let mut statements = vec![valid(), survey.resolved(), survey.authorized()];
+            statements.extend(survey.reconciling());
+            statements.extend(survey.stalled());
+            statements
+        }
+        PolicyState::Invalid(faults) => refused(faults.reason().as_str(), faults.to_string()),
+        PolicyState::Unreadable(error) => refused(
+            "Unreadable",
+            format!("the policy was stored in a form that this version of the operator cannot read: {error}; install the CRD of this version and apply the policy again"),
+        ),
+    };
+    statements.insert(0, ready);
+    statements
+}
+
+/// A policy that is not run at all.
+fn refused(reason: &'static str, message: String) -> Vec<Statement> {
+    let stalled = "the policy is not run until it is edited; see the condition Validated";
+    let mut statements = vec![Statement::new("Validated", FALSE, reason, message)];
+    statements.extend(unasked("NotValidated", "nothing is watched for a policy that is not valid"));
+    statements.push(Statement::new("Stalled", TRUE, reason, stalled));
+    statements
+}
+
+/// What is not known of targets that nobody asked about.
+fn unasked(reason: &'static str, message: &str) -> [Statement; 2] {
+    ["TargetsResolved", "Authorized"].map(|kind| Statement::new(kind, UNKNOWN, reason, message))
+}
+
+/// The targets of a running policy, by state.
+struct Survey<'t> {
+    targets: &'t [TargetReport],
+    /// Nothing was told of the targets yet.
+    unknown: bool,
+}
+
+impl<'t> Survey<'t> {
+    fn of(targets: Option<&'t [TargetReport]>) -> Self {
+        Self { targets: targets.unwrap_or_default(), unknown: targets.is_none() }
+    }
+
+    fn any(&self, state: TargetState) -> bool {
+        self.targets.iter().any(|target| target.state == state)
+    }
+
+    /// The targets in a state, by name; three are enough to know where to look.
+    fn named(&self, state: TargetState) -> String {
+        let names: Vec<_> = self.targets.iter().filter(|target| target.state == state).map(name).collect();
+        let shown = names.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
+        match names.len().saturating_sub(3) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        }
+    }
+
+    /// What a person is to know of the targets in a state: the first one's own words, and the names of all.
+    fn explained(&self, state: TargetState) -> String {
+        let first = self.targets.iter().find(|target| target.state == state);
+        let words = first.and_then(|target| target.message.as_deref()).unwrap_or_default();
+        match words {
+            "" => self.named(state),
+            words => format!("{}: {words}", self.named(state)),
+        }
+    }
+
+    fn resolving(&self) -> bool {
+        self.unknown || self.any(TargetState::Resolving) || self.any(TargetState::Stopping)
+    }
+
+    fn ready(&self) -> Statement {
+        let not = |reason, message| Statement::new("Ready", FALSE, reason, message);
+        if self.any(TargetState::Forbidden) {
+            not("Forbidden", self.explained(TargetState::Forbidden))
+        } else if self.any(TargetState::Degraded) {
+            not("Degraded", self.explained(TargetState::Degraded))
+        } else if self.resolving() {
+            not("Resolving", "what the cluster serves of the targets is being looked up".to_owned())
+        } else if self.any(TargetState::Listing) {
+            not("Listing", format!("objects are being listed: {}", self.named(TargetState::Listing)))
+        } else if !self.any(TargetState::Synced) {
+            let message = "no target exists in the cluster yet; each is watched as soon as it is served";
+            Statement::new("Ready", TRUE, "TargetsAbsent", message)
+        } else {
+            Statement::new("Ready", TRUE, "Synced", "every target that exists is followed")
+        }
+    }
+
+    fn resolved(&self) -> Statement {
+        let resolved = |status, reason, message: String| Statement::new("TargetsResolved", status, reason, message);
+        if self.any(TargetState::Absent) {
+            resolved(FALSE, "Absent", self.explained(TargetState::Absent))
+        } else if self.resolving() {
+            resolved(UNKNOWN, "Resolving", "the targets are being looked up".to_owned())
+        } else {
+            resolved(TRUE, "Resolved", "the cluster serves every target".to_owned())
+        }
+    }
+
+    fn authorized(&self) -> Statement {
+        let allowed = [TargetState::Listing, TargetState::Synced, TargetState::Degraded];
+        if self.any(TargetState::Forbidden) {
+            Statement::new("Authorized", FALSE, "Forbidden", self.explained(TargetState::Forbidden))
+        } else if allowed.iter().any(|state| self.any(*state)) {
+            Statement::new("Authorized", TRUE, "Allowed", "the operator may list and watch the targets")
+        } else {
+            Statement::new("Authorized", UNKNOWN, "NothingToAsk", "no target is served yet")
+        }
+    }
+
+    fn reconciling(&self) -> Option<Statement> {
+        let reason = if self.any(TargetState::Degraded) {
+            "Degraded"
+        } else if self.resolving() {
+            "Resolving"
+        } else if self.any(TargetState::Listing) {
+            "Listing"
+        } else {
+            return None;
+        };
+        Some(Statement::new("Reconciling", TRUE, reason, "the operator is working on it; see the targets"))
+    }
+
+    fn stalled(&self) -> Option<Statement> {
+        let forbidden = || Statement::new("Stalled", TRUE, "Forbidden", self.explained(TargetState::Forbidden));
+        self.any(TargetState::Forbidden).then(forbidden)
+    }
+}
+
+fn name(target: &TargetReport) -> String {
+    crate::resource::GroupResource::new(target.group.clone(), target.resource.clone()).to_string()
+}

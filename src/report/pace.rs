@@ -1,0 +1,98 @@
+//! When the status of one policy is due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::crd::WatchPolicyStatus;
+use crate::policy::PolicyEntry;
+
+/// From the first change of a quiet time to its write: long enough to take the rest of a burst along.
+const QUIET: Duration = Duration::from_millis(200);
+/// The waits after failed writes.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// The pace of one policy.
+pub(super) struct Pace {
+    /// The policy as its watch showed it last.
+    pub(super) entry: Arc<PolicyEntry>,
+    /// The status that the server is taken to hold: what was shown last, or written after.
+    pub(super) believed: Option<Arc<WatchPolicyStatus>>,
+    /// A write is under way; the next waits for its end.
+    in_flight: bool,
+    due: Option<Instant>,
+    not_before: Option<Instant>,
+    failures: u32,
+}
+
+impl Pace {
+    pub(super) fn new(entry: Arc<PolicyEntry>, now: Instant) -> Self {
+        let believed = entry.stored.clone();
+        Self { entry, believed, in_flight: false, due: Some(now + QUIET), not_before: None, failures: 0 }
+    }
+
+    /// The policy may have changed.
+    pub(super) fn meet(&mut self, entry: &Arc<PolicyEntry>, now: Instant) {
+        if Arc::ptr_eq(&self.entry, entry) {
+            return;
+        }
+        if self.entry.stored != entry.stored {
+            self.believed.clone_from(&entry.stored);
+        }
+        self.entry = Arc::clone(entry);
+        self.mark(now);
+    }
+
+    /// Something changed.
+    pub(super) fn mark(&mut self, now: Instant) {
+        if self.due.is_none() {
+            let soon = now + QUIET;
+            self.due = Some(self.not_before.map_or(soon, |not_before| soon.max(not_before)));
+        }
+    }
+
+    /// Due at once: the process ends.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.due = Some(now);
+    }
+
+    /// When to write, unless a write is under way.
+    pub(super) fn due(&self) -> Option<Instant> {
+        if self.in_flight { None } else { self.due }
+    }
+
+    /// It is being looked at now.
+    pub(super) fn taken(&mut self) {
+        self.due = None;
+    }
+
+    /// A write was sent.
+    pub(super) fn sent(&mut self, now: Instant, interval: Duration) {
+        self.in_flight = true;
+        self.not_before = Some(now + interval);
+    }
+
+    /// A write was stored.
+    pub(super) fn stored(&mut self, status: Arc<WatchPolicyStatus>) {
+        self.in_flight = false;
+        self.failures = 0;
+        self.believed = Some(status);
+    }
+
+    /// A write found nothing to write to.
+    pub(super) fn gone(&mut self) {
+        self.in_flight = false;
+    }
+
+    /// A write failed and is to be tried again.
+    pub(super) fn failed(&mut self, now: Instant) {
+        self.in_flight = false;
+        let (first, longest) = BACKOFF;
+        let wait = first.saturating_mul(2_u32.saturating_pow(self.failures)).min(longest);
+        self.failures = self.failures.saturating_add(1);
+        let again = now + wait;
+        self.not_before = Some(self.not_before.map_or(again, |not_before| again.max(not_before)));
+        self.due = self.not_before;
+    }
+}

@@ -1,0 +1,224 @@
+//! The status of a policy, made of what is known; pure.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::conditions::statements;
+use crate::crd::status::{
+    MAX_ACTUAL, MAX_MESSAGE, MAX_OTHER_PATHS, MAX_PATH, MAX_TARGETS, MAX_VIOLATIONS,
+};
+use crate::crd::{
+    TargetState as Stored, TargetStatus, Violation, ViolationObject, ViolationResult, WatchPolicyStatus,
+};
+use crate::ledger::{Finding, Page, Place};
+use crate::observe::board::{TargetReport, TargetState};
+use crate::policy::{Outcome, PolicyEntry};
+use crate::resource::GroupResource;
+
+/// The most bytes of a status as JSON, with room to spare under the contract's 64 KiB.
+const MAX_BYTES: usize = 60 * 1024;
+
+/// How much room the parts of a status get.
+struct Limits {
+    targets: usize,
+    target_message: usize,
+    message: usize,
+    path: usize,
+    other_paths: usize,
+    actual: usize,
+}
+
+/// What the schema allows, which nearly always fits.
+const GENEROUS: Limits = Limits {
+    targets: MAX_TARGETS,
+    target_message: MAX_MESSAGE,
+    message: MAX_MESSAGE,
+    path: MAX_PATH,
+    other_paths: MAX_OTHER_PATHS,
+    actual: MAX_ACTUAL,
+};
+
+/// For policies with very many targets, or very long words.
+const TIGHT: Limits =
+    Limits { targets: 64, target_message: 128, message: 256, path: 256, other_paths: 0, actual: 64 };
+
+/// What a status is made of.
+#[derive(Clone, Copy)]
+pub struct View<'v> {
+    /// The policy.
+    pub entry: &'v PolicyEntry,
+    /// Its targets; `None` while nothing is known of them.
+    pub targets: Option<&'v [TargetReport]>,
+    /// Its verdicts.
+    pub page: &'v Page,
+    /// The status that is stored.
+    pub previous: Option<&'v WatchPolicyStatus>,
+}
+
+impl View<'_> {
+    /// Right after a start there are no verdicts yet, and those of the stored status are still the best that is known;
+    /// as soon as there is one, or the policy was edited, the ledger speaks.
+    fn kept_verdicts(&self) -> Option<&WatchPolicyStatus> {
+        let previous = self.previous?;
+        let settled = self.targets.is_some_and(|targets| {
+            !targets.iter().any(|target| matches!(target.state, TargetState::Resolving | TargetState::Listing))
+        });
+        let keep = self.entry.running().is_some()
+            && self.page.changed.is_none()
+            && !settled
+            && previous.observed_generation == Some(self.entry.generation);
+        keep.then_some(previous)
+    }
+}
+
+/// Makes the status of a policy. Times have whole seconds, as they are stored. Its JSON is shorter than 64 KiB: texts
+/// are cut first, then lists.
+pub fn render(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
+    let mut status = base(view, whole_seconds(now));
+    fill(&mut status, view, &GENEROUS);
+    if size(&status) > MAX_BYTES {
+        fill(&mut status, view, &TIGHT);
+    }
+    while size(&status) > MAX_BYTES && !(status.violations.is_empty() && status.targets.is_empty()) {
+        if status.violations.pop().is_some() {
+            status.violations_truncated = Some(status.violations_truncated.unwrap_or_default() + 1);
+        } else {
+            status.targets.pop();
+        }
+    }
+    status
+}
+
+/// All but the lists.
+fn base(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
+    let View { entry, targets, page, previous } = view;
+    let before = previous.map(|previous| &*previous.conditions).unwrap_or_default();
+    let conditions: Vec<_> = statements(entry, *targets)
+        .into_iter()
+        .map(|statement| statement.condition(entry.generation, before, now))
+        .collect();
+    let kept = view.kept_verdicts();
+    WatchPolicyStatus {
+        observed_generation: Some(entry.generation),
+        last_evaluated: match kept {
+            Some(previous) => previous.last_evaluated.clone(),
+            None => page.changed.map(|changed| Time(whole_seconds(changed))),
+        },
+        targets_summary: targets.map(synced_of),
+        reason: conditions.first().map(|ready| ready.reason.clone()),
+        summary: match kept {
+            Some(previous) => previous.summary,
+            None => entry.running().map(|_| page.tally.summary),
+        },
+        conditions,
+        ..WatchPolicyStatus::default()
+    }
+}
+
+fn fill(status: &mut WatchPolicyStatus, view: &View<'_>, limits: &Limits) {
+    status.targets = targets(view, limits);
+    if let Some(previous) = view.kept_verdicts() {
+        status.violations = previous.violations.clone();
+        status.violations_truncated = previous.violations_truncated;
+        return;
+    }
+    let Page { worst, more, .. } = view.page;
+    let listed = worst.iter().take(MAX_VIOLATIONS);
+    status.violations = listed.map(|(place, finding)| violation(place, finding, limits)).collect();
+    let unlisted = u64::try_from(worst.len().saturating_sub(MAX_VIOLATIONS)).unwrap_or(u64::MAX);
+    let truncated = more.saturating_add(unlisted);
+    status.violations_truncated = (truncated > 0).then_some(truncated);
+}
+
+/// Those that need attention first, when there are more than fit.
+fn targets(view: &View<'_>, limits: &Limits) -> Vec<TargetStatus> {
+    let mut reports: Vec<_> = view.targets.unwrap_or_default().iter().collect();
+    if reports.len() > limits.targets {
+        reports.sort_by_key(|report| report.state == TargetState::Synced);
+        reports.truncate(limits.targets);
+    }
+    let objects = &view.page.tally.objects;
+    let status = |report: &TargetReport| TargetStatus {
+        group: report.group.to_string(),
+        resource: report.resource.to_string(),
+        version: report.version.as_deref().map(str::to_owned),
+        state: stored(report.state),
+        objects: objects
+            .get(&GroupResource::new(report.group.clone(), report.resource.clone()))
+            .copied()
+            .unwrap_or_default(),
+        since: Some(Time(whole_seconds(report.since))),
+        message: report.message.as_deref().map(|message| cut(message, limits.target_message)),
+    };
+    reports.into_iter().map(status).collect()
+}
+
+fn stored(state: TargetState) -> Stored {
+    match state {
+        TargetState::Resolving => Stored::Resolving,
+        TargetState::Absent => Stored::Absent,
+        TargetState::Forbidden => Stored::Forbidden,
+        TargetState::Listing => Stored::Listing,
+        TargetState::Synced => Stored::Synced,
+        TargetState::Degraded => Stored::Degraded,
+        TargetState::Stopping => Stored::Stopping,
+    }
+}
+
+fn synced_of(targets: &[TargetReport]) -> String {
+    let synced = targets.iter().filter(|target| target.state == TargetState::Synced).count();
+    format!("{synced}/{}", targets.len())
+}
+
+fn violation(place: &Place, finding: &Finding, limits: &Limits) -> Violation {
+    let Place { severity, key, rule } = place;
+    let first = finding.nodes.first();
+    let others = finding.nodes.iter().skip(1).take(limits.other_paths);
+    Violation {
+        object: ViolationObject {
+            api_version: Some(key.resource.api_version()),
+            group: key.resource.resource.group.to_string(),
+            resource: key.resource.resource.resource.to_string(),
+            kind: Some(finding.kind.to_string()),
+            namespace: key.object.namespace.as_deref().map(str::to_owned),
+            name: key.object.name.to_string(),
+            uid: Some(finding.uid.to_string()),
+        },
+        rule: rule.to_string(),
+        severity: severity.0,
+        result: match finding.outcome {
+            Outcome::Error => ViolationResult::Error,
+            Outcome::Fail | Outcome::Pass | Outcome::Skip => ViolationResult::Fail,
+        },
+        path: first.map(|node| cut(&node.path, limits.path)),
+        other_paths: others.map(|node| cut(&node.path, limits.path)).collect(),
+        actual: first.map(|node| cut(&node.actual, limits.actual)),
+        message: first.map(|node| cut(&node.message, limits.message)).unwrap_or_default(),
+        first_seen: Some(Time(whole_seconds(finding.first_seen))),
+        fix: None,
+    }
+}
+
+/// Times are stored with whole seconds; a finer one would never equal what is read back.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+fn size(status: &WatchPolicyStatus) -> usize {
+    serde_json::to_vec(status).map_or(usize::MAX, |json| json.len())
+}
+
+/// The text in at most so many bytes, with an ellipsis where it was cut.
+pub(super) fn cut(text: &str, bytes: usize) -> String {
+    const ELLIPSIS: &str = "…";
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(bytes.saturating_sub(ELLIPSIS.len()));
+    let kept = text.get(..end).unwrap_or_default();
+    format!("{kept}{ELLIPSIS}")
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

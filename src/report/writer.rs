@@ -1,0 +1,257 @@
+//! The task that brings statuses to the server: soon after a change, seldom when changes do not end, never without one.
+//!
+//! What bounds it: one [`Pace`] for each policy, and [`MAX_WRITES`] writes under way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::pace::Pace;
+use super::patch::{StatusPatch, StatusStore, WriteFault};
+use super::status::{View, render};
+use crate::crd::WatchPolicyStatus;
+use crate::crd::status::MAX_VIOLATIONS;
+use crate::ledger::Ledger;
+use crate::metrics::{Metrics, ReportWrite};
+use crate::observe::board::{Board, TargetReport, TargetState};
+use crate::policy::{PolicyEntry, PolicySet};
+use crate::resource::GroupResource;
+
+/// Writes under way at once.
+const MAX_WRITES: usize = 8;
+/// How long one write may take.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the last writes together may take at the end.
+const FLUSH: Duration = Duration::from_secs(6);
+
+/// Where the policies and their targets are read.
+struct Sources {
+    set: watch::Receiver<Arc<PolicySet>>,
+    board: watch::Receiver<Arc<Board>>,
+}
+
+/// Writes the status of every policy. It also keeps the ledger to the policies that run: only they have verdicts.
+pub struct StatusWriter<S> {
+    store: Arc<S>,
+    ledger: Arc<Ledger>,
+    metrics: Arc<Metrics>,
+    interval: Duration,
+    paces: BTreeMap<Arc<str>, Pace>,
+    /// The board as it was when policies were last marked by it.
+    board: Arc<Board>,
+    writes: JoinSet<(StatusPatch, Result<(), WriteFault>)>,
+}
+
+impl<S: StatusStore> StatusWriter<S> {
+    /// A writer that waits at least `interval` between two writes of one policy.
+    pub fn new(store: S, ledger: Arc<Ledger>, metrics: Arc<Metrics>, interval: Duration) -> Self {
+        Self {
+            store: Arc::new(store),
+            ledger,
+            metrics,
+            interval,
+            paces: BTreeMap::new(),
+            board: Arc::default(),
+            writes: JoinSet::new(),
+        }
+    }
+
+    /// Writes until told to stop, and then what is still to be written.
+    pub async fn run(
+        mut self,
+        set: watch::Receiver<Arc<PolicySet>>,
+        board: watch::Receiver<Arc<Board>>,
+        stop: CancellationToken,
+    ) {
+        let ledger = Arc::clone(&self.ledger);
+        let mut sources = Sources { set, board };
+        self.follow_set(&mut sources);
+        self.follow_board(&mut sources);
+        loop {
+            let due = self.next_due();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Ok(()) = sources.set.changed() => self.follow_set(&mut sources),
+                Ok(()) = sources.board.changed() => self.follow_board(&mut sources),
+                policies = ledger.changed() => self.follow_ledger(&policies, &sources),
+                Some(Ok((patch, result))) = self.writes.join_next() => self.written(&patch, result),
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            }
+            self.write_due();
+        }
+        if timeout(FLUSH, self.flush(&mut sources)).await.is_err() {
+            warn!("the last statuses were not all written in time");
+        }
+    }
+
+    /// Meets the policies that there are now.
+    fn follow_set(&mut self, sources: &mut Sources) {
+        let set = Arc::clone(&sources.set.borrow_and_update());
+        let now = Instant::now();
+        let gone: Vec<_> =
+            self.paces.keys().filter(|name| !set.entries.contains_key(*name)).cloned().collect();
+        for name in gone {
+            self.paces.remove(&name);
+            self.metrics.forget_policy(&name);
+        }
+        let runs = |policy: &str| set.entries.get(policy).is_some_and(|entry| entry.running().is_some());
+        self.ledger.retain_policies(runs);
+        for entry in set.entries.values() {
+            self.meet(entry, now);
+        }
+    }
+
+    /// A policy that is new, or may have changed.
+    fn meet(&mut self, entry: &Arc<PolicyEntry>, now: Instant) {
+        let known = self.paces.get_mut(&entry.name);
+        match known {
+            Some(pace) if pace.entry.uid == entry.uid => return pace.meet(entry, now),
+            // Another policy has the name now; the verdicts are those of the one before.
+            Some(_) => self.ledger.withdraw(&entry.name),
+            None => {}
+        }
+        if let Some(stored) = &entry.stored {
+            self.ledger.seed_first_seen(&entry.name, stored);
+        }
+        self.paces.insert(Arc::clone(&entry.name), Pace::new(Arc::clone(entry), now));
+    }
+
+    /// Marks the policies of which a target changed.
+    fn follow_board(&mut self, sources: &mut Sources) {
+        let board = Arc::clone(&sources.board.borrow_and_update());
+        let now = Instant::now();
+        for (name, pace) in &mut self.paces {
+            if board.policies.get(name) != self.board.policies.get(name) {
+                pace.mark(now);
+            }
+        }
+        self.board = board;
+    }
+
+    fn follow_ledger(&mut self, policies: &BTreeSet<Arc<str>>, sources: &Sources) {
+        // Whoever judged knew at most this set.
+        let set = Arc::clone(&sources.set.borrow());
+        let now = Instant::now();
+        for name in policies {
+            let running = set.entries.get(name).is_some_and(|entry| entry.running().is_some());
+            if !running {
+                // A worker was still at it when the policy went.
+                self.ledger.withdraw(name);
+            }
+            if let Some(pace) = self.paces.get_mut(name) {
+                pace.mark(now);
+            }
+        }
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        if self.writes.len() >= MAX_WRITES {
+            return None;
+        }
+        self.paces.values().filter_map(Pace::due).min()
+    }
+
+    /// Starts the writes that are due, as many as there is room for.
+    fn write_due(&mut self) {
+        let now = Instant::now();
+        let mut due: Vec<_> = self
+            .paces
+            .iter()
+            .filter_map(|(name, pace)| pace.due().filter(|due| *due <= now).map(|due| (due, Arc::clone(name))))
+            .collect();
+        due.sort_unstable();
+        for (_, name) in due {
+            if self.writes.len() >= MAX_WRITES {
+                break;
+            }
+            self.write(&name);
+        }
+    }
+
+    /// Starts a write if the status differs from the stored one.
+    fn write(&mut self, name: &Arc<str>) {
+        let Some(pace) = self.paces.get_mut(name) else { return };
+        pace.taken();
+        let targets = self.board.policies.get(name).map(AsRef::as_ref);
+        let page = self.ledger.page(name, &stale(targets), MAX_VIOLATIONS);
+        let previous = pace.believed.as_deref();
+        let view = View { entry: &pace.entry, targets, page: &page, previous };
+        let status = render(&view, Timestamp::now());
+        if previous.is_some_and(|previous| says_the_same(previous, &status)) {
+            return;
+        }
+        let uid = Arc::clone(&pace.entry.uid);
+        pace.sent(Instant::now(), self.interval);
+        let patch = StatusPatch { name: Arc::clone(name), uid, status: Arc::new(status) };
+        let store = Arc::clone(&self.store);
+        self.writes.spawn(async move {
+            let late = || WriteFault::Failed(format!("no answer within {WRITE_TIMEOUT:?}"));
+            let stored = timeout(WRITE_TIMEOUT, store.store(&patch)).await;
+            (patch, stored.unwrap_or_else(|_elapsed| Err(late())))
+        });
+    }
+
+    /// A write ended.
+    fn written(&mut self, patch: &StatusPatch, result: Result<(), WriteFault>) {
+        let policy = &*patch.name;
+        self.metrics.report_write(match &result {
+            Ok(()) => ReportWrite::Written,
+            Err(WriteFault::Gone) => ReportWrite::Gone,
+            Err(WriteFault::Failed(_)) => ReportWrite::Failed,
+        });
+        let Some(pace) = self.paces.get_mut(&patch.name).filter(|pace| pace.entry.uid == patch.uid) else { return };
+        match result {
+            Ok(()) => {
+                debug!(policy, "status written");
+                pace.stored(Arc::clone(&patch.status));
+            }
+            Err(WriteFault::Gone) => {
+                debug!(policy, "the policy went before its status was written");
+                pace.gone();
+            }
+            Err(WriteFault::Failed(error)) => {
+                warn!(policy, error, "cannot write the status; it is tried again");
+                pace.failed(Instant::now());
+            }
+        }
+    }
+
+    /// Writes what is still to be written; a failure is not tried again.
+    async fn flush(&mut self, sources: &mut Sources) {
+        self.follow_set(sources);
+        self.follow_board(sources);
+        let now = Instant::now();
+        self.paces.values_mut().for_each(|pace| pace.hurry(now));
+        self.write_due();
+        while let Some(done) = self.writes.join_next().await {
+            if let Ok((patch, result)) = done {
+                self.written(&patch, result);
+            }
+            self.write_due();
+        }
+    }
+}
+
+/// The resources whose verdicts may be out of date.
+fn stale(targets: Option<&[TargetReport]>) -> Vec<GroupResource> {
+    let lost = |report: &&TargetReport| matches!(report.state, TargetState::Degraded | TargetState::Forbidden);
+    let name = |report: &TargetReport| GroupResource::new(report.group.clone(), report.resource.clone());
+    targets.unwrap_or_default().iter().filter(lost).map(name).collect()
+}
+
+/// Whether nothing changed but the time of the last change.
+fn says_the_same(stored: &WatchPolicyStatus, new: &WatchPolicyStatus) -> bool {
+    let new = WatchPolicyStatus { last_evaluated: stored.last_evaluated.clone(), ..new.clone() };
+    *stored == new
+}
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

@@ -1,0 +1,158 @@
+//! The CRD on a real API server: what it takes, and in which words it refuses.
+
+use anyhow::Result;
+
+use crate::harness::ControlPlane;
+use crate::harness::kubectl::Kubectl;
+
+const CRD: &str = include_str!("../../crds/watchpolicy.yaml");
+const EXAMPLE: &str = include_str!("../../src/crd/example.yaml");
+
+/// A plane that serves WatchPolicy.
+async fn plane() -> Result<&'static ControlPlane> {
+    let plane = ControlPlane::shared().await?;
+    let kubectl = plane.kubectl();
+    kubectl.run_with(&["apply", "--server-side", "--force-conflicts", "-f", "-"], CRD).await?;
+    let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd/watchpolicies.watchpolicy.io"];
+    kubectl.run(&wait).await?;
+    Ok(plane)
+}
+
+/// What a user is told who creates this; nothing is left behind.
+async fn try_create(kubectl: &Kubectl, manifest: &str) -> Result<String> {
+    kubectl.run_with(&["create", "--dry-run=server", "-f", "-"], manifest).await
+}
+
+/// A policy of one rule with this body, and whatever else belongs into the spec, each in YAML's flow form.
+fn policy(name: &str, target: &str, rule: &str, rest: &str) -> String {
+    format!(
+        "{{apiVersion: watchpolicy.io/v1alpha1, kind: WatchPolicy, metadata: {{name: {name}}}, \
+         spec: {{targets: [{{{target}}}], rules: [{{name: one, {rule}}}]{rest}}}}}"
+    )
+}
+
+const PODS: &str = "resources: [pods]";
+const CHECK: &str = "path: $.a, assert: {exists: true}";
+
+#[tokio::test]
+async fn the_contracts_example_is_accepted_and_gets_its_defaults() {
+    let kubectl = plane().await.unwrap().kubectl();
+    kubectl.run_with(&["apply", "--dry-run=server", "-f", "-"], EXAMPLE).await.unwrap();
+
+    let create = ["create", "--dry-run=server", "-f", "-", "-o"];
+    let columns = "custom-columns=A:.spec.mode,B:.spec.severity,C:.spec.suspend,D:.spec.systemNamespaces,\
+                   E:.spec.ownedObjects,F:.spec.targets[0].group,G:.spec.enforcement.maxPerMinute";
+    let smallest = policy("smallest", PODS, CHECK, ", enforcement: {}");
+    let printed = kubectl.run_with(&[&create[..], &[columns]].concat(), &smallest).await.unwrap();
+    let values: Vec<_> = printed.lines().nth(1).unwrap().split_whitespace().collect();
+    // The empty group prints as nothing.
+    assert_eq!(values, ["Audit", "medium", "false", "Exclude", "<none>", "60"]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_with_words_to_act_on() {
+    let kubectl = plane().await.unwrap().kubectl();
+    let check = |body: &str| policy("bad", PODS, body, "");
+    let rest = |rest: &str| policy("bad", PODS, CHECK, rest);
+    let target = |target: &str| policy("bad", target, CHECK, "");
+    let many: String = (0..64).map(|n| format!("}}, {{name: r{n}, {CHECK}")).collect();
+    let cases = [
+        (
+            rest(", mode: audit"),
+            r#"spec.mode: Unsupported value: "audit": supported values: "Audit", "Plan""#,
+        ),
+        (rest(", severity: fatal"), r#"spec.severity: Unsupported value: "fatal": supported values: "info""#),
+        (
+            check(&format!("{CHECK}, forbid: true")),
+            "a rule has one body: keep one of path with assert, allOf",
+        ),
+        (
+            check("message: nothing"),
+            "the rule demands nothing yet: add path and assert, allOf, anyOf, or forbid",
+        ),
+        (check("path: $.a"), "path says where to look: add assert"),
+        (check("assert: {exists: true}"), "assert says what must be true: add path"),
+        (check("path: $.a, assert: {}"), "spec.rules[0].assert in body should have at least 1 properties"),
+        (check("forbid: false"), "forbid is true or left out"),
+        (check(&format!("{CHECK}, fix: {{setFrom: $.b, remove: true}}")), "a fix is one change: keep one of"),
+        (check(&format!("{CHECK}, measure: Count, fallbacks: [$.b]")), "remove fallbacks"),
+        (
+            check(&format!("measure: Length, allOf: [{{{CHECK}}}, {{{CHECK}}}]")),
+            "belong beside a path: move them to its check",
+        ),
+        (
+            check(&format!("allOf: [{{{CHECK}}}, {{path: $.b}}]")),
+            "spec.rules[0].allOf[1].assert: Required value",
+        ),
+        (
+            check(&format!("anyOf: [{{{CHECK}}}, {{{CHECK}, allOf: [{{{CHECK}}}, {{{CHECK}}}]}}]")),
+            "spec.rules[0].anyOf[1]: Invalid value: a branch is one thing: either path with assert, or allOf",
+        ),
+        (check(&format!("{CHECK}{many}")), "spec.rules: Too many: 65: must have at most 64 items"),
+        (
+            check(&format!("{CHECK}}}, {{name: one, {CHECK}")),
+            r#"spec.rules[1]: Duplicate value: {"name":"one"}"#,
+        ),
+        (
+            check(&format!("{CHECK}}}, {{name: a b, {CHECK}")),
+            "a name has only letters, digits, '-', '_' and '.'",
+        ),
+        (check(&format!("{CHECK}, pathh: $.a")), r#"unknown field "spec.rules[0].pathh""#),
+        (target("resources: ['*', pods], group: apps"), "remove the other names, or '*'"),
+        (target("resources: ['*']"), "'*' cannot be used with the core group: list its resources by name"),
+        (rest(", exceptions: [{name: e, reason: r}]"), "add namespaces, names, labelSelector or images"),
+        (
+            rest(", exceptions: [{name: e, reason: r, names: [x], until: tomorrow}]"),
+            "spec.exceptions[0].until in body must be of type date-time",
+        ),
+        (rest(", enforcement: {maxPerMinute: 0}"), "should be greater than or equal to 1"),
+        (
+            policy(&"n".repeat(64), PODS, CHECK, ""),
+            "the name must have at most 63 characters, since it becomes part of a field manager's name",
+        ),
+    ];
+    for (manifest, words) in cases {
+        let refusal = try_create(&kubectl, &manifest).await.expect_err(words).to_string();
+        assert!(refusal.contains(words), "wanted {words:?}, got {refusal}");
+    }
+    try_create(&kubectl, &policy(&"n".repeat(63), PODS, CHECK, "")).await.unwrap();
+}
+
+#[tokio::test]
+async fn values_of_any_json_reach_the_compiler_as_they_were_written() {
+    let kubectl = plane().await.unwrap().kubectl();
+    let body = "path: $.a, assert: {equals: null, in: [1, null, {a: 0.5}], matches: [x, y], search: z}, fix: {set: null}";
+    let args = ["create", "--dry-run=server", "-f", "-", "-o", "jsonpath={.spec.rules}"];
+    let stored = kubectl.run_with(&args, &policy("free", PODS, body, "")).await.unwrap();
+    let stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
+    let written = serde_json::json!([{
+        "name": "one",
+        "path": "$.a",
+        "assert": {"equals": null, "in": [1, null, {"a": 0.5}], "matches": ["x", "y"], "search": "z"},
+        "fix": {"set": null},
+    }]);
+    assert_eq!(stored, written);
+}
+
+#[tokio::test]
+async fn kubectl_shows_the_columns_of_the_contract() {
+    let kubectl = plane().await.unwrap().kubectl();
+    let name = "columns-of-the-contract";
+    kubectl.apply(&policy(name, PODS, CHECK, ", suspend: true")).await.unwrap();
+    let status = r#"{"status": {"targetsSummary": "2/3", "reason": "Suspended", "lastEvaluated": "2026-01-01T00:00:00Z",
+        "summary": {"excluded": 0, "matched": 2, "passed": 0, "failed": 2, "errored": 0, "skipped": 0, "owned": 0,
+            "excepted": 0, "stale": 0, "violations": 7},
+        "conditions": [{"type": "Ready", "status": "True", "reason": "Suspended", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}"#;
+    let patch = ["patch", "wpol", name, "--subresource=status", "--type=merge", "-p", status];
+    kubectl.run(&patch).await.unwrap();
+    let shown = kubectl.run(&["get", "wpol", name, "-o", "wide"]).await.unwrap();
+    kubectl.run(&["delete", "wpol", name]).await.unwrap();
+
+    let lines: Vec<Vec<_>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
+    let columns =
+        ["NAME", "MODE", "READY", "TARGETS", "VIOLATIONS", "AGE", "SEVERITY", "REASON", "LAST-EVALUATED"];
+    assert_eq!(lines[0], columns);
+    assert_eq!(lines[1][1..5], ["Audit", "True", "2/3", "7"]);
+    assert_eq!(lines[1][6..8], ["medium", "Suspended"]);
+}
