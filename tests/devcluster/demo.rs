@@ -58,7 +58,10 @@ pub(crate) async fn run() -> Result<()> {
 
     match show(&plane, &operator).await {
         Ok(()) => finish(&plane, operator).await,
-        Err(error) => Err(error.context(operator.last_words())),
+        Err(error) => {
+            println!("\nthe operator's log: {}", operator.last_words());
+            Err(error)
+        }
     }
 }
 

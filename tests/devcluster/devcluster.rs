@@ -1,5 +1,5 @@
 //! A real control plane on this machine: to play with (`make cluster`), or with the operator at work (`make demo`).
-#![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is for")]
 
 mod demo;
 
@@ -7,16 +7,27 @@ mod demo;
 #[path = "../harness/mod.rs"]
 mod harness;
 
+use std::process::ExitCode;
+
 use anyhow::{Result, bail};
 
 use harness::ControlPlane;
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["up"] => up().await,
-        ["demo"] => demo::run().await,
+async fn main() -> ExitCode {
+    match run(std::env::args().nth(1).as_deref()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("devcluster: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Option<&str>) -> Result<()> {
+    match command {
+        Some("up") => up().await,
+        Some("demo") => demo::run().await,
         _ => bail!("usage: devcluster up | demo"),
     }
 }
