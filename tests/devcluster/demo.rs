@@ -18,6 +18,8 @@ use crate::{how_to_look_around, section, until_interrupted};
 
 /// A limit for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// A little more than the pause between two status writes of one policy.
+const QUIET: Duration = Duration::from_secs(6);
 /// How long an operator may take to end.
 const STOP: Duration = Duration::from_secs(30);
 
@@ -42,6 +44,7 @@ const SERIES: &[&str] = &[
     "watchpolicy_objects{",
     "watchpolicy_cached_objects{",
     "watchpolicy_cached_bytes{",
+    "watchpolicy_unchanged_total{",
 ];
 
 /// Shows it all, and fails when the expected violations do not appear.
@@ -66,7 +69,8 @@ pub(crate) async fn run() -> Result<()> {
 }
 
 async fn show(plane: &ControlPlane, operator: &Operator) -> Result<()> {
-    section("Policies, then objects");
+    section("Policies, and objects: some good, some bad");
+    apply(plane, "examples/demo/access.yaml").await?;
     apply(plane, "examples").await?;
     apply(plane, "examples/demo/workloads.yaml").await?;
     section("A custom resource that is installed after its policy");
@@ -161,16 +165,20 @@ async fn status(plane: &ControlPlane, policy: &str) -> Result<()> {
 }
 
 async fn metrics(operator: &Operator) -> Result<()> {
-    println!("$ curl -s http://127.0.0.1:{}/metrics | grep ^watchpolicy_   # some of it", operator.port());
+    println!(
+        "$ curl -s http://127.0.0.1:{}/metrics | grep ^watchpolicy_   # some that are not 0",
+        operator.port()
+    );
     let page = operator.metrics().await?;
-    for line in page.lines().filter(|line| SERIES.iter().any(|series| line.starts_with(series))) {
-        println!("{line}");
-    }
+    let told = |line: &&str| !line.ends_with(" 0") && SERIES.iter().any(|series| line.starts_with(series));
+    page.lines().filter(told).for_each(|line| println!("{line}"));
     Ok(())
 }
 
 /// Makes a good object bad, and tells how long the violation took; the policy is watched, as a controller would.
 async fn edit(plane: &ControlPlane) -> Result<()> {
+    println!("a status is written at most every 5 s, at once after a quiet time: waiting for one ...");
+    tokio::time::sleep(QUIET).await;
     let client = plane.access().admin().await?;
     let policies = Api::<WatchPolicy>::all(client.clone());
     let policy = policies.get("workloads-have-an-owner").await?;
