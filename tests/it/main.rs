@@ -8,6 +8,8 @@
 )]
 
 mod controlplane;
+mod pipeline;
+mod world;
 mod crd;
 
 #[allow(dead_code, unused_imports, reason = "the harness is shared with the demo; each needs a part of it")]

@@ -64,20 +64,21 @@ impl<'p> World<'p> {
     }
 
     /// What the operator asked of the API server about a resource.
-    pub(crate) fn requests(&self, resource: &str) -> Result<Vec<Request>> {
+    pub(crate) fn requests(&self, group: &str, resource: &str) -> Result<Vec<Request>> {
         let mut requests = self.plane.requests(|user| user == USER)?;
-        requests.retain(|request| request.resource == resource);
+        requests.retain(|request| request.group == group && request.resource == resource);
         Ok(requests)
     }
 
     /// How many watches of a resource are open.
-    pub(crate) fn open_watches(&self, resource: &str) -> Result<usize> {
-        Ok(self.requests(resource)?.iter().filter(|request| request.is_watch() && request.open).count())
+    pub(crate) fn open_watches(&self, group: &str, resource: &str) -> Result<usize> {
+        Ok(self.requests(group, resource)?.iter().filter(|request| request.is_watch() && request.open).count())
     }
 
-    /// How many lists of a resource were asked for.
-    pub(crate) fn lists(&self, resource: &str) -> Result<usize> {
-        Ok(self.requests(resource)?.iter().filter(|request| request.verb == "list").count())
+    /// How many lists of a resource were asked for and answered.
+    pub(crate) fn lists(&self, group: &str, resource: &str) -> Result<usize> {
+        let is_list = |request: &&Request| request.verb == "list" && request.code == 200;
+        Ok(self.requests(group, resource)?.iter().filter(is_list).count())
     }
 
     /// Installs a CRD of a group, with a free `spec`, and waits until it is established.
@@ -91,6 +92,11 @@ impl<'p> World<'p> {
     pub(crate) async fn grant(&self, group: &str, plural: &str) -> Result<()> {
         self.apply(&grant(group, plural)).await
     }
+}
+
+/// A Namespace.
+pub(crate) fn namespace(name: &str) -> String {
+    format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}")
 }
 
 /// A CRD with a free `spec`.
