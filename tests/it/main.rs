@@ -8,9 +8,9 @@
 )]
 
 mod controlplane;
+mod crd;
 mod pipeline;
 mod world;
-mod crd;
 
 #[allow(dead_code, unused_imports, reason = "the harness is shared with the demo; each needs a part of it")]
 #[path = "../harness/mod.rs"]

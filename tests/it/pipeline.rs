@@ -63,7 +63,8 @@ async fn an_object_made_bad_by_an_edit_shows_up_in_status_and_on_the_metrics_pag
     let world = shared().await.unwrap();
     world.apply(&deployment("edit", "shop", "corp.io/owner: 'team@corp.com'", 1)).await.unwrap();
     world.apply(&policy("edit-owner", &in_namespace("edit"), OWNER)).await.unwrap();
-    let good = world.until("edit-owner", "the good object passes", |p| p.is_ready() && p.count("passed") == 1);
+    let good =
+        world.until("edit-owner", "the good object passes", |p| p.is_ready() && p.count("passed") == 1);
     assert_eq!(good.await.unwrap().violations(), Vec::<String>::new());
 
     let edit = ["annotate", "-n", "edit", "deployment/shop", "corp.io/owner=nobody", "--overwrite"];
@@ -83,7 +84,12 @@ async fn an_object_made_bad_by_an_edit_shows_up_in_status_and_on_the_metrics_pag
     let labels = [("policy", "edit-owner"), ("result", "Fail")];
     assert_eq!(series(&page, "watchpolicy_objects", &labels).unwrap(), Some(1.0));
 
-    world.plane.kubectl().run(&["annotate", "-n", "edit", "deployment/shop", "corp.io/owner-"]).await.unwrap();
+    world
+        .plane
+        .kubectl()
+        .run(&["annotate", "-n", "edit", "deployment/shop", "corp.io/owner-"])
+        .await
+        .unwrap();
     let absent = world
         .until("edit-owner", "absence is told apart from a wrong value", |p| {
             p.violations().iter().any(|violation| violation.contains("is not set"))
@@ -116,7 +122,13 @@ async fn ten_policies_on_one_resource_open_one_watch() {
     world.install_crd(group, "widgets", "Widget").await.unwrap();
     let target = format!("{{group: {group}, resources: [widgets]}}");
     let manifests: Vec<_> = (0..10)
-        .map(|n| policy(&format!("ten-{n}"), &target, &format!("[{{name: size, path: $.spec.size{n}, assert: {{exists: true}}}}]")))
+        .map(|n| {
+            policy(
+                &format!("ten-{n}"),
+                &target,
+                &format!("[{{name: size, path: $.spec.size{n}, assert: {{exists: true}}}}]"),
+            )
+        })
         .collect();
     world.apply(&manifests.join("---")).await.unwrap();
     for n in 0..10 {
@@ -142,20 +154,23 @@ async fn a_crd_installed_after_its_policy_starts_by_itself_and_a_deleted_one_tak
     world.apply(&namespace("later")).await.unwrap();
     let target = format!("{{group: {group}, resources: [widgets]}}");
     world.apply(&policy("later", &target, SIZE)).await.unwrap();
-    let absent = world.until("later", "the target is absent", |p| p.targets()["widgets"] == "Absent").await.unwrap();
+    let absent =
+        world.until("later", "the target is absent", |p| p.target("widgets") == "Absent").await.unwrap();
     assert_eq!((absent.condition("TargetsResolved"), absent.condition("Ready")), ("False", "True"));
     assert!(absent.target_message("widgets").contains("serves no widgets.later.example.com"));
 
     world.install_crd(group, "widgets", "Widget").await.unwrap();
     let start = Instant::now();
-    world.until("later", "the target is synced", |p| p.targets()["widgets"] == "Synced").await.unwrap();
+    world.until("later", "the target is synced", |p| p.target("widgets") == "Synced").await.unwrap();
     println!("from an established CRD to its synced target, as kubectl sees it: {:?}", start.elapsed());
     world.apply(&widget(group, "later", "small", "{size: 1}")).await.unwrap();
     world.until("later", "its objects are judged", |p| p.count("failed") == 1).await.unwrap();
 
     world.delete(&["crd", "widgets.later.example.com"]).await.unwrap();
     world
-        .until("later", "target and results are gone", |p| p.targets()["widgets"] == "Absent" && p.count("matched") == 0)
+        .until("later", "target and results are gone", |p| {
+            p.target("widgets") == "Absent" && p.count("matched") == 0
+        })
         .await
         .unwrap();
     let page = world.operator.metrics().await.unwrap();
@@ -178,7 +193,7 @@ async fn a_missing_permission_is_named_with_its_cure_and_heals() {
     world.apply(&namespace("denied")).await.unwrap();
     world.apply(&widget(group, "denied", "small", "{size: 1}")).await.unwrap();
     world.apply(&policy("denied", &format!("{{group: {group}, resources: [widgets]}}"), SIZE)).await.unwrap();
-    let forbidden = |p: &Policy| p.targets()["widgets"] == "Forbidden";
+    let forbidden = |p: &Policy| p.target("widgets") == "Forbidden";
     let denied = world.until("denied", "the target is forbidden", forbidden).await.unwrap();
     assert_eq!((denied.condition("Ready"), denied.condition("Authorized")), ("False", "False"));
     assert_eq!(denied.condition("Stalled"), "True");
@@ -212,7 +227,8 @@ async fn a_policy_edited_deleted_and_created_again_starts_and_stops_exactly_what
     world.apply(&with(SIZE)).await.unwrap();
     world.until("edited", "the first rule fails", |p| p.count("failed") == 1).await.unwrap();
     let watch_of = |requests: Vec<crate::harness::Request>| requests.iter().filter(|r| r.is_watch()).count();
-    let (lists, watches) = (world.lists(group, "widgets").unwrap(), watch_of(world.requests(group, "widgets").unwrap()));
+    let (lists, watches) =
+        (world.lists(group, "widgets").unwrap(), watch_of(world.requests(group, "widgets").unwrap()));
 
     world.apply(&with("[{name: size, path: $.spec.size, assert: {equals: 1}}]")).await.unwrap();
     world.until("edited", "judged anew", |p| p.is_ready() && p.count("passed") == 1).await.unwrap();
@@ -228,7 +244,9 @@ async fn a_policy_edited_deleted_and_created_again_starts_and_stops_exactly_what
 
     world.delete(&["wpol", "edited"]).await.unwrap();
     let gone = async || !world.operator.metrics().await.is_ok_and(|page| page.contains("policy=\"edited\""));
-    eventually(DEADLINE, "a deleted policy has no series", async || gone().await.then_some(())).await.unwrap();
+    eventually(DEADLINE, "a deleted policy has no series", async || gone().await.then_some(()))
+        .await
+        .unwrap();
     world.apply(&with("[{name: color, path: $.spec.color, assert: {equals: blue}}]")).await.unwrap();
     world.until("edited", "created again, it judges at once", color).await.unwrap();
     assert_eq!(world.lists(group, "widgets").unwrap(), lists + 1, "within the linger: no list");
@@ -249,7 +267,12 @@ async fn a_suspended_policy_withdraws_its_verdicts_and_resumes() {
     let suspend = |value: bool| format!(r#"{{"spec":{{"suspend":{value}}}}}"#);
     let patch = async |value| {
         let patch = suspend(value);
-        world.plane.kubectl().run(&["patch", "wpol", "rest-owner", "--type=merge", "-p", &patch]).await.unwrap()
+        world
+            .plane
+            .kubectl()
+            .run(&["patch", "wpol", "rest-owner", "--type=merge", "-p", &patch])
+            .await
+            .unwrap()
     };
     patch(true).await;
     let resting = world.until("rest-owner", "it rests", |p| p.reason("Ready") == "Suspended").await.unwrap();
@@ -285,11 +308,13 @@ async fn targets_take_exactly_the_objects_that_they_describe() {
         let target = format!("{{group: apps, resources: [deployments], version: v1, {target}}}");
         world.apply(&policy(name, &target, OWNER)).await.unwrap();
         let taken = |p: &Policy| {
-            let mut taken: Vec<_> = p.violations().iter().map(|v| v.split(' ').next().unwrap().to_owned()).collect();
+            let mut taken: Vec<_> =
+                p.violations().iter().map(|v| v.split(' ').next().unwrap().to_owned()).collect();
             taken.sort();
             taken
         };
-        let right = |p: &Policy| p.is_ready() && taken(p) == expected && p.count("matched") == expected.len() as i64;
+        let right =
+            |p: &Policy| p.is_ready() && taken(p) == expected && p.count("matched") == expected.len() as i64;
         world.until(name, "the described objects are taken", right).await.unwrap();
     }
 }
@@ -316,31 +341,56 @@ subjects: [{kind: ServiceAccount, name: watchpolicy, namespace: watchpolicy-syst
     world.apply(role).await.unwrap();
     let target = format!("{{group: {group}, resources: [widgets], namespaces: [role-a]}}");
     world.apply(&policy("role", &target, SIZE)).await.unwrap();
-    world.until("role", "the one namespace is watched", |p| p.is_ready() && p.count("failed") == 1).await.unwrap();
+    world
+        .until("role", "the one namespace is watched", |p| p.is_ready() && p.count("failed") == 1)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_policy_that_cannot_be_compiled_says_where_it_is_wrong_and_others_go_on() {
     let world = shared().await.unwrap();
     world.apply(&deployment("wrong", "shop", "", 1)).await.unwrap();
-    world.apply(&policy("wrong-path", &in_namespace("wrong"), "[{name: bad, path: '$.spec[', assert: {exists: true}}]")).await.unwrap();
+    world
+        .apply(&policy(
+            "wrong-path",
+            &in_namespace("wrong"),
+            "[{name: bad, path: '$.spec[', assert: {exists: true}}]",
+        ))
+        .await
+        .unwrap();
     let later = "[{name: later, path: $.spec.replicas, assert: {exists: true}, fix: {set: 1}}]";
     world.apply(&policy("wrong-later", &in_namespace("wrong"), later)).await.unwrap();
     world.apply(&policy("wrong-not", &in_namespace("wrong"), OWNER)).await.unwrap();
 
-    let invalid = world.until("wrong-path", "it is invalid", |p| p.condition("Validated") == "False").await.unwrap();
+    let invalid =
+        world.until("wrong-path", "it is invalid", |p| p.condition("Validated") == "False").await.unwrap();
     assert_eq!((invalid.condition("Ready"), invalid.condition("Stalled")), ("False", "True"));
     let message = invalid.message("Validated");
     assert!(message.contains("spec.rules[0].path") && message.contains("at character"), "{message}");
 
-    let unsupported = world.until("wrong-later", "it is unsupported", |p| p.condition("Validated") == "False").await.unwrap();
+    let unsupported = world
+        .until("wrong-later", "it is unsupported", |p| p.condition("Validated") == "False")
+        .await
+        .unwrap();
     assert_eq!(unsupported.reason("Validated"), "Unsupported");
-    assert!(unsupported.message("Validated").contains("spec.rules[0].fix"), "{}", unsupported.message("Validated"));
+    assert!(
+        unsupported.message("Validated").contains("spec.rules[0].fix"),
+        "{}",
+        unsupported.message("Validated")
+    );
     world.until("wrong-not", "others go on", |p| p.count("failed") == 1).await.unwrap();
 
     world.apply(&policy("wrong-path", &in_namespace("wrong"), OWNER)).await.unwrap();
     world.until("wrong-path", "mended, it runs", |p| p.is_ready() && p.count("failed") == 1).await.unwrap();
-    world.apply(&policy("wrong-path", &in_namespace("wrong"), "[{name: bad, path: 'spec..', assert: {exists: true}}]")).await.unwrap();
+    world
+        .apply(&policy(
+            "wrong-path",
+            &in_namespace("wrong"),
+            "[{name: bad, path: 'spec..', assert: {exists: true}}]",
+        ))
+        .await
+        .unwrap();
     let broken = |p: &Policy| p.condition("Validated") == "False" && p.count("matched") == 0;
     world.until("wrong-path", "broken again, its verdicts are withdrawn", broken).await.unwrap();
 }
@@ -357,11 +407,22 @@ async fn an_object_that_cannot_be_read_is_an_error_and_hides_no_other() {
     let object = format!(
         r#"{{"apiVersion":"{group}/v1","kind":"Widget","metadata":{{"name":"deep","namespace":"unreadable"}},"spec":{{"size":{deep}}}}}"#
     );
-    world.plane.kubectl().run_with(&["create", "--raw", &format!("/apis/{group}/v1/namespaces/unreadable/widgets"), "-f", "-"], &object).await.unwrap();
-    world.apply(&policy("unreadable", &format!("{{group: {group}, resources: [widgets]}}"), SIZE)).await.unwrap();
+    world
+        .plane
+        .kubectl()
+        .run_with(
+            &["create", "--raw", &format!("/apis/{group}/v1/namespaces/unreadable/widgets"), "-f", "-"],
+            &object,
+        )
+        .await
+        .unwrap();
+    world
+        .apply(&policy("unreadable", &format!("{{group: {group}, resources: [widgets]}}"), SIZE))
+        .await
+        .unwrap();
     let both = world.until("unreadable", "both are judged", |p| p.count("matched") == 2).await.unwrap();
     assert_eq!((both.count("errored"), both.count("failed")), (1, 1), "{:?}", both.violations());
-    world.delete(&["-n", "unreadable", "widget/deep"]).await.unwrap();
+    world.delete(&["-n", "unreadable", "widgets.unreadable.example.com", "deep"]).await.unwrap();
     world.until("unreadable", "its deletion is seen", |p| p.count("errored") == 0).await.unwrap();
 }
 
@@ -393,7 +454,11 @@ async fn every_series_on_the_metrics_page_can_be_parsed_and_none_names_an_object
     ] {
         assert!(scrape.samples.iter().any(|sample| sample.metric == name), "{name} is missing");
     }
-    for name in ["watchpolicy_evaluation_duration_seconds", "watchpolicy_change_to_verdict_seconds", "watchpolicy_list_duration_seconds"] {
+    for name in [
+        "watchpolicy_evaluation_duration_seconds",
+        "watchpolicy_change_to_verdict_seconds",
+        "watchpolicy_list_duration_seconds",
+    ] {
         assert!(page.contains(&format!("{name}_bucket")), "{name} is missing");
     }
     assert!(!page.contains("an-object-of-its-own"));
