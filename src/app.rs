@@ -13,16 +13,17 @@ use crate::config::Config;
 use crate::enforce::Worker;
 use crate::http::{self, Readiness};
 use crate::ledger::Ledger;
-use crate::metrics::{InformerSample, Metrics, PolicySample};
+use crate::metrics::Metrics;
 use crate::observe::board::Board;
 use crate::observe::catalog::{self, ChangeSink, Discovery};
 use crate::observe::fleet::{self, Fleet};
 use crate::observe::informer::{self, Informer};
 use crate::observe::policies::{self, PolicySink};
+use crate::observe::samples;
 use crate::observe::wire::{Limits, Wire};
 use crate::policy::{self, PolicySet};
 use crate::queue::{Backoff, Queue};
-use crate::report::StatusWriter;
+use crate::report::{self, StatusWriter};
 use crate::resource::ObjectKey;
 use crate::shutdown::{LIMIT, Signals, Stages};
 use crate::store::Store;
@@ -91,7 +92,7 @@ impl Operator {
         let backoff = Backoff { max_retries: config.max_retries, ..Backoff::default() };
         let queue = Queue::new(backoff, rand::random(), metrics.queue("objects"));
         let store = Arc::new(Store::default());
-        let ledger = Arc::new(Ledger::default());
+        let ledger = Ledger::new();
 
         let mut observing = (CancellationToken::new(), JoinSet::new());
         let parts = fleet::Parts {
@@ -112,7 +113,7 @@ impl Operator {
         for _ in 0..config.workers.get() {
             workers.spawn(Arc::clone(&worker).run());
         }
-        expose(&metrics, store, &ledger, &set, &board)?;
+        expose(&metrics, store, &ledger, &(set.clone(), board.clone()))?;
 
         let mut reporting = (CancellationToken::new(), JoinSet::new());
         let writer = StatusWriter::new(client, Arc::clone(&ledger), Arc::clone(&metrics), config.status_interval);
@@ -199,4 +200,18 @@ async fn become_ready(
     if catalog.wait_for(Option::is_some).await.is_ok() {
         readiness.met(CATALOG_READ);
     }
+}
+
+/// Gauges are read from their owners at the moment of a scrape.
+fn expose(
+    metrics: &Metrics,
+    store: Arc<Store>,
+    ledger: &Arc<Ledger>,
+    (set, board): &Snapshots,
+) -> anyhow::Result<()> {
+    let (set, board, ledger) = (set.clone(), board.clone(), Arc::clone(ledger));
+    let stands = board.clone();
+    metrics.follow_policies(move || report::samples(&set.borrow(), &board.borrow(), &ledger))?;
+    metrics.follow_informers(move || samples(&store, &stands.borrow(), jiff::Timestamp::now()))?;
+    Ok(())
 }

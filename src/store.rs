@@ -38,7 +38,7 @@ pub struct Shelf {
     serving: ArcSwap<Vec<Served>>,
     entries: RwLock<Entries>,
     bytes: AtomicUsize,
-    /// Milliseconds since 1970 of the last sign of life.
+    /// Milliseconds since 1970 of the last sign of life; 0 before the first.
     last_life: AtomicI64,
 }
 
@@ -102,11 +102,7 @@ impl Shelf {
             Entry::Occupied(mut occupied) => {
                 let old = std::mem::replace(occupied.get_mut(), kept);
                 self.bytes.fetch_sub(old.document.heap_bytes(), Ordering::Relaxed);
-                if old.document.same_content(&occupied.get().document) {
-                    Change::Unchanged
-                } else {
-                    Change::Changed
-                }
+                if old.document.same_content(&occupied.get().document) { Change::Unchanged } else { Change::Changed }
             }
         };
         self.bytes.fetch_add(added, Ordering::Relaxed);
@@ -167,10 +163,10 @@ impl Shelf {
         self.last_life.store(now.as_millisecond(), Ordering::Relaxed);
     }
 
-    /// The last sign of life; 1970 where there was none.
-    pub fn last_life(&self) -> jiff::Timestamp {
-        jiff::Timestamp::from_millisecond(self.last_life.load(Ordering::Relaxed))
-            .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    /// The last sign of life, if there was one.
+    pub fn last_life(&self) -> Option<jiff::Timestamp> {
+        let millis = self.last_life.load(Ordering::Relaxed);
+        jiff::Timestamp::from_millisecond(millis).ok().filter(|_| millis != 0)
     }
 }
 

@@ -167,12 +167,12 @@ struct Group {
 #[derive(Default, Deserialize)]
 struct GroupMetadata {
     #[serde(default)]
-    name: Arc<str>,
+    name: String,
 }
 
 #[derive(Deserialize)]
 struct Version {
-    version: Arc<str>,
+    version: String,
     #[serde(default)]
     resources: Vec<Resource>,
     freshness: Option<String>,
@@ -181,7 +181,7 @@ struct Version {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Resource {
-    resource: Arc<str>,
+    resource: String,
     response_kind: Option<ResponseKind>,
     #[serde(default)]
     scope: String,
@@ -192,7 +192,7 @@ struct Resource {
 #[derive(Deserialize)]
 struct ResponseKind {
     #[serde(default)]
-    kind: Arc<str>,
+    kind: String,
 }
 
 /// Reads a discovery document. A version that its server could not be asked for (`Stale`) stays as it was known.
@@ -201,9 +201,10 @@ fn read(body: &Bytes, known: Option<&Catalog>) -> Result<Catalog, WireError> {
         .map_err(|e| WireError::Unintelligible(format!("aggregated discovery (Kubernetes 1.30 or newer): {e}")))?;
     let mut groups = BTreeMap::new();
     for Group { metadata, versions } in list.items {
-        let before = known.and_then(|known| known.groups.get(&metadata.name));
+        let name = Arc::from(metadata.name);
+        let before = known.and_then(|known| known.groups.get(&name));
         let versions = versions.into_iter().map(|version| served(version, before.map(Vec::as_slice))).collect();
-        groups.insert(metadata.name, versions);
+        groups.insert(name, versions);
     }
     Ok(Catalog { groups })
 }
@@ -211,7 +212,7 @@ fn read(body: &Bytes, known: Option<&Catalog>) -> Result<Catalog, WireError> {
 fn served(found: Version, before: Option<&[ServedVersion]>) -> ServedVersion {
     let Version { version, resources, freshness } = found;
     if freshness.as_deref() == Some("Stale")
-        && let Some(before) = before.unwrap_or_default().iter().find(|before| before.version == version)
+        && let Some(before) = before.unwrap_or_default().iter().find(|before| *before.version == *version)
     {
         return before.clone();
     }
@@ -220,14 +221,14 @@ fn served(found: Version, before: Option<&[ServedVersion]>) -> ServedVersion {
         .map(|Resource { resource, response_kind, scope, verbs }| {
             let can = |verb: &str| verbs.iter().any(|known| known == verb);
             let served = ServedResource {
-                kind: response_kind.map(|kind| kind.kind).unwrap_or_default(),
+                kind: response_kind.map(|kind| kind.kind).unwrap_or_default().into(),
                 namespaced: scope == "Namespaced",
                 watchable: can("list") && can("watch"),
             };
-            (resource, served)
+            (resource.into(), served)
         })
         .collect();
-    ServedVersion { version, resources }
+    ServedVersion { version: version.into(), resources }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::policy::catalog::Catalog;
 use crate::policy::demand::{Demand, PolicyTarget, WatchSpec, demand};
 use crate::policy::{CompiledPolicy, PolicySet};
 use crate::queue::Queue;
-use crate::resource::{Gvr, ObjectKey, ObjectName};
+use crate::resource::{GroupResource, Gvr, ObjectKey, ObjectName};
 use crate::store::{Served, Shelf, Store};
 
 /// How the fleet sails.
@@ -78,6 +78,9 @@ impl Running {
     }
 }
 
+/// Since when which target of which policy has been missing, and why.
+type Since = BTreeMap<(Arc<str>, GroupResource, String), jiff::Timestamp>;
+
 /// See the module.
 pub struct Fleet {
     parts: Parts,
@@ -86,7 +89,7 @@ pub struct Fleet {
     tasks: JoinSet<()>,
     epoch: u64,
     targets: BTreeMap<Arc<str>, Vec<PolicyTarget>>,
-    since: BTreeMap<(Arc<str>, PolicyTarget), jiff::Timestamp>,
+    since: Since,
     woken: Arc<Notify>,
     board: watch::Sender<Arc<Board>>,
 }
@@ -297,7 +300,7 @@ impl Fleet {
         &self,
         policy: &Arc<str>,
         target: &PolicyTarget,
-        since: &mut BTreeMap<(Arc<str>, PolicyTarget), jiff::Timestamp>,
+        since: &mut Since,
     ) -> TargetReport {
         let PolicyTarget { resource, version, found } = target;
         let report = |version, state, objects, since, message| TargetReport {
@@ -319,10 +322,11 @@ impl Fleet {
                 report(Some(Arc::clone(&gvr.version)), state, objects, since, message)
             }
             Err(unresolved) => {
-                let key = (Arc::clone(policy), target.clone());
+                let key = (Arc::clone(policy), resource.clone(), unresolved.to_string());
                 let start = self.since.get(&key).copied().unwrap_or_else(jiff::Timestamp::now);
+                let message = Some(key.2.as_str().into());
                 since.insert(key, start);
-                report(version.clone(), TargetState::Absent, 0, start, Some(unresolved.to_string().into()))
+                report(version.clone(), TargetState::Absent, 0, start, message)
             }
         }
     }

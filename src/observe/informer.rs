@@ -12,10 +12,10 @@
 //! A list is compared with what the sink holds, so that what was deleted while nobody watched is found (the tombstone
 //! case of client-go). Back-off grows until something was really received.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::RngExt;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -215,7 +215,7 @@ impl<S: Sink> Informer<S> {
     /// come they prove life; where none ever came the end of the watch must, so it comes sooner.
     fn watch_duration(&self) -> Duration {
         let longest = if self.bookmarks { Duration::from_secs(290) } else { self.settings.liveness };
-        longest.mul_f64(rand::rng().random_range(0.6..0.9))
+        jittered(longest, 0.6..0.9)
     }
 
     async fn watch_failed(&mut self, version: String, failed: u8, error: WireError) -> State {
@@ -287,7 +287,7 @@ impl<S: Sink> Informer<S> {
     }
 
     async fn ask(&mut self, verb: &'static str) -> State {
-        sleep(self.settings.access_check.mul_f64(rand::rng().random_range(0.8..0.95))).await;
+        sleep(jittered(self.settings.access_check, 0.8..0.95)).await;
         match self.wire.may(verb, &self.collection).await {
             // The review is advice, the next answer is the truth.
             Ok(true) => State::List,
@@ -312,16 +312,20 @@ impl<S: Sink> Informer<S> {
         let (first, longest) = self.settings.backoff;
         let grown = first.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX)).min(longest);
         self.failures = self.failures.saturating_add(1).min(31);
-        let jittered = grown.mul_f64(rand::rng().random_range(0.5..1.0));
-        sleep(jittered.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))).await;
+        sleep(jittered(grown, 0.5..1.0).max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))).await;
     }
+}
+
+/// Many informers that wait for the same thing should not do it at the same time.
+fn jittered(wait: Duration, between: Range<f64>) -> Duration {
+    wait.mul_f64(rand::random_range(between))
 }
 
 /// Returns when the right to watch was taken away: that does not end an open watch, so it must be asked for. A
 /// question that gets no answer says nothing.
 async fn denied(wire: Wire, collection: Collection, interval: Duration) {
     loop {
-        sleep(interval.mul_f64(rand::rng().random_range(0.8..1.0))).await;
+        sleep(jittered(interval, 0.8..1.0)).await;
         if let Ok(false) = wire.may("watch", &collection).await {
             return;
         }

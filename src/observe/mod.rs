@@ -10,5 +10,8 @@ pub mod catalog;
 pub mod fleet;
 pub mod informer;
 pub mod policies;
+mod samples;
 mod shelf_sink;
 pub mod wire;
+
+pub use samples::samples;

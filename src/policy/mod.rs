@@ -2,11 +2,14 @@
 //!
 //! [`compile`] makes a [`CompiledPolicy`] of a policy, or says everything that is wrong with it. The program knows
 //! which objects it takes ([`CompiledPolicy::takes`]), what it reads of them ([`CompiledPolicy::read`]) and judges
-//! one at a time ([`CompiledPolicy::judge`]). Everything here is pure: no cluster, no clock, no log.
+//! one at a time ([`CompiledPolicy::judge`]). All policies at a moment are a [`PolicySet`]; with a [`catalog::Catalog`]
+//! of what the cluster serves, [`demand`] works out the watches that they need. Everything here is pure: no cluster, no clock, no log.
 
 mod assertion;
+pub mod catalog;
 mod check;
 mod compile;
+pub mod demand;
 mod fault;
 mod glob;
 mod judge;
@@ -17,6 +20,7 @@ mod render;
 mod report;
 mod scope;
 mod selector;
+mod set;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -26,4 +30,5 @@ pub use fault::{Fault, FaultReason, Faults};
 pub use judge::Subject;
 pub use program::{CompiledPolicy, CompiledTarget};
 pub use selector::Selector;
+pub use set::{PolicyEntry, PolicySet, PolicyState};
 pub use verdict::{Judgement, NODES_PER_RULE, NodeVerdict, Outcome, RuleVerdict, Verdict};

@@ -9,7 +9,9 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
+use pem::Pem;
 use ring::rand::{SecureRandom, SystemRandom};
+use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::json;
 
 /// Tokens of ServiceAccounts last as long as any test run or an afternoon with the demo.
@@ -34,7 +36,9 @@ impl Access {
              {controllers},system:kube-controller-manager,controllers,\"system:masters\"\n"
         );
         std::fs::write(access.tokens_file(), known)?;
-        std::fs::write(access.signing_key_file(), signing_key()?)?;
+        let [private, public] = signing_key()?;
+        std::fs::write(access.signing_key_file(), private)?;
+        std::fs::write(access.verifying_key_file(), public)?;
         access.admin = access.write_kubeconfig("admin", &admin)?;
         access.write_kubeconfig("controllers", &controllers)?;
         Ok(access)
@@ -48,6 +52,11 @@ impl Access {
     /// The private key that signs tokens of ServiceAccounts.
     pub(crate) fn signing_key_file(&self) -> PathBuf {
         self.folder.join("service-accounts.key")
+    }
+
+    /// The public key that proves them.
+    pub(crate) fn verifying_key_file(&self) -> PathBuf {
+        self.folder.join("service-accounts.pub")
     }
 
     /// Where the API server puts its own certificate and key.
@@ -137,11 +146,19 @@ fn random_token() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// A new P-256 key, PKCS #8 in PEM.
-fn signing_key() -> Result<String> {
-    let algorithm = &ring::signature::ECDSA_P256_SHA256_ASN1_SIGNING;
-    let key = ring::signature::EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new())
-        .ok()
-        .context("cannot make a key")?;
-    Ok(pem::encode(&pem::Pem::new("PRIVATE KEY", key.as_ref())))
+/// What stands before the point in the `SubjectPublicKeyInfo` of every P-256 key (RFC 5480).
+const P256_INFO: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+
+/// A new P-256 key in PEM: the private key as PKCS #8, and the public one.
+fn signing_key() -> Result<[String; 2]> {
+    let (algorithm, random) = (&ECDSA_P256_SHA256_ASN1_SIGNING, SystemRandom::new());
+    let private = EcdsaKeyPair::generate_pkcs8(algorithm, &random).ok().context("cannot make a key")?;
+    let pair =
+        EcdsaKeyPair::from_pkcs8(algorithm, private.as_ref(), &random).ok().context("cannot read it")?;
+    let public = [&P256_INFO, pair.public_key().as_ref()].concat();
+    let private = Pem::new("PRIVATE KEY", private.as_ref());
+    Ok([pem::encode(&private), pem::encode(&Pem::new("PUBLIC KEY", public))])
 }

@@ -175,7 +175,6 @@ impl Recipe {
     }
 
     fn start_apiserver(&self) -> Result<Guarded> {
-        let key = self.access.signing_key_file();
         let args = [
             format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_ports[0]),
             format!("--secure-port={}", self.apiserver_port),
@@ -188,8 +187,8 @@ impl Recipe {
             "--authorization-mode=RBAC".to_owned(),
             format!("--token-auth-file={}", self.access.tokens_file().display()),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-            format!("--service-account-key-file={}", key.display()),
-            format!("--service-account-signing-key-file={}", key.display()),
+            format!("--service-account-key-file={}", self.access.verifying_key_file().display()),
+            format!("--service-account-signing-key-file={}", self.access.signing_key_file().display()),
             // Pods can be made at once, without waiting for the default ServiceAccount of a new namespace.
             "--disable-admission-plugins=ServiceAccount".to_owned(),
             format!("--audit-policy-file={}", self.audit.policy_file().display()),

@@ -10,6 +10,6 @@
 mod controlplane;
 mod crd;
 
-#[allow(dead_code, reason = "the harness is shared with the demo; each needs a part of it")]
+#[allow(dead_code, unused_imports, reason = "the harness is shared with the demo; each needs a part of it")]
 #[path = "../harness/mod.rs"]
 mod harness;
