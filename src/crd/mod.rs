@@ -17,7 +17,7 @@ mod tests;
 
 pub use check::{As, Assert, Check, Measure, Patterns, Quantifier, ValueType, WhenAbsent};
 pub use rule::{Append, Branch, Exception, Fix, Rule};
-pub use schema::{crd, crd_json};
+pub use schema::crd_json;
 pub use spec::{
     Enforcement, Mode, OnConflict, OnDelete, OwnedObjects, Severity, SystemNamespaces, Target, WatchPolicy,
     WatchPolicySpec,

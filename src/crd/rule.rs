@@ -14,6 +14,11 @@ const NAME_RULE: &str = "self.matches('^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?
 const NAME_MESSAGE: &str =
     "a name has only letters, digits, '-', '_' and '.', and starts and ends with a letter or digit";
 
+/// What refines a check has no meaning beside another body. CEL spells its own keyword `as` so.
+const STRAY_RULE: &str = "has(self.path) || !(has(self.fallbacks) || has(self.whenAbsent) || has(self.measure) \
+    || has(self.quantifier) || has(self.__as__) || has(self.ignoreCase))";
+const STRAY_MESSAGE: &str = "fallbacks, whenAbsent, measure, quantifier, as and ignoreCase belong beside a path: move them to its check";
+
 /// One demand, judged on each object. Its body is one of: a check (path and assert), allOf, anyOf, forbid.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
@@ -28,16 +33,11 @@ const NAME_MESSAGE: &str =
         .message("path says where to look: add assert, which says what must be true there"),
     validation = Rule::new("has(self.path) || !has(self.assert)")
         .message("assert says what must be true: add path, which says where to look"),
-    validation = Rule::new(
-        "has(self.path) || !(has(self.fallbacks) || has(self.whenAbsent) || has(self.measure) \
-         || has(self.quantifier) || has(self.__as__) || has(self.ignoreCase))"
-    ).message(
-        "fallbacks, whenAbsent, measure, quantifier, as and ignoreCase belong beside a path: move them to its check"
-    ),
+    validation = Rule::new(STRAY_RULE).message(STRAY_MESSAGE),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Rule {
-    /// What results, exceptions and metrics call this rule; unique in the policy. Example: `owner`.
+    /// What results and exceptions call this rule; unique in the policy. Example: `owner`.
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new(NAME_RULE).message(NAME_MESSAGE))]
     pub name: String,
@@ -93,12 +93,7 @@ pub struct Rule {
         .message("a branch is one thing: either path with assert, or allOf"),
     validation = Rule::new("has(self.path) == has(self.assert)")
         .message("path and assert belong together: path says where to look, assert what must be true there"),
-    validation = Rule::new(
-        "has(self.path) || !(has(self.fallbacks) || has(self.whenAbsent) || has(self.measure) \
-         || has(self.quantifier) || has(self.__as__) || has(self.ignoreCase))"
-    ).message(
-        "fallbacks, whenAbsent, measure, quantifier, as and ignoreCase belong beside a path: move them to its check"
-    ),
+    validation = Rule::new(STRAY_RULE).message(STRAY_MESSAGE),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Branch {

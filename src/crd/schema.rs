@@ -1,6 +1,5 @@
 //! From the types to the CRD: schemas that a derive cannot know, and what kube's derive leaves to be tidied.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
@@ -10,18 +9,10 @@ use super::spec::WatchPolicy;
 /// The most characters of an RFC 3339 time: a date, a time with nanoseconds, an offset, and some room.
 const MAX_TIME: u64 = 64;
 
-/// The CustomResourceDefinition of WatchPolicy, as the API server should have it.
+/// The CustomResourceDefinition of WatchPolicy as the API server should have it, as JSON with sorted members.
 ///
 /// # Errors
 /// Never in a tested build: only if the derived definition were not representable as JSON.
-pub fn crd() -> Result<CustomResourceDefinition, serde_json::Error> {
-    crd_json().and_then(serde_json::from_value)
-}
-
-/// The same as JSON, with members in alphabetical order.
-///
-/// # Errors
-/// As [`crd`].
 pub fn crd_json() -> Result<Value, serde_json::Error> {
     let mut crd = serde_json::to_value(WatchPolicy::crd())?;
     for version in crd.pointer_mut("/spec/versions").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -51,8 +42,8 @@ fn tidy(schema: &mut Value) {
         }
         _ => {}
     }
-    for below in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
-        tidy(below.1);
+    for (_, below) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        tidy(below);
     }
     for keyword in ["items", "additionalProperties"] {
         if let Some(below) = schema.get_mut(keyword) {
@@ -195,6 +186,10 @@ pub(super) fn label_selector(_: &mut SchemaGenerator) -> Schema {
                         },
                     },
                     "required": ["key", "operator"],
+                    "x-kubernetes-validations": [{
+                        "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+                        "message": "In and NotIn need values, Exists and DoesNotExist take none",
+                    }],
                 },
                 "maxItems": 64,
                 "x-kubernetes-list-type": "atomic",

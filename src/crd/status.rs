@@ -1,4 +1,6 @@
 //! What the operator answers: conditions, counts, targets and the worst violations.
+//!
+//! The bounds here are those of single fields; that a whole status stays under 64 KiB is its writer's concern.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;

@@ -82,7 +82,7 @@ impl Document {
         }
         let found = walk(raw, &identity).or_else(|_| walk(raw, &Projection::default()));
         let (metadata, _) = found.map_err(DecodeError::Unreadable)?;
-        Self::new(metadata, Err(failure.to_string().into_boxed_str()))
+        Self::new(metadata, Err(unreadable(&failure)))
     }
 
     fn new(metadata: Metadata, root: Result<Node, Box<str>>) -> Result<Self, DecodeError> {
@@ -127,6 +127,13 @@ impl Document {
             + deleting.as_ref().map_or(0, |time| time.len())
             + tree
     }
+}
+
+/// Without the position in the raw text, which moves with every change of the object and would make each a new result.
+fn unreadable(failure: &serde_json::Error) -> Box<str> {
+    let text = failure.to_string();
+    let reason = text.split(" at line ").next().unwrap_or_default();
+    format!("a part that a rule reads cannot be read: {reason}").into()
 }
 
 type Members = Vec<(Arc<str>, Node)>;
@@ -196,5 +203,187 @@ impl<'de> Visitor<'de> for Item<'_> {
             }
         }
         Ok((metadata.ok_or_else(|| A::Error::missing_field(METADATA))?, members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::resource::GroupResource;
+
+    use super::super::{Path, Roots};
+    use super::*;
+
+    const POD: &str = include_str!("testdata/pod.json");
+
+    fn types() -> TypeMeta {
+        TypeMeta { api_version: "v1".into(), kind: "Pod".into() }
+    }
+
+    fn reading(paths: &[&str]) -> Projection {
+        let roots = Roots::of_builtin(&GroupResource::new("", "pods"));
+        let mut projection = Projection::default();
+        paths.iter().for_each(|path| projection.read(&Path::parse(path).unwrap(), &roots, None));
+        projection
+    }
+
+    fn decode(raw: &str, paths: &[&str]) -> Document {
+        Document::decode(raw, &reading(paths), &types()).unwrap()
+    }
+
+    fn object(rest: &str) -> String {
+        format!(r#"{{"metadata":{{"name":"a","uid":"u"}},{rest}}}"#)
+    }
+
+    #[test]
+    fn only_what_is_read_is_kept() {
+        let document = decode(POD, &["$containers[*].image", "$.spec.hostNetwork", "$.metadata.labels.team"]);
+        assert_eq!(
+            document.root.unwrap().to_string(),
+            r#"{"metadata":{"labels":{"team":"payments"}},"spec":{"containers":[{"image":"registry.corp.io/shop/checkout:2.14.1"},{"image":"ghcr.io/example/proxy:1.9.0"}]}}"#
+        );
+    }
+
+    #[test]
+    fn identity_and_owner_are_known_whatever_is_read() {
+        for paths in
+            [&[][..], &["$.metadata"], &["$"], &["$.metadata.ownerReferences[*].name", "$.metadata.uid"]]
+        {
+            let document = decode(POD, paths);
+            assert_eq!(&*document.id.name, "checkout-7d9c5b6f4d-x2v8k", "{paths:?}");
+            assert_eq!(document.id.namespace.as_deref(), Some("shop"));
+            assert_eq!(&*document.id.resource_version, "48213377");
+            assert_eq!(&*document.id.uid, "0b0f6c0e-6c1e-4d0a-9a53-5e1d6f2a7b11");
+            assert_eq!(document.controller.as_deref(), Some("d5a3f8b2-1e53-4f0b-8c7e-2b9a4c6d8e10"));
+            assert_eq!((document.deleting, document.managed, document.labels.len()), (None, false, 0));
+        }
+    }
+
+    #[test]
+    fn a_whole_document_is_the_object_with_its_type() {
+        let mut value: serde_json::Value = serde_json::from_str(POD).unwrap();
+        value["kind"] = "Pod".into();
+        value["apiVersion"] = "v1".into();
+        assert_eq!(decode(POD, &["$"]).root, Ok(Node::from(&value)));
+    }
+
+    #[test]
+    fn kind_and_version_are_those_of_the_watch() {
+        let partial = object(r#""kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1""#);
+        for raw in [partial, object(r#""spec":{}"#)] {
+            let root = decode(&raw, &["$object.kind", "$.apiVersion"]).root.unwrap();
+            assert_eq!(root.to_string(), r#"{"apiVersion":"v1","kind":"Pod"}"#);
+        }
+        assert_eq!(decode(&object(r#""kind":"X""#), &["$.spec"]).root.unwrap().to_string(), "{}");
+    }
+
+    #[test]
+    fn labels_deletion_and_our_field_manager_are_seen() {
+        let raw = r#"{"metadata":{"labels":{"b":"2","a":"1"},"name":"a","deletionTimestamp":"2026-01-01T00:00:00Z",
+            "managedFields":[{"manager":"kubectl"},{"manager":"watchpolicy/owner"}]}}"#;
+        let mut projection = Projection::default();
+        projection.read_labels();
+        let document = Document::decode(raw, &projection, &types()).unwrap();
+        assert_eq!(&*document.labels, [("a".into(), "1".into()), ("b".into(), "2".into())]);
+        assert_eq!(document.deleting.as_deref(), Some("2026-01-01T00:00:00Z"));
+        assert!(document.managed);
+        assert_eq!(decode(raw, &[]).labels.len(), 0);
+    }
+
+    #[test]
+    fn only_the_owner_that_controls_is_the_controller() {
+        let raw = |controller| {
+            format!(
+                r#"{{"metadata":{{"name":"a","ownerReferences":[{{"uid":"x"}},{{"uid":"y","controller":{controller}}}]}}}}"#
+            )
+        };
+        assert_eq!(decode(&raw(true), &[]).controller.as_deref(), Some("y"));
+        assert_eq!(decode(&raw(false), &[]).controller, None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_matters_only_where_it_is_read() {
+        let deep = format!(r#""x":{}{}"#, "[".repeat(5000), "]".repeat(5000));
+        let hostile = [deep.as_str(), r#""x":1e400"#, r#""x":"\ud800""#, r#""x":{"\ud800":1}"#];
+        for rest in hostile {
+            let raw = object(&format!(r#"{rest},"y":1"#));
+            assert_eq!(decode(&raw, &["$.y"]).root.unwrap().to_string(), r#"{"y":1}"#, "{rest}");
+            let document = decode(&raw, &["$.x", "$.y"]);
+            assert!(document.root.is_err(), "{rest}");
+            assert_eq!(&*document.id.name, "a");
+            let moved = object(&format!(r#""w":1,{rest},"y":2"#));
+            assert!(document.same_content(&decode(&moved, &["$.x", "$.y"])), "the reason stands still");
+        }
+        let name_that_nobody_reads = object(r#""\ud800":1,"y":1"#);
+        assert!(decode(&name_that_nobody_reads, &["$.y"]).root.is_ok());
+    }
+
+    #[test]
+    fn why_a_part_cannot_be_read_is_said() {
+        let reason = |rest| decode(&object(rest), &["$.x"]).root.unwrap_err();
+        assert_eq!(&*reason(r#""x":1e400"#), "a part that a rule reads cannot be read: number out of range");
+        let annotation = r#"{"metadata":{"name":"a","labels":{"x":"\ud800"}}}"#;
+        let mut projection = reading(&["$.metadata.labels.x"]);
+        projection.read_labels();
+        let document = Document::decode(annotation, &projection, &types()).unwrap();
+        assert!(document.root.is_err() && document.labels.is_empty() && &*document.id.name == "a");
+    }
+
+    #[test]
+    fn of_members_with_one_name_the_last_counts() {
+        let raw = r#"{"metadata":{"name":"a","name":"b"},"spec":{"x":1,"x":2},"spec":{"x":3,"x":4}}"#;
+        let document = decode(raw, &["$.spec.x"]);
+        assert_eq!(
+            (&*document.id.name, document.root.unwrap().to_string().as_str()),
+            ("b", r#"{"spec":{"x":4}}"#)
+        );
+    }
+
+    #[test]
+    fn what_has_no_name_is_no_object() {
+        for raw in [
+            "{}",
+            "[]",
+            "null",
+            "1",
+            "",
+            "{",
+            r#"{"metadata":null}"#,
+            r#"{"metadata":{}}"#,
+            r#"{"metadata":{"name":""}}"#,
+        ] {
+            assert!(Document::decode(raw, &Projection::default(), &types()).is_err(), "{raw}");
+        }
+        let two = format!("{0}{0}", object(r#""x":1"#));
+        assert!(Document::decode(&two, &Projection::default(), &types()).is_err());
+    }
+
+    #[test]
+    fn a_change_that_nobody_reads_is_the_same_content() {
+        let changed = POD.replace("48213377", "48213378").replace("Burstable", "BestEffort");
+        let paths = ["$containers[*].image", "$.metadata.annotations['corp.io/owner']"];
+        assert!(decode(POD, &paths).same_content(&decode(&changed, &paths)));
+        let moved = POD.replace("checkout:2.14.1", "checkout:2.14.2");
+        assert!(!decode(POD, &paths).same_content(&decode(&moved, &paths)));
+        let deleted = POD.replace(r#""generation":1,"#, r#""deletionTimestamp":"2026-01-01T00:00:00Z","#);
+        assert!(!decode(POD, &paths).same_content(&decode(&deleted, &paths)));
+    }
+
+    #[test]
+    fn four_rules_on_a_pod_keep_at_most_600_bytes_beside_the_identity() {
+        assert!(POD.len() > 8_000, "the Pod is a real one of {} bytes", POD.len());
+        let paths = [
+            "$containers[*].image",
+            "$.metadata.annotations['corp.io/owner']",
+            "$podSpec.hostNetwork",
+            "$pod.metadata.labels.team",
+        ];
+        let projection = reading(&paths);
+        let document = Document::decode(POD, &projection, &types()).unwrap();
+        let identity = Document::decode(POD, &Projection::default(), &types()).unwrap().heap_bytes();
+        let all = document.heap_bytes();
+        assert!(
+            all - identity <= 600 && identity <= 200,
+            "{all} bytes, of which {identity} are the identity"
+        );
     }
 }

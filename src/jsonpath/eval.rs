@@ -69,20 +69,23 @@ pub struct Scope<'d> {
     object: &'d Node,
     pod: Option<&'d [Arc<str>]>,
     current: Option<(&'d Node, &'d Trail<'d>)>,
-    /// `$containers` as one value, made when a path asks for the array itself.
+    /// The scope of the whole object, where this is the scope of an element.
+    outer: Option<&'d Scope<'d>>,
+    /// `$containers` as one value, made once for an object, when a path asks for the array itself.
     containers: OnceCell<Node>,
 }
 
 impl<'d> Scope<'d> {
     /// The scope of a whole object: `$` is the object.
     pub fn new(object: &'d Node, roots: &'d Roots) -> Self {
-        Self { object, pod: roots.pod.as_deref(), current: None, containers: OnceCell::new() }
+        Self { object, pod: roots.pod.as_deref(), current: None, outer: None, containers: OnceCell::new() }
     }
 
     /// The scope of one element of `forEach`: `$` is the element, `$object` and the other roots stay.
     pub fn within<'e>(&'e self, element: &'e Node, trail: &'e Trail<'e>) -> Scope<'e> {
-        let Self { object, pod, current: _, containers: _ } = self;
-        Scope { object, pod: *pod, current: Some((element, trail)), containers: OnceCell::new() }
+        let Self { object, pod, current: _, outer, containers: _ } = self;
+        let outer = Some(outer.unwrap_or(self));
+        Scope { object, pod: *pod, current: Some((element, trail)), outer, containers: OnceCell::new() }
     }
 
     /// The whole object.
@@ -91,7 +94,7 @@ impl<'d> Scope<'d> {
     }
 
     fn all_containers(&self, spec: &Node) -> &Node {
-        self.containers.get_or_init(|| {
+        self.outer.unwrap_or(self).containers.get_or_init(|| {
             let lists = CONTAINER_LISTS.iter().filter_map(|list| spec.get(list));
             Node::Array(lists.flat_map(Node::elements).cloned().collect())
         })
@@ -208,10 +211,10 @@ fn flow(answer: ControlFlow<()>) -> Flow {
 }
 
 fn settle(flow: Flow) -> Result<(), EvalError> {
-    match flow {
-        Ok(()) | Err(Stop::Visitor) => Ok(()),
-        Err(Stop::Error(error)) => Err(error),
-    }
+    flow.or_else(|stop| match stop {
+        Stop::Visitor => Ok(()),
+        Stop::Error(error) => Err(error),
+    })
 }
 
 /// Where a walk continues when its segments are used up. `None` is a place with nothing in it.
@@ -372,4 +375,239 @@ fn resolve(index: i64, elements: &[Node]) -> (i64, Option<&Node>) {
 /// No array in memory is longer than `i64::MAX`.
 fn signed(at: usize) -> i64 {
     i64::try_from(at).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::resource::GroupResource;
+
+    use super::*;
+
+    const DEPLOYMENT: &str = r#"{"metadata":{"name":"web"},"spec":{"replicas":1,"template":{"metadata":{"labels":{"team":null}},
+        "spec":{"containers":[{"name":"a","image":"x"},{"name":"b"}],"initContainers":[{"name":"c","image":"z"}],
+        "ephemeralContainers":[{"name":"d","image":null}]}}},"list":[null,1,[2]],"empty":[],"lists":[[1],[2,3]]}"#;
+
+    fn roots() -> Roots {
+        Roots::of_builtin(&GroupResource::new("apps", "deployments"))
+    }
+
+    fn shown(node: Option<&Node>) -> String {
+        node.map_or("-".to_owned(), Node::to_string)
+    }
+
+    fn each(path: &str, object: &str) -> Vec<String> {
+        let (object, roots, mut found) = (object.parse().unwrap(), roots(), Vec::new());
+        let scope = Scope::new(&object, &roots);
+        let mut visit = |node: &Node, trail: &Trail<'_>| {
+            found.push(format!("{trail}={node}"));
+            ControlFlow::Continue(())
+        };
+        Path::parse(path).unwrap().each(&scope, &mut Budget::default(), &mut visit).unwrap();
+        found
+    }
+
+    fn places(path: &str, object: &str) -> (Due, Vec<String>) {
+        let (object, roots, mut found) = (object.parse().unwrap(), roots(), Vec::new());
+        let scope = Scope::new(&object, &roots);
+        let mut visit = |node: Option<&Node>, trail: &Trail<'_>| {
+            found.push(format!("{trail}={}", shown(node)));
+            ControlFlow::Continue(())
+        };
+        let due = Path::parse(path).unwrap().places(&scope, &mut Budget::default(), &mut visit).unwrap();
+        (due, found)
+    }
+
+    fn elements(path: &str, object: &str) -> Vec<String> {
+        let (object, roots, mut found) = (object.parse().unwrap(), roots(), Vec::new());
+        let scope = Scope::new(&object, &roots);
+        let mut visit = |node: &Node, trail: &Trail<'_>| {
+            found.push(format!("{trail}={node}"));
+            ControlFlow::Continue(())
+        };
+        Path::parse(path).unwrap().elements(&scope, &mut Budget::default(), &mut visit).unwrap();
+        found
+    }
+
+    #[test]
+    fn names_indexes_and_wildcards_find_what_rfc_9535_says() {
+        let object = r#"{"a":[{"b":1},{"b":2},3],"o":{"x":1,"y":null}}"#;
+        let cases: [(&str, &[&str]); 10] = [
+            ("$", &[r#"$={"a":[{"b":1},{"b":2},3],"o":{"x":1,"y":null}}"#]),
+            ("$.a[0].b", &["a[0].b=1"]),
+            ("$.a[-1]", &["a[2]=3"]),
+            ("$.a[3]", &[]),
+            ("$.a[*].b", &["a[0].b=1", "a[1].b=2"]),
+            ("$.o.*", &["o.x=1", "o.y=null"]),
+            ("$.o[0]", &[]),
+            ("$.a.b", &[]),
+            ("$.a.*.*", &["a[0].b=1", "a[1].b=2"]),
+            ("$.missing[*].x", &[]),
+        ];
+        for (path, wanted) in cases {
+            assert_eq!(each(path, object), wanted, "{path}");
+        }
+    }
+
+    #[test]
+    fn named_roots_report_the_real_places() {
+        assert_eq!(
+            each("$pod.metadata.labels", DEPLOYMENT),
+            [r#"spec.template.metadata.labels={"team":null}"#]
+        );
+        assert_eq!(
+            each("$containers[*].image", DEPLOYMENT),
+            [
+                r#"spec.template.spec.containers[0].image="x""#,
+                r#"spec.template.spec.initContainers[0].image="z""#,
+                "spec.template.spec.ephemeralContainers[0].image=null",
+            ]
+        );
+        assert_eq!(
+            each("$containers[2].name", DEPLOYMENT),
+            [r#"spec.template.spec.initContainers[0].name="c""#]
+        );
+        assert_eq!(
+            each("$containers[-1].name", DEPLOYMENT),
+            [r#"spec.template.spec.ephemeralContainers[0].name="d""#]
+        );
+        assert_eq!(each("$containers[4].name", DEPLOYMENT), [""; 0]);
+    }
+
+    #[test]
+    fn all_containers_are_one_array() {
+        let found = each("$containers", DEPLOYMENT);
+        let array =
+            r#"[{"image":"x","name":"a"},{"name":"b"},{"image":"z","name":"c"},{"image":null,"name":"d"}]"#;
+        assert_eq!(found, [format!("spec.template.spec.containers={array}")]);
+        assert_eq!(each("$containers", r#"{"spec":{"template":{}}}"#), [""; 0]);
+    }
+
+    #[test]
+    fn the_tail_is_due_in_every_node_that_the_head_finds() {
+        let wanted = [
+            r#"spec.template.spec.containers[0].image="x""#,
+            "spec.template.spec.containers[1].image=-",
+            r#"spec.template.spec.initContainers[0].image="z""#,
+            "spec.template.spec.ephemeralContainers[0].image=-",
+        ];
+        assert_eq!(
+            places("$containers[*].image", DEPLOYMENT),
+            (Due::Places, wanted.map(str::to_owned).to_vec())
+        );
+    }
+
+    #[test]
+    fn where_the_head_finds_nothing_nothing_is_due() {
+        for path in ["$.empty[*].x", "$.missing[*].x.y", "$.spec.replicas[*].x", "$.empty[*]"] {
+            assert_eq!(places(path, DEPLOYMENT), (Due::Nothing, Vec::new()), "{path}");
+        }
+        assert_eq!(places("$containers[*].image", "{}"), (Due::Nothing, Vec::new()));
+    }
+
+    #[test]
+    fn a_path_that_names_one_place_is_always_due() {
+        let cases = [
+            ("$.spec.replicas", "spec.replicas=1"),
+            ("$.spec.paused", "spec.paused=-"),
+            ("$.a.b[0].c", "a.b[0].c=-"),
+            ("$.list[-9]", "list[-9]=-"),
+            ("$podSpec.hostNetwork", "spec.template.spec.hostNetwork=-"),
+            ("$containers[7].image", "spec.template.spec.containers[7].image=-"),
+        ];
+        for (path, wanted) in cases {
+            assert_eq!(places(path, DEPLOYMENT), (Due::Places, vec![wanted.to_owned()]), "{path}");
+        }
+    }
+
+    #[test]
+    fn null_counts_as_absent_in_an_object_and_as_a_value_in_an_array() {
+        assert_eq!(
+            places("$pod.metadata.labels.team", DEPLOYMENT).1,
+            ["spec.template.metadata.labels.team=-"]
+        );
+        assert_eq!(places("$pod.metadata.labels.*", DEPLOYMENT), (Due::Nothing, Vec::new()));
+        assert_eq!(places("$pod.metadata.labels.*.x", DEPLOYMENT), (Due::Nothing, Vec::new()));
+        assert_eq!(places("$.list[*]", DEPLOYMENT).1, ["list[0]=null", "list[1]=1", "list[2]=[2]"]);
+        assert_eq!(places("$.list[*].x", DEPLOYMENT).1, ["list[0].x=-", "list[1].x=-", "list[2].x=-"]);
+    }
+
+    #[test]
+    fn for_each_on_one_array_goes_over_its_elements() {
+        assert_eq!(elements("$.lists", DEPLOYMENT), ["lists[0]=[1]", "lists[1]=[2,3]"]);
+        assert_eq!(elements("$.lists[*]", DEPLOYMENT), ["lists[0]=[1]", "lists[1]=[2,3]"]);
+        assert_eq!(elements("$.metadata", DEPLOYMENT), [r#"metadata={"name":"web"}"#]);
+        assert_eq!(elements("$.empty", DEPLOYMENT), [""; 0]);
+        assert_eq!(elements("$.missing", DEPLOYMENT), [""; 0]);
+        assert_eq!(elements("$containers", DEPLOYMENT), each("$containers[*]", DEPLOYMENT));
+        assert_eq!(elements("$pod.metadata.labels.team", DEPLOYMENT), [""; 0]);
+    }
+
+    #[test]
+    fn inside_for_each_the_element_is_current_and_the_object_stays() {
+        let (object, roots, mut found) = (DEPLOYMENT.parse().unwrap(), roots(), Vec::new());
+        let scope = Scope::new(&object, &roots);
+        let paths =
+            ["$.image", "$object.metadata.name", "$podSpec.hostPID"].map(|text| Path::parse(text).unwrap());
+        let mut visit = |node: &Node, trail: &Trail<'_>| {
+            let inner = scope.within(node, trail);
+            for path in &paths {
+                let mut place = |node: Option<&Node>, trail: &Trail<'_>| {
+                    found.push(format!("{trail}={}", shown(node)));
+                    ControlFlow::Continue(())
+                };
+                path.places(&inner, &mut Budget::default(), &mut place).unwrap();
+            }
+            ControlFlow::Break(())
+        };
+        Path::parse("$podSpec.initContainers")
+            .unwrap()
+            .elements(&scope, &mut Budget::default(), &mut visit)
+            .unwrap();
+        assert_eq!(
+            found,
+            [
+                r#"spec.template.spec.initContainers[0].image="z""#,
+                r#"metadata.name="web""#,
+                "spec.template.spec.hostPID=-"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_kind_without_a_known_pod_is_an_error_and_not_an_absence() {
+        let (object, roots) = (DEPLOYMENT.parse().unwrap(), Roots::default());
+        let scope = Scope::new(&object, &roots);
+        for path in ["$pod.metadata", "$podSpec", "$containers[*].image"] {
+            let path = Path::parse(path).unwrap();
+            let mut visit = |_: Option<&Node>, _: &Trail<'_>| ControlFlow::Continue(());
+            assert_eq!(
+                path.places(&scope, &mut Budget::default(), &mut visit),
+                Err(EvalError::NoPod),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_large_object_ends_at_the_budget_and_not_as_found_nothing() {
+        let wide: Node = format!("[{}]", vec!["[0,0,0,0,0,0,0,0,0]"; 20_000].join(",")).parse().unwrap();
+        let roots = Roots::default();
+        let scope = Scope::new(&wide, &roots);
+        let path = Path::parse("$[*][*]").unwrap();
+        let mut visit = |_: Option<&Node>, _: &Trail<'_>| ControlFlow::Continue(());
+        assert_eq!(path.places(&scope, &mut Budget::default(), &mut visit), Err(EvalError::OverBudget));
+        assert_eq!(path.places(&scope, &mut Budget::new(200_000), &mut visit), Ok(Due::Places));
+    }
+
+    #[test]
+    fn a_visitor_can_break_off() {
+        let (object, roots, mut seen) = (DEPLOYMENT.parse().unwrap(), roots(), 0);
+        let scope = Scope::new(&object, &roots);
+        let mut visit = |_: &Node, _: &Trail<'_>| {
+            seen += 1;
+            ControlFlow::Break(())
+        };
+        Path::parse("$containers[*].name").unwrap().each(&scope, &mut Budget::default(), &mut visit).unwrap();
+        assert_eq!(seen, 1);
+    }
 }

@@ -74,7 +74,7 @@ impl Text {
 
     /// The path with the characters from `from` to `to` replaced, its braces off, from a root.
     pub(super) fn splice(&self, from: usize, to: usize, replacement: &str) -> String {
-        let root = if self.get(self.start) == Some('.') { "$" } else { "" };
+        let root = if matches!(self.get(self.start), Some('.' | '[')) { "$" } else { "" };
         format!("{root}{}{replacement}{}", self.slice(self.start, from), self.slice(to, self.end))
     }
 
@@ -114,7 +114,9 @@ fn root(text: &Text) -> Result<(Root, usize), PathError> {
         }
         Some(first) if path::is_name_character(first) => {
             let error = PathError::new(start, "a path starts at a root, such as `$`");
-            return Err(error.suggest(text.splice(start, start, "$.")));
+            let after = text.get(text.skip(start, path::is_name_character));
+            let is_name = matches!(after, None | Some('.' | '['));
+            return Err(error.suggest_if(is_name, || text.splice(start, start, "$.")));
         }
         _ => return Err(PathError::new(start, "a path starts at a root, such as `$`")),
     }
@@ -307,8 +309,5 @@ pub(super) fn unreadable(text: &Text, piece: &Piece) -> PathError {
 }
 
 fn quoted(name: &str) -> String {
-    let mut text = String::with_capacity(name.len() + 4);
-    match path::write_quoted(&mut text, name) {
-        Ok(()) | Err(_) => text, // writing to a string does not fail
-    }
+    path::Quoted(name).to_string()
 }

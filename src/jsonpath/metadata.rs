@@ -51,14 +51,14 @@ impl Metadata {
             UID => self.uid = shared(from)?,
             RESOURCE_VERSION => self.resource_version = shared(from)?,
             LABELS => {
-                self.labels = Option::<LabelMap>::deserialize(from)?.map(|map| map.0).unwrap_or_default()
+                self.labels = Option::<LabelMap>::deserialize(from)?.map(|map| map.0).unwrap_or_default();
             }
             OWNER_REFERENCES => {
                 self.controller = Option::<Controller>::deserialize(from)?.and_then(|found| found.0);
             }
             DELETION_TIMESTAMP => self.deleting = Option::deserialize(from)?,
             MANAGED_FIELDS => {
-                self.managed = Option::<Managers>::deserialize(from)?.is_some_and(|found| found.0)
+                self.managed = Option::<Managers>::deserialize(from)?.is_some_and(|found| found.0);
             }
             _ => {
                 IgnoredAny::deserialize(from)?;

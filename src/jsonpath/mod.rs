@@ -8,6 +8,8 @@
 mod decode;
 mod document;
 mod eval;
+#[cfg(test)]
+mod laws;
 mod lexer;
 mod metadata;
 mod node;

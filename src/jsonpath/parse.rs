@@ -110,3 +110,210 @@ fn refuse_member_of_containers(
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal(text: &str) -> String {
+        Path::parse(text).unwrap_or_else(|error| panic!("{text}: {error}")).to_string()
+    }
+
+    fn refusal(text: &str) -> PathError {
+        Path::parse(text).map_or_else(|error| error, |path| panic!("{text} was read as {path}"))
+    }
+
+    #[test]
+    fn every_spelling_has_one_normal_form() {
+        let cases = [
+            ("$", "$"),
+            ("$.a.b", "$.a.b"),
+            ("$['a'][\"b\"]", "$.a.b"),
+            ("$ .a [ 'b' ]\n[0]", "$.a.b[0]"),
+            ("$.a[-1].*", "$.a[-1][*]"),
+            ("{.a.b}", "$.a.b"),
+            ("{$.a}", "$.a"),
+            (".a.b[*]", "$.a.b[*]"),
+            ("{['a']}", "$.a"),
+            (r"$.metadata.annotations.corp\.io/owner", "$.metadata.annotations['corp.io/owner']"),
+            (r"{.metadata.labels.app\.kubernetes\.io/name}", "$.metadata.labels['app.kubernetes.io/name']"),
+            ("{.metadata.labels.my-app}", "$.metadata.labels['my-app']"),
+            ("$object.kind", "$object.kind"),
+            ("$pod.metadata.labels", "$pod.metadata.labels"),
+            ("$podSpec['hostNetwork']", "$podSpec.hostNetwork"),
+            ("$containers", "$containers"),
+            ("$containers.*.image", "$containers[*].image"),
+            ("$containers[-1]", "$containers[-1]"),
+            ("$.größe_2", "$.größe_2"),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(normal(text), wanted, "{text}");
+            assert_eq!(normal(wanted), wanted, "the normal form is its own normal form");
+        }
+    }
+
+    #[test]
+    fn quoted_names_come_out_as_they_are_meant() {
+        let cases = [
+            ("$['a b']", "a b"),
+            ("$[\"it's\"]", "it's"),
+            (r"$['a\'b']", "a'b"),
+            (r"$['a\\b']", r"a\b"),
+            (r"$['\u00e9']", "é"),
+            (r"$['\ud83d\ude00']", "😀"),
+            (r"$['\n\t\/']", "\n\t/"),
+            ("$['']", ""),
+            ("$['$.a[*]']", "$.a[*]"),
+            ("$['\u{a0}a\u{a0}']", "\u{a0}a\u{a0}"),
+            ("$.\u{a0}a\u{a0}", "\u{a0}a\u{a0}"),
+            (r"$.a\.b\.c", "a.b.c"),
+            ("$['?@.a']", "?@.a"),
+        ];
+        for (text, name) in cases {
+            let path = Path::parse(text).unwrap();
+            assert_eq!(path.segments(), [Segment::Name(name.into())], "{text}");
+            assert_eq!(Path::parse(&path.to_string()).unwrap(), path, "{text} from its normal form");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_refused_with_their_position_and_what_would_do() {
+        let cases = [
+            ("", 0, None),
+            ("  ", 0, None),
+            (" $.a", 0, Some("$.a")),
+            ("$.a ", 3, Some("$.a")),
+            ("$.a b", 3, Some("$['a b']")),
+            ("$. a", 2, None),
+            ("a.b", 0, Some("$.a.b")),
+            ("@.a", 0, Some("$.a")),
+            ("/a/b", 0, None),
+            ("$spec.replicas", 0, Some("$.spec.replicas")),
+            ("$podspec.a", 0, Some("$podSpec.a")),
+            ("$.a.", 4, None),
+            ("$.a..", 5, None),
+            ("$.a-b.c", 3, Some("$['a-b'].c")),
+            ("$.annotations.corp.io/owner", 21, Some("$.annotations.corp['io/owner']")),
+            ("$.a.0", 4, Some("$.a[0]")),
+            ("$.a.'b'", 4, Some("$.a['b']")),
+            ("$.a.['b']", 3, Some("$.a['b']")),
+            ("$.a[b]", 3, Some("$.a['b']")),
+            ("$.a[corp.io/owner]", 3, Some("$.a['corp.io/owner']")),
+            ("$.a[]", 3, None),
+            ("$.a[01]", 3, Some("$.a[1]")),
+            ("$.a[-0]", 3, Some("$.a[0]")),
+            ("$.a[9007199254740992]", 3, None),
+            ("$.a[0", 3, Some("$.a[0]")),
+            ("$.a['b", 4, None),
+            (r"$.a['\x']", 3, None),
+            (r"$.a['\ud800']", 3, None),
+            ("$.a['b\tc']", 3, None),
+            ("$.a]", 3, None),
+            ("$.a[?@.b", 3, Some("$.a[?@.b]")),
+            ("$.a[?]", 3, None),
+            ("$.a[?@.b ==]", 3, None),
+            ("$.a[1 2]", 3, None),
+            ("$.a[- 1]", 3, None),
+            ("$.größe.a-b", 9, Some("$.größe['a-b']")),
+            (r"$.a\b", 3, Some("$['ab']")),
+            ("{.a}{.b}", 3, None),
+            ("{.a", 0, None),
+            ("{range .items[*]}", 1, None),
+            ("{[b]}", 1, Some("$['b']")),
+            ("$.a.length()", 10, None),
+            ("$containers.image", 11, Some("$containers[*].image")),
+            ("$containers['image']", 11, Some("$containers[*]['image']")),
+        ];
+        for (text, position, suggestion) in cases {
+            let error = refusal(text);
+            assert_eq!(
+                (error.position, error.suggestion.as_deref()),
+                (position, suggestion),
+                "{text}: {error}"
+            );
+            assert!(!error.unsupported, "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_later_versions_do_is_refused_as_unsupported_and_not_ignored() {
+        let cases = [
+            ("$.a[?@.b == 1].c", 3, "filters"),
+            ("$.a[?@.b && match(@.c, '[a]')]", 3, "filters"),
+            ("$.a[0:2]", 3, "slices"),
+            ("$.a[:]", 3, "slices"),
+            ("$.a['b','c']", 3, "several selectors"),
+            ("$.a[0, 1]", 3, "several selectors"),
+            ("$..a", 1, "descendants"),
+            ("$.b..*", 3, "descendants"),
+            ("$..['a']", 1, "descendants"),
+            ("$appContainers[*].image", 0, "`$appContainers`"),
+            ("$namespace.metadata.labels", 0, "`$namespace`"),
+        ];
+        for (text, position, words) in cases {
+            let error = refusal(text);
+            assert!(error.unsupported && error.reason.contains(words), "{text}: {error}");
+            assert_eq!(error.position, position, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_reads_as_a_sentence() {
+        assert_eq!(
+            refusal("$.a[b]").to_string(),
+            "at character 3: a name in brackets is quoted; write `$.a['b']`"
+        );
+    }
+
+    #[test]
+    fn length_and_segments_are_bounded() {
+        assert!(Path::parse(&format!("${}", ".a".repeat(64))).is_ok());
+        assert_eq!(refusal(&format!("${}", ".a".repeat(65))).position, 129);
+        assert!(Path::parse(&format!("$.{}", "a".repeat(1022))).is_ok());
+        assert_eq!(refusal(&format!("$.{}", "ä".repeat(1023))).position, 1024);
+        assert!(Path::parse(&"$".repeat(10_000_000)).is_err());
+    }
+
+    /// Would not come to its end if anything were tried again at each level, or recurse through the stack.
+    #[test]
+    fn hostile_text_is_refused_without_deep_recursion_or_long_searches() {
+        let repeated = [
+            "[",
+            "(",
+            "[?",
+            "[?(",
+            "[?@",
+            "[?length(",
+            "[?@.a==length(",
+            "[?!(",
+            "['",
+            "..",
+            "{",
+            "[?@[?count(",
+        ];
+        for part in repeated {
+            for head in ["$", "$.a[?", "$.a[?length(@.a)&&"] {
+                for times in [1, 2, 3, 5, 8, 500] {
+                    for tail in ["", "@.a", "@.a)", "@.a]]", "@.a)))]]]]]]"] {
+                        let text: String =
+                            format!("{head}{}{tail}", part.repeat(times)).chars().take(1024).collect();
+                        assert!(Path::parse(&text).is_err(), "{text}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_knows_whether_it_names_one_place() {
+        for (text, singular, tail) in [
+            ("$.a[0].b", true, true),
+            ("$.a[*].b", false, true),
+            ("$.a[*]", false, false),
+            ("$containers", true, true),
+        ] {
+            let path = Path::parse(text).unwrap();
+            assert_eq!((path.is_singular(), path.has_tail()), (singular, tail), "{text}");
+        }
+    }
+}

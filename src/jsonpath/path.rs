@@ -129,23 +129,27 @@ pub(super) fn is_name_character(character: char) -> bool {
 }
 
 /// A name as a segment: after a dot where that will do, else quoted in brackets.
-pub(super) fn write_name(f: &mut impl Write, name: &str) -> fmt::Result {
-    if is_shorthand(name) { write!(f, ".{name}") } else { write_quoted(f, name) }
+pub(super) fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    if is_shorthand(name) { write!(f, ".{name}") } else { write!(f, "{}", Quoted(name)) }
 }
 
 /// A name in brackets and single quotes, escaped as normalized paths are (RFC 9535, 2.7).
-pub(super) fn write_quoted(f: &mut impl Write, name: &str) -> fmt::Result {
-    f.write_str("['")?;
-    name.chars().try_for_each(|character| match character {
-        '\'' => f.write_str(r"\'"),
-        '\\' => f.write_str(r"\\"),
-        '\u{8}' => f.write_str(r"\b"),
-        '\t' => f.write_str(r"\t"),
-        '\n' => f.write_str(r"\n"),
-        '\u{c}' => f.write_str(r"\f"),
-        '\r' => f.write_str(r"\r"),
-        '\0'..='\x1f' => write!(f, r"\u{:04x}", u32::from(character)),
-        _ => f.write_char(character),
-    })?;
-    f.write_str("']")
+pub(super) struct Quoted<'n>(pub(super) &'n str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("['")?;
+        self.0.chars().try_for_each(|character| match character {
+            '\'' => f.write_str(r"\'"),
+            '\\' => f.write_str(r"\\"),
+            '\u{8}' => f.write_str(r"\b"),
+            '\t' => f.write_str(r"\t"),
+            '\n' => f.write_str(r"\n"),
+            '\u{c}' => f.write_str(r"\f"),
+            '\r' => f.write_str(r"\r"),
+            '\0'..='\x1f' => write!(f, r"\u{:04x}", u32::from(character)),
+            _ => f.write_char(character),
+        })?;
+        f.write_str("']")
+    }
 }

@@ -93,13 +93,13 @@ fn routes(path: &Path, roots: &Roots, under: Option<&Path>) -> Vec<Route> {
 
 /// A singular path in `forEach` stands for itself, or for its elements where an array is there.
 fn element_routes(path: &Path, roots: &Roots) -> Vec<Route> {
-    let mut found = routes(path, roots, None);
-    if path.is_singular() {
-        let elements: Vec<_> =
-            found.iter().map(|route| [route.as_slice(), &[Segment::Index(0)]].concat()).collect();
-        found.extend(elements);
+    let found = routes(path, roots, None);
+    if !path.is_singular() {
+        return found;
     }
-    found
+    let elements = found.iter().map(|route| [route.as_slice(), &[Segment::Index(0)]].concat());
+    let elements: Vec<_> = elements.collect();
+    if path.is_list_of_containers() { elements } else { [found, elements].concat() }
 }
 
 fn root_routes(root: Root, roots: &Roots) -> Vec<Route> {
@@ -242,5 +242,88 @@ impl Trie {
                     .all(|(name, theirs)| self.child(name).is_some_and(|mine| mine.covers(theirs)))
                 && all(self.any_member.as_ref(), any_member)
                 && all(self.elements.as_ref(), elements))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::resource::GroupResource;
+
+    use super::*;
+
+    fn pod() -> Roots {
+        Roots::of_builtin(&GroupResource::new("", "pods"))
+    }
+
+    fn reading(paths: &[&str]) -> Projection {
+        let mut projection = Projection::default();
+        paths.iter().for_each(|path| projection.read(&Path::parse(path).unwrap(), &pod(), None));
+        projection
+    }
+
+    #[test]
+    fn what_is_read_twice_is_kept_once_in_any_order() {
+        assert_eq!(reading(&["$.a.b", "$.a"]), reading(&["$.a"]));
+        assert_eq!(reading(&["$.a", "$.a.b", "$.a[*]"]), reading(&["$.a"]));
+        assert_eq!(reading(&["$.a.*.x", "$.a.b.x"]), reading(&["$.a[*].x"]));
+        assert_eq!(reading(&["$.a.b.y", "$.a.*.x"]), reading(&["$.a.*.x", "$.a.b.x", "$.a.b.y"]));
+        assert_eq!(reading(&["$.a[3].x"]), reading(&["$.a[-1].x"]));
+    }
+
+    #[test]
+    fn named_roots_are_read_where_they_are() {
+        assert_eq!(reading(&["$podSpec.x"]), reading(&["$.spec.x"]));
+        let lists =
+            ["$.spec.containers[0].x", "$.spec.initContainers[0].x", "$.spec.ephemeralContainers[0].x"];
+        assert_eq!(reading(&["$containers[0].x"]), reading(&lists));
+        let mut unknown = Projection::default();
+        unknown.read(&Path::parse("$pod.a").unwrap(), &Roots::default(), None);
+        assert_eq!(unknown, Projection::default());
+    }
+
+    #[test]
+    fn inside_for_each_only_what_is_read_of_the_elements_is_kept() {
+        let mut projection = Projection::default();
+        projection.read(
+            &Path::parse("$.image").unwrap(),
+            &pod(),
+            Some(&Path::parse("$podSpec.containers[*]").unwrap()),
+        );
+        assert_eq!(projection, reading(&["$.spec.containers[0].image", "$.spec.containers.*.image"]));
+        assert!(!projection.covers(&reading(&["$.spec.containers[*].name"])));
+    }
+
+    #[test]
+    fn a_for_each_alone_keeps_places_and_not_their_content() {
+        let mut places = Projection::default();
+        places.read_elements(&Path::parse("$containers").unwrap(), &pod());
+        assert!(!places.covers(&reading(&["$containers[*].image"])));
+        assert!(reading(&["$containers[*].image"]).covers(&places));
+        assert_ne!(places, Projection::default());
+    }
+
+    #[test]
+    fn metadata_is_enough_where_only_fields_of_it_are_read() {
+        let cases: [(&[&str], bool); 8] = [
+            (&[], true),
+            (&["$.metadata.labels.team", "$.kind", "$object.apiVersion"], true),
+            (&["$pod.metadata.annotations"], true),
+            (&["$.spec.x"], false),
+            (&["$.metadata.labels", "$.*.x"], false),
+            (&["$"], false),
+            (&["$.metadata"], false),
+            (&["$.metadata.managedFields[*].manager"], false),
+        ];
+        for (paths, wanted) in cases {
+            assert_eq!(reading(paths).metadata_only(), wanted, "{paths:?}");
+        }
+    }
+
+    #[test]
+    fn labels_are_part_of_what_is_covered() {
+        let mut labels = Projection::default();
+        labels.read_labels();
+        assert!(!Projection::default().covers(&labels));
+        assert!(labels.covers(&Projection::default()));
     }
 }

@@ -18,8 +18,10 @@ use crate::resource::GroupResource;
 // Names and help texts.
 const EVALUATIONS: (&str, &str) =
     ("watchpolicy_evaluations_total", "Evaluations of a policy on an object, by result.");
-const EVALUATION_SECONDS: (&str, &str) =
-    ("watchpolicy_evaluation_duration_seconds", "Seconds to judge one object by all policies that concern it.");
+const EVALUATION_SECONDS: (&str, &str) = (
+    "watchpolicy_evaluation_duration_seconds",
+    "Seconds to judge one object by all policies that concern it.",
+);
 const CHANGE_TO_VERDICT: (&str, &str) =
     ("watchpolicy_change_to_verdict_seconds", "Seconds from receiving a change to its verdict.");
 const WATCH_EVENTS: (&str, &str) =
@@ -30,7 +32,8 @@ const LIST_SECONDS: (&str, &str) =
     ("watchpolicy_list_duration_seconds", "Seconds that a whole list took, all pages.");
 const UNCHANGED: (&str, &str) =
     ("watchpolicy_unchanged_total", "Events of objects of which nothing changed that a policy reads.");
-const REPORT_WRITES: (&str, &str) = ("watchpolicy_report_writes_total", "Writes of policy status, by outcome.");
+const REPORT_WRITES: (&str, &str) =
+    ("watchpolicy_report_writes_total", "Writes of policy status, by outcome.");
 
 /// Declares label values as an enum: what is not in the list can never become a series.
 macro_rules! label_values {

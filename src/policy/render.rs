@@ -77,7 +77,7 @@ fn is_plain(text: &str) -> bool {
 
 fn write_json(out: &mut Cut, node: &Node, veil: Veil) -> fmt::Result {
     match node {
-        _ if veil == Veil::Hidden => out.write_str(REDACTED),
+        _ if veil == Veil::Hidden => write_quoted(out, REDACTED),
         Node::String(text) => write_quoted(out, text),
         Node::Array(elements) => {
             out.write_char('[')?;

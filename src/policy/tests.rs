@@ -1,0 +1,8 @@
+//! The law, from a policy's text to its verdicts.
+
+mod cases;
+mod faults;
+mod law;
+mod messages;
+mod objects;
+mod projection;

@@ -191,6 +191,8 @@ impl Recipe {
             format!("--service-account-signing-key-file={}", self.access.signing_key_file().display()),
             // Pods can be made at once, without waiting for the default ServiceAccount of a new namespace.
             "--disable-admission-plugins=ServiceAccount".to_owned(),
+            // As in most clusters: it is policies that say no.
+            "--allow-privileged=true".to_owned(),
             format!("--audit-policy-file={}", self.audit.policy_file().display()),
             format!("--audit-log-path={}", self.audit.file().display()),
             "--audit-log-maxsize=4096".to_owned(),

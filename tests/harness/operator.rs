@@ -112,6 +112,11 @@ impl Operator {
         Ok(std::fs::read_to_string(self.process.log())?)
     }
 
+    /// The end of its log, for an error message.
+    pub(crate) fn last_words(&self) -> String {
+        self.process.last_words()
+    }
+
     /// Asks it to stop, by SIGTERM, and gives its exit code.
     pub(crate) async fn stop(mut self, deadline: Duration) -> Result<i32> {
         self.process.signal("TERM")?;

@@ -39,96 +39,124 @@ async fn the_contracts_example_is_accepted_and_gets_its_defaults() {
     let kubectl = plane().await.unwrap().kubectl();
     kubectl.run_with(&["apply", "--dry-run=server", "-f", "-"], EXAMPLE).await.unwrap();
 
-    let create = ["create", "--dry-run=server", "-f", "-", "-o"];
-    let columns = "custom-columns=A:.spec.mode,B:.spec.severity,C:.spec.suspend,D:.spec.systemNamespaces,\
-                   E:.spec.ownedObjects,F:.spec.targets[0].group,G:.spec.enforcement.maxPerMinute";
-    let smallest = policy("smallest", PODS, CHECK, ", enforcement: {}");
-    let printed = kubectl.run_with(&[&create[..], &[columns]].concat(), &smallest).await.unwrap();
-    let values: Vec<_> = printed.lines().nth(1).unwrap().split_whitespace().collect();
-    // The empty group prints as nothing.
-    assert_eq!(values, ["Audit", "medium", "false", "Exclude", "<none>", "60"]);
+    let args = ["create", "--dry-run=server", "-f", "-", "-o", "jsonpath={.spec}"];
+    let stored =
+        kubectl.run_with(&args, &policy("smallest", PODS, CHECK, ", enforcement: {}")).await.unwrap();
+    let stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
+    let expected = serde_json::json!({
+        "mode": "Audit",
+        "severity": "medium",
+        "suspend": false,
+        "systemNamespaces": "Exclude",
+        "targets": [{"group": "", "resources": ["pods"]}],
+        "rules": [{"name": "one", "path": "$.a", "assert": {"exists": true}}],
+        "enforcement": {"onConflict": "Overwrite", "onDelete": "Keep", "maxPerMinute": 60},
+    });
+    assert_eq!(stored, expected);
+}
+
+/// Each manifest is refused in these words.
+async fn all_refused(cases: &[(String, &str)]) {
+    let kubectl = plane().await.unwrap().kubectl();
+    for (manifest, words) in cases {
+        let refusal = try_create(&kubectl, manifest).await.expect_err(words).to_string();
+        assert!(refusal.contains(words), "wanted {words:?}, got {refusal}");
+    }
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_refused_with_words_to_act_on() {
-    let kubectl = plane().await.unwrap().kubectl();
-    let check = |body: &str| policy("bad", PODS, body, "");
-    let rest = |rest: &str| policy("bad", PODS, CHECK, rest);
-    let target = |target: &str| policy("bad", target, CHECK, "");
-    let many: String = (0..64).map(|n| format!("}}, {{name: r{n}, {CHECK}")).collect();
-    let cases = [
+async fn a_rule_that_cannot_be_meant_is_refused_with_words_to_act_on() {
+    let rule = |body: &str| policy("bad", PODS, body, "");
+    let and = |more: &str| policy("bad", PODS, &format!("{CHECK}, {more}"), "");
+    all_refused(&[
+        (and("forbid: true"), "a rule has one body: keep one of path with assert, allOf, anyOf and forbid"),
+        (rule("message: none"), "the rule demands nothing yet: add path and assert, allOf, anyOf, or forbid"),
+        (rule("path: $.a"), "path says where to look: add assert"),
+        (rule("assert: {exists: true}"), "assert says what must be true: add path"),
+        (rule("path: $.a, assert: {}"), "spec.rules[0].assert in body should have at least 1 properties"),
         (
-            rest(", mode: audit"),
-            r#"spec.mode: Unsupported value: "audit": supported values: "Audit", "Plan""#,
+            rule("path: $.a, assert: {type: text}"),
+            r#"assert.type: Unsupported value: "text": supported values"#,
         ),
-        (rest(", severity: fatal"), r#"spec.severity: Unsupported value: "fatal": supported values: "info""#),
+        (rule("forbid: false"), "forbid is true or left out"),
+        (and("fix: {setFrom: $.b, remove: true}"), "a fix is one change: keep one of set, setFrom, remove"),
+        (and("fix: {}"), "spec.rules[0].fix in body should have at least 1 properties"),
+        (and("measure: Count, fallbacks: [$.b]"), "remove fallbacks"),
         (
-            check(&format!("{CHECK}, forbid: true")),
-            "a rule has one body: keep one of path with assert, allOf",
-        ),
-        (
-            check("message: nothing"),
-            "the rule demands nothing yet: add path and assert, allOf, anyOf, or forbid",
-        ),
-        (check("path: $.a"), "path says where to look: add assert"),
-        (check("assert: {exists: true}"), "assert says what must be true: add path"),
-        (check("path: $.a, assert: {}"), "spec.rules[0].assert in body should have at least 1 properties"),
-        (check("forbid: false"), "forbid is true or left out"),
-        (check(&format!("{CHECK}, fix: {{setFrom: $.b, remove: true}}")), "a fix is one change: keep one of"),
-        (check(&format!("{CHECK}, measure: Count, fallbacks: [$.b]")), "remove fallbacks"),
-        (
-            check(&format!("measure: Length, allOf: [{{{CHECK}}}, {{{CHECK}}}]")),
+            rule(&format!("measure: Length, allOf: [{{{CHECK}}}, {{{CHECK}}}]")),
             "belong beside a path: move them to its check",
         ),
+        (rule(&format!("allOf: [{{{CHECK}}}]")), "spec.rules[0].allOf in body should have at least 2 items"),
         (
-            check(&format!("allOf: [{{{CHECK}}}, {{path: $.b}}]")),
+            rule(&format!("allOf: [{{{CHECK}}}, {{path: $.b}}]")),
             "spec.rules[0].allOf[1].assert: Required value",
         ),
         (
-            check(&format!("anyOf: [{{{CHECK}}}, {{{CHECK}, allOf: [{{{CHECK}}}, {{{CHECK}}}]}}]")),
+            rule(&format!("anyOf: [{{{CHECK}}}, {{{CHECK}, allOf: [{{{CHECK}}}, {{{CHECK}}}]}}]")),
             "spec.rules[0].anyOf[1]: Invalid value: a branch is one thing: either path with assert, or allOf",
         ),
-        (check(&format!("{CHECK}{many}")), "spec.rules: Too many: 65: must have at most 64 items"),
+        (and("pathh: $.a"), r#"unknown field "spec.rules[0].pathh""#),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_meant_is_refused_with_words_to_act_on() {
+    let spec = |rest: &str| policy("bad", PODS, CHECK, rest);
+    let target = |target: &str| policy("bad", target, CHECK, "");
+    let rules = |name: &str| policy("bad", PODS, &format!("{CHECK}}}, {{name: {name}, {CHECK}"), "");
+    let many: String = (0..64).map(|n| format!("}}, {{name: r{n}, {CHECK}")).collect();
+    all_refused(&[
         (
-            check(&format!("{CHECK}}}, {{name: one, {CHECK}")),
-            r#"spec.rules[1]: Duplicate value: {"name":"one"}"#,
+            spec(", mode: audit"),
+            r#"spec.mode: Unsupported value: "audit": supported values: "Audit", "Plan""#,
         ),
+        (spec(", severity: fatal"), r#"spec.severity: Unsupported value: "fatal": supported values: "info""#),
         (
-            check(&format!("{CHECK}}}, {{name: a b, {CHECK}")),
-            "a name has only letters, digits, '-', '_' and '.'",
+            policy("bad", PODS, &format!("{CHECK}{many}"), ""),
+            "spec.rules: Too many: 65: must have at most 64",
         ),
-        (check(&format!("{CHECK}, pathh: $.a")), r#"unknown field "spec.rules[0].pathh""#),
+        (rules("one"), r#"spec.rules[1]: Duplicate value: {"name":"one"}"#),
+        (rules("a b"), "a name has only letters, digits, '-', '_' and '.'"),
         (target("resources: ['*', pods], group: apps"), "remove the other names, or '*'"),
         (target("resources: ['*']"), "'*' cannot be used with the core group: list its resources by name"),
-        (rest(", exceptions: [{name: e, reason: r}]"), "add namespaces, names, labelSelector or images"),
         (
-            rest(", exceptions: [{name: e, reason: r, names: [x], until: tomorrow}]"),
+            target(&format!("{PODS}, labelSelector: {{matchExpressions: [{{key: a, operator: In}}]}}")),
+            "In and NotIn need values, Exists and DoesNotExist take none",
+        ),
+        (spec(", exceptions: [{name: e, reason: r}]"), "add namespaces, names, labelSelector or images"),
+        (
+            spec(", exceptions: [{name: e, reason: r, names: [x], until: tomorrow}]"),
             "spec.exceptions[0].until in body must be of type date-time",
         ),
-        (rest(", enforcement: {maxPerMinute: 0}"), "should be greater than or equal to 1"),
+        (spec(", enforcement: {maxPerMinute: 0}"), "should be greater than or equal to 1"),
         (
             policy(&"n".repeat(64), PODS, CHECK, ""),
             "the name must have at most 63 characters, since it becomes part of a field manager's name",
         ),
-    ];
-    for (manifest, words) in cases {
-        let refusal = try_create(&kubectl, &manifest).await.expect_err(words).to_string();
-        assert!(refusal.contains(words), "wanted {words:?}, got {refusal}");
-    }
-    try_create(&kubectl, &policy(&"n".repeat(63), PODS, CHECK, "")).await.unwrap();
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn the_longest_name_and_the_most_rules_are_accepted() {
+    let kubectl = plane().await.unwrap().kubectl();
+    let many: String = (0..63).map(|n| format!("}}, {{name: r{n}, {CHECK}")).collect();
+    let largest = policy(&"n".repeat(63), PODS, &format!("{CHECK}{many}"), "");
+    try_create(&kubectl, &largest).await.unwrap();
 }
 
 #[tokio::test]
 async fn values_of_any_json_reach_the_compiler_as_they_were_written() {
     let kubectl = plane().await.unwrap().kubectl();
-    let body = "path: $.a, assert: {equals: null, in: [1, null, {a: 0.5}], matches: [x, y], search: z}, fix: {set: null}";
+    let body = "path: $.a, assert: {equals: null, in: [1, null, {a: 0.5}], matches: [one, two], search: z}, fix: {set: null}";
     let args = ["create", "--dry-run=server", "-f", "-", "-o", "jsonpath={.spec.rules}"];
     let stored = kubectl.run_with(&args, &policy("free", PODS, body, "")).await.unwrap();
     let stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
     let written = serde_json::json!([{
         "name": "one",
         "path": "$.a",
-        "assert": {"equals": null, "in": [1, null, {"a": 0.5}], "matches": ["x", "y"], "search": "z"},
+        "assert": {"equals": null, "in": [1, null, {"a": 0.5}], "matches": ["one", "two"], "search": "z"},
         "fix": {"set": null},
     }]);
     assert_eq!(stored, written);

@@ -1,0 +1,58 @@
+# What a contributor needs. A fresh machine has Rust, Go, make and git; what else is needed is built into
+# ~/.cache/watchpolicy, once.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/watchpolicy
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+# Tests against the control plane wait more than they work, but share its cores.
+TEST_THREADS ?= 4
+KEEP ?=
+export KEEP
+
+say = @printf '\n== %s\n' '$(1)'
+
+.PHONY: help
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+.PHONY: build
+build: ## Builds the binary and the demo
+	$(call say,Build)
+	cargo build --locked --bin watchpolicy --example devcluster
+
+.PHONY: test
+test: ## Everything that must hold: formatting, lints, dependencies, documentation, all tests
+	$(call say,Formatting)
+	cargo fmt --all --check
+	@$(MAKE) --no-print-directory tools
+	$(call say,Dependencies)
+	$(CARGO_DENY) --locked check bans licenses sources
+	$(call say,Lints)
+	cargo clippy --locked --all-targets -- -D warnings
+	$(call say,Documentation)
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+	$(call say,Tests)
+	cargo test --locked --no-fail-fast -- --test-threads=$(TEST_THREADS)
+
+.PHONY: demo
+demo: build controlplane ## Shows the main job on a real control plane; KEEP=1 leaves it running until Ctrl-C
+	@cargo run --locked --quiet --example devcluster -- demo
+
+.PHONY: cluster
+cluster: build controlplane ## Runs a control plane to play with, until Ctrl-C
+	@cargo run --locked --quiet --example devcluster -- up
+
+.PHONY: tools
+tools: controlplane $(CARGO_DENY) ## Builds the tools of the tests, where they are missing
+
+.PHONY: controlplane
+controlplane: ## Builds etcd, kube-apiserver, kube-controller-manager and kubectl, where they are missing
+	$(call say,Control plane)
+	@tests/controlplane/tools.sh
+
+$(CARGO_DENY):
+	$(call say,cargo-deny $(CARGO_DENY_VERSION): takes minutes the first time)
+	cargo install --locked --root $(CACHE)/cargo-deny-$(CARGO_DENY_VERSION) --version $(CARGO_DENY_VERSION) cargo-deny
