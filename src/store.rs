@@ -102,7 +102,11 @@ impl Shelf {
             Entry::Occupied(mut occupied) => {
                 let old = std::mem::replace(occupied.get_mut(), kept);
                 self.bytes.fetch_sub(old.document.heap_bytes(), Ordering::Relaxed);
-                if old.document.same_content(&occupied.get().document) { Change::Unchanged } else { Change::Changed }
+                if old.document.same_content(&occupied.get().document) {
+                    Change::Unchanged
+                } else {
+                    Change::Changed
+                }
             }
         };
         self.bytes.fetch_add(added, Ordering::Relaxed);

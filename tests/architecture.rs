@@ -26,8 +26,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "config", "crd", "enforce", "http", "ledger", "metrics", "observe", "policy", "queue", "report", "resource",
-            "shutdown", "store",
+            "config", "crd", "enforce", "http", "ledger", "metrics", "observe", "policy", "queue", "report",
+            "resource", "shutdown", "store",
         ],
     ),
 ];
@@ -37,7 +37,18 @@ const PURE: &[(&str, &[&str])] = &[
     ("jsonpath", &["std", "core", "serde", "serde_json", "thiserror", "jsonpath_rust", "ahash", "hashbrown"]),
     (
         "policy",
-        &["std", "core", "serde", "serde_json", "thiserror", "regex", "k8s_openapi", "ahash", "hashbrown", "jiff"],
+        &[
+            "std",
+            "core",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "regex",
+            "k8s_openapi",
+            "ahash",
+            "hashbrown",
+            "jiff",
+        ],
     ),
 ];
 
@@ -72,7 +83,8 @@ impl<'ast> Visit<'ast> for Paths {
 
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
         let is_test = item.attrs.iter().any(|attribute| {
-            attribute.path().is_ident("cfg") && attribute.parse_args::<syn::Ident>().is_ok_and(|cfg| cfg == "test")
+            attribute.path().is_ident("cfg")
+                && attribute.parse_args::<syn::Ident>().is_ok_and(|cfg| cfg == "test")
         });
         if !is_test {
             syn::visit::visit_item_mod(self, item);
@@ -175,10 +187,22 @@ fn the_judging_rooms_are_pure() {
                 let root = used.split([':', ';', ' ']).next().unwrap();
                 let own = ["crate", "self", "super"].contains(&root);
                 let local = path.parent().unwrap().join(format!("{root}.rs")).exists();
-                assert!(own || local || allowed.contains(&root), "{}: {pure} may not use {root}", path.display());
+                assert!(
+                    own || local || allowed.contains(&root),
+                    "{}: {pure} may not use {root}",
+                    path.display()
+                );
             }
             let product = text.split("#[cfg(test)]").next().unwrap();
-            for clock in ["async fn", ".await", "Instant::now", "SystemTime", "Timestamp::now", "Zoned::now", "println!"] {
+            for clock in [
+                "async fn",
+                ".await",
+                "Instant::now",
+                "SystemTime",
+                "Timestamp::now",
+                "Zoned::now",
+                "println!",
+            ] {
                 assert!(!product.contains(clock), "{}: {pure} is pure, and says {clock}", path.display());
             }
         }
@@ -188,12 +212,21 @@ fn the_judging_rooms_are_pure() {
 /// Where a request that changes something may be built: the status writer, and the access review that changes nothing.
 #[test]
 fn only_the_status_writer_changes_anything_in_the_cluster() {
-    let verbs = ["Request::post", "Request::put", "Request::patch", "Request::delete", "Method::", ".patch(", ".patch_status("];
+    let verbs = [
+        "Request::post",
+        "Request::put",
+        "Request::patch",
+        "Request::delete",
+        "Method::",
+        ".patch(",
+        ".patch_status(",
+    ];
     for (room, path) in rooms() {
         let text = text(&path);
         let product = text.split("#[cfg(test)]").next().unwrap();
         let found: Vec<_> = verbs.iter().filter(|verb| product.contains(**verb)).collect();
-        let access_review = path.ends_with("observe/wire.rs") && product.matches("Request::post").count() == 1;
+        let access_review =
+            path.ends_with("observe/wire.rs") && product.matches("Request::post").count() == 1;
         match room.as_str() {
             "report" => {}
             _ if access_review => assert_eq!(found, [&"Request::post"], "{}", path.display()),

@@ -92,7 +92,9 @@ impl Operator {
             Self::Equals(wanted) => Truth::from_bool(equal(wanted, value)),
             Self::NotEquals(unwanted) => Truth::from_bool(!equal(unwanted, value)),
             Self::In(wanted) => Truth::from_bool(wanted.iter().any(|wanted| equal(wanted, value))),
-            Self::NotIn(unwanted) => Truth::from_bool(!unwanted.iter().any(|unwanted| equal(unwanted, value))),
+            Self::NotIn(unwanted) => {
+                Truth::from_bool(!unwanted.iter().any(|unwanted| equal(unwanted, value)))
+            }
             Self::Matches(pattern) => matches(pattern, value, true),
             Self::NotMatches(pattern) => matches(pattern, value, false),
         }
@@ -111,7 +113,8 @@ fn matches(pattern: &Pattern, value: &Node, wanted: bool) -> Truth {
 fn equal(operand: &Node, value: &Node) -> bool {
     match (operand, value) {
         (Node::Array(operands), Node::Array(values)) => {
-            operands.len() == values.len() && operands.iter().zip(values).all(|(left, right)| equal(left, right))
+            operands.len() == values.len()
+                && operands.iter().zip(values).all(|(left, right)| equal(left, right))
         }
         (Node::Object(operands), Node::Object(values)) => {
             let set = || values.iter().filter(|(_, value)| !matches!(value, Node::Null));

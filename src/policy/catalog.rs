@@ -84,9 +84,8 @@ impl Catalog {
     /// Why there is nothing to watch.
     pub fn resolve(&self, wanted: &GroupResource, version: Option<&str>) -> Result<Resolved, Unresolved> {
         let versions = self.groups.get(&wanted.group).map(Vec::as_slice).unwrap_or_default();
-        let serving = || {
-            versions.iter().filter_map(|v| Some((&v.version, v.resources.get(&wanted.resource)?)))
-        };
+        let serving =
+            || versions.iter().filter_map(|v| Some((&v.version, v.resources.get(&wanted.resource)?)));
         let found = serving().find(|(served, _)| version.is_none_or(|version| version == &***served));
         match (found, version) {
             (Some((version, served)), _) if served.watchable => Ok(Resolved {
@@ -114,7 +113,8 @@ mod tests {
             resources: resources
                 .iter()
                 .map(|(name, watchable)| {
-                    let served = ServedResource { kind: "Kind".into(), namespaced: true, watchable: *watchable };
+                    let served =
+                        ServedResource { kind: "Kind".into(), namespaced: true, watchable: *watchable };
                     ((*name).into(), served)
                 })
                 .collect(),
@@ -140,7 +140,12 @@ mod tests {
 
     #[test]
     fn what_is_not_found_says_why() {
-        assert!(resolve("gizmos", None).unwrap_err().to_string().starts_with("the cluster serves no gizmos.example.com"));
+        assert!(
+            resolve("gizmos", None)
+                .unwrap_err()
+                .to_string()
+                .starts_with("the cluster serves no gizmos.example.com")
+        );
         assert_eq!(
             resolve("gadgets", Some("v9")).unwrap_err().to_string(),
             "gadgets.example.com is not served in version v9, but in v1"

@@ -48,7 +48,11 @@ impl Check {
         let mut tally = Tally::default();
         let due = self.walk(scope, steps, &mut |place, _| {
             tally.count(self.truth(place, doubt));
-            if tally.decides(self.quantifier, doubt) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if tally.decides(self.quantifier, doubt) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
         match due {
             Ok(Due::Places) => {}
@@ -113,8 +117,12 @@ impl Check {
     /// With `None`, a value that satisfies the assertion is what fails.
     fn truth_when_absent(&self) -> Truth {
         match (self.when_absent, self.quantifier) {
-            (WhenAbsent::Pass, Quantifier::None) | (WhenAbsent::Fail, Quantifier::All | Quantifier::Any) => Truth::No,
-            (WhenAbsent::Fail, Quantifier::None) | (WhenAbsent::Pass, Quantifier::All | Quantifier::Any) => Truth::Yes,
+            (WhenAbsent::Pass, Quantifier::None) | (WhenAbsent::Fail, Quantifier::All | Quantifier::Any) => {
+                Truth::No
+            }
+            (WhenAbsent::Fail, Quantifier::None) | (WhenAbsent::Pass, Quantifier::All | Quantifier::Any) => {
+                Truth::Yes
+            }
         }
     }
 

@@ -79,7 +79,10 @@ pub fn demand(set: &PolicySet, catalog: &Catalog) -> Demand {
         let found = policy_targets(policy, catalog, &mut wants);
         targets.insert(Arc::clone(&policy.name), found);
     }
-    Demand { watches: wants.into_iter().flat_map(|(resource, want)| want.watches(&resource)).collect(), targets }
+    Demand {
+        watches: wants.into_iter().flat_map(|(resource, want)| want.watches(&resource)).collect(),
+        targets,
+    }
 }
 
 fn policy_targets(
@@ -91,11 +94,12 @@ fn policy_targets(
     for target in &policy.targets {
         for resource in &target.resources {
             let resource = GroupResource { group: Arc::clone(&target.group), resource: Arc::clone(resource) };
-            let found = catalog.resolve(&resource, target.version.as_deref()).map(|Resolved { resource, served }| {
-                let want = wants.entry(resource.clone()).or_insert_with(|| Want::new(served));
-                want.add(policy, target);
-                resource
-            });
+            let found =
+                catalog.resolve(&resource, target.version.as_deref()).map(|Resolved { resource, served }| {
+                    let want = wants.entry(resource.clone()).or_insert_with(|| Want::new(served));
+                    want.add(policy, target);
+                    resource
+                });
             let version = target.version.clone();
             seen.entry(resource.clone()).or_insert(PolicyTarget { resource, version, found });
         }

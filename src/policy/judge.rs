@@ -62,14 +62,16 @@ impl CompiledPolicy {
             }
             Truth::Yes => {}
         }
-        let rules = self.rules.iter().map(|rule| Bench { policy: self, rule, secret }.judge(&scope)).collect();
+        let rules =
+            self.rules.iter().map(|rule| Bench { policy: self, rule, secret }.judge(&scope)).collect();
         Judgement::Judged(Verdict::of(rules))
     }
 
     /// An object that could not be decoded.
     fn unreadable(&self, subject: &Subject<'_>, reason: &str) -> Judgement {
         let kind = subject.kind;
-        let message = format!("this {kind} cannot be read: {reason}; mend it, or leave it out of the targets");
+        let message =
+            format!("this {kind} cannot be read: {reason}; mend it, or leave it out of the targets");
         let mut report = Report::default();
         report.error(NodeVerdict {
             path: "$".into(),

@@ -75,7 +75,11 @@ impl Template {
     }
 
     /// Fills in what is known and what the paths find.
-    pub(super) fn render(&self, fact: &dyn Fn(Fact) -> Box<str>, value: &dyn Fn(&Path) -> Box<str>) -> Box<str> {
+    pub(super) fn render(
+        &self,
+        fact: &dyn Fn(Fact) -> Box<str>,
+        value: &dyn Fn(&Path) -> Box<str>,
+    ) -> Box<str> {
         let mut out = String::new();
         for part in &self.0 {
             match part {
@@ -195,7 +199,9 @@ pub(super) fn complaint(complaint: Complaint, path: &str, actual: &str, value: O
              look at a place that holds a string, or compare with `equals` or `in`"
         ),
         (Complaint::NotAString(kind), None) => {
-            format!("the default of {path} is of type {kind}, and patterns are for strings; quote it in the policy")
+            format!(
+                "the default of {path} is of type {kind}, and patterns are for strings; quote it in the policy"
+            )
         }
         (Complaint::Path(error), _) => format!("{path}: {error}"),
     };

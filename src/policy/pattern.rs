@@ -136,7 +136,9 @@ impl<'p> Translator<'p> {
             ')' => return self.close(),
             '*' | '+' | '?' => return self.quantifier(c),
             '{' => return self.repeat(),
-            '}' | ']' => return Err(self.fault(&format!("`{c}` closes nothing; write `\\{c}` for the character"))),
+            '}' | ']' => {
+                return Err(self.fault(&format!("`{c}` closes nothing; write `\\{c}` for the character")));
+            }
             '[' => return self.class(),
             '\\' => return self.escape(),
             '.' => self.atom(r"[^\n\r]"),
@@ -234,7 +236,10 @@ impl<'p> Translator<'p> {
         match count {
             Some(count) if count <= REPEAT_LIMIT => Ok(count),
             Some(_) => Err(self.fault(&format!("repetitions go up to {REPEAT_LIMIT}"))),
-            None => Err(self.fault(r"a repetition is written `{2}`, `{2,}` or `{2,5}`; write `\{` for the character")),
+            None => {
+                Err(self
+                    .fault(r"a repetition is written `{2}`, `{2,}` or `{2,5}`; write `\{` for the character"))
+            }
         }
     }
 
@@ -331,7 +336,8 @@ impl<'p> Translator<'p> {
         let low = self.class_char(c)?;
         push_literal(&mut self.out, low);
         let mut ahead = self.rest.clone();
-        let is_range = ahead.next().is_some_and(|(_, c)| c == '-') && ahead.next().is_none_or(|(_, c)| c != ']');
+        let is_range =
+            ahead.next().is_some_and(|(_, c)| c == '-') && ahead.next().is_none_or(|(_, c)| c != ']');
         if !is_range {
             return Ok(());
         }

@@ -63,7 +63,9 @@ impl Report {
             Ok(Due::Nothing) => self.nothing(case),
             Err(error) => {
                 let complaint = Complaint::Path(error);
-                self.add(true, || case.unknown(complaint, case.finding(case.check.path.to_string(), NOT_SET), None));
+                self.add(true, || {
+                    case.unknown(complaint, case.finding(case.check.path.to_string(), NOT_SET), None)
+                });
             }
         }
     }

@@ -95,8 +95,7 @@ impl Requirement {
             "Exists" => Operator::Exists,
             "DoesNotExist" => Operator::DoesNotExist,
             other => {
-                let message =
-                    format!("`{other}` is not an operator; use In, NotIn, Exists or DoesNotExist");
+                let message = format!("`{other}` is not an operator; use In, NotIn, Exists or DoesNotExist");
                 findings.invalid(&at.name("operator"), message);
                 return None;
             }

@@ -97,14 +97,20 @@ fn left_out(
         return settings.system_namespaces.clone();
     }
     if !settings.allow_system_namespaces {
-        let message = "`Include` needs the operator's consent; start it with --allow-system-namespaces".to_owned();
+        let message =
+            "`Include` needs the operator's consent; start it with --allow-system-namespaces".to_owned();
         findings.push(FaultReason::TargetNotAllowed, &at.name("systemNamespaces"), message);
     }
     Box::default()
 }
 
 /// Notes a list that is longer or shorter than the contract allows: the API server refuses it, a file does not.
-pub(super) fn check_length(length: usize, bounds: RangeInclusive<usize>, at: &Field<'_>, findings: &mut Findings) {
+pub(super) fn check_length(
+    length: usize,
+    bounds: RangeInclusive<usize>,
+    at: &Field<'_>,
+    findings: &mut Findings,
+) {
     if !bounds.contains(&length) {
         let (least, most) = bounds.into_inner();
         findings.invalid(at, format!("has {length} entries, and must have {least} to {most}"));

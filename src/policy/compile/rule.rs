@@ -60,7 +60,11 @@ fn compile(rule: &WrittenRule, severity: Severity, at: &Field<'_>, findings: &mu
     let for_each = for_each.as_deref().map(|path| findings.path(path, &at.name("forEach")));
     let message = message.as_deref().map(|text| Template::compile(text, &at.name("message"), findings));
     let has_other_body = bodies.iter().any(|(_, given)| *given);
-    let body = if has_other_body && *check == Written::default() { None } else { compile_check(check, at, findings) };
+    let body = if has_other_body && *check == Written::default() {
+        None
+    } else {
+        compile_check(check, at, findings)
+    };
     Some(Rule {
         name: name.as_str().into(),
         severity: own_severity.unwrap_or(severity),
@@ -81,7 +85,11 @@ pub(super) fn compile_checks(
     findings: &mut Findings,
 ) -> Box<[Check]> {
     check_length(checks.len(), bounds, at, findings);
-    checks.iter().enumerate().filter_map(|(index, check)| compile_check(check, &at.index(index), findings)).collect()
+    checks
+        .iter()
+        .enumerate()
+        .filter_map(|(index, check)| compile_check(check, &at.index(index), findings))
+        .collect()
 }
 
 fn compile_check(check: &Written, at: &Field<'_>, findings: &mut Findings) -> Option<Check> {
@@ -145,7 +153,11 @@ fn compile_fallbacks(paths: &[String], at: &Field<'_>, findings: &mut Findings) 
 
 /// What an absent value means where the check does not say.
 fn absence(assertion: &Assertion, quantifier: Quantifier) -> WhenAbsent {
-    if assertion.is_negative() || quantifier == Quantifier::None { WhenAbsent::Pass } else { WhenAbsent::Fail }
+    if assertion.is_negative() || quantifier == Quantifier::None {
+        WhenAbsent::Pass
+    } else {
+        WhenAbsent::Fail
+    }
 }
 
 /// `exists` says itself what absence means.

@@ -24,7 +24,11 @@ const NEVER: [(&str, &str); 6] = [
     ("wgpolicyk8s.io", "*"),
 ];
 
-pub(super) fn compile_all(targets: &[Target], at: &Field<'_>, findings: &mut Findings) -> Box<[CompiledTarget]> {
+pub(super) fn compile_all(
+    targets: &[Target],
+    at: &Field<'_>,
+    findings: &mut Findings,
+) -> Box<[CompiledTarget]> {
     check_length(targets.len(), 1..=32, at, findings);
     let compiled: Box<[_]> = targets
         .iter()
@@ -62,9 +66,9 @@ fn compile(target: &Target, at: &Field<'_>, findings: &mut Findings) -> Compiled
     }
     check_resources(group, resources, &at.name("resources"), findings);
     check_namespaces(namespaces, &at.name("namespaces"), findings);
-    let labels = label_selector.as_ref().map(|selector| {
-        Selector::compile(selector, &at.name("labelSelector"), findings)
-    });
+    let labels = label_selector
+        .as_ref()
+        .map(|selector| Selector::compile(selector, &at.name("labelSelector"), findings));
     CompiledTarget {
         group: group.as_str().into(),
         resources: shared(resources),
@@ -92,7 +96,8 @@ fn check_resources(group: &str, resources: &[String], at: &Field<'_>, findings: 
         }
         if NEVER.iter().any(|(never, plural)| *never == group && (plural == resource || *plural == "*")) {
             let shown = GroupResource::new(group, resource.as_str());
-            let message = format!("{shown} can never be a target: the operator writes it itself; leave it out");
+            let message =
+                format!("{shown} can never be a target: the operator writes it itself; leave it out");
             findings.push(FaultReason::TargetNotAllowed, &at, message);
         }
     }
@@ -125,7 +130,8 @@ fn compile_pod(
     for resource in &target.resources {
         let resource = GroupResource::new(target.group.as_str(), resource.as_str());
         if Roots::of_builtin(&resource).pod.is_some() {
-            let message = format!("the pod of {resource} is known; leave `pod` out, or give others their own entry");
+            let message =
+                format!("the pod of {resource} is known; leave `pod` out, or give others their own entry");
             findings.invalid(at, message);
         }
     }
@@ -147,11 +153,14 @@ fn refuse_disagreement(targets: &[CompiledTarget], at: &Field<'_>, findings: &mu
             let shown = GroupResource::new(Arc::clone(&target.group), Arc::clone(resource));
             let at = at.index(index);
             if known.version != target.version {
-                let message = format!("{shown} is targeted in two versions; name the same `version` in both entries");
+                let message =
+                    format!("{shown} is targeted in two versions; name the same `version` in both entries");
                 findings.invalid(&at.name("version"), message);
             }
             if known.pod != target.pod {
-                let message = format!("two entries disagree on where the pod of {shown} is; name the same `pod` in both");
+                let message = format!(
+                    "two entries disagree on where the pod of {shown} is; name the same `pod` in both"
+                );
                 findings.invalid(&at.name("pod"), message);
             }
         }
