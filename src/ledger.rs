@@ -161,7 +161,7 @@ impl State {
             let place = before.iter().position(|(other, _)| *other == policy);
             let old = place.map(|place| before.swap_remove(place).1);
             let book = self.books.entry(Arc::clone(&policy)).or_default();
-            let (standing, changed) = book.post(object, old, judgement, now);
+            let (standing, changed) = book.post(object, old.as_ref(), judgement, now);
             if changed {
                 self.dirty.insert(Arc::clone(&policy));
             }

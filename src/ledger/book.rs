@@ -167,14 +167,14 @@ impl Book {
     pub(super) fn post(
         &mut self,
         judged: Object<'_>,
-        old: Option<Standing>,
+        old: Option<&Standing>,
         judgement: Judgement,
         now: Timestamp,
     ) -> (Option<Standing>, bool) {
         let new = Standing::of(&judgement);
-        let before = self.remove_findings(judged.key, old.as_ref());
+        let before = self.remove_findings(judged.key, old);
         let after = self.new_findings(judged, judgement, &before, now);
-        let changed = old != new || before != after;
+        let changed = old != new.as_ref() || before != after;
         for (place, finding) in after {
             if finding.outcome == Outcome::Fail {
                 *self.failures.entry(place.severity.0).or_default() += 1;
@@ -182,7 +182,7 @@ impl Book {
             self.findings.insert(place, finding);
         }
         self.seeds.retain(|seed| !seed.is_of(judged.key));
-        if let Some(old) = &old {
+        if let Some(old) = old {
             self.discount(&judged.key.resource, old);
         }
         if let Some(new) = &new {
