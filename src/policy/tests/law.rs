@@ -305,6 +305,17 @@ fn when_decides_whether_a_rule_applies() {
 }
 
 #[test]
+fn an_erring_guard_reports_what_could_not_be_told_and_nothing_that_was_decided() {
+    let policy = one_rule(
+        "when: [{path: '$.a[*]', quantifier: Any, assert: {matches: x}}, {path: $.b, assert: {matches: x}}], \
+         path: $.c, assert: {exists: true}",
+    );
+    let verdict = verdict(&policy, "{a: [1, x], b: 2}");
+    let paths: Vec<_> = verdict.nodes.iter().map(|node| &*node.path).collect();
+    assert_eq!((verdict.outcome, paths), (Error, vec!["b"]));
+}
+
+#[test]
 fn match_leaves_objects_out() {
     let policy = compiled(&format!(
         "{CONFIG_MAPS}\nmatch: [{{path: $.data.tier, assert: {{matches: 'prod.*'}}}}]\nrules: \
