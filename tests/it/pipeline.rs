@@ -313,8 +313,9 @@ async fn targets_take_exactly_the_objects_that_they_describe() {
             taken.sort();
             taken
         };
-        let right =
-            |p: &Policy| p.is_ready() && taken(p) == expected && p.count("matched") == expected.len() as i64;
+        let right = |p: &Policy| {
+            p.is_ready() && taken(p) == expected && usize::try_from(p.count("matched")) == Ok(expected.len())
+        };
         world.until(name, "the described objects are taken", right).await.unwrap();
     }
 }
