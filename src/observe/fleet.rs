@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::board::{Board, TargetReport, TargetState};
@@ -24,6 +24,9 @@ use crate::policy::{CompiledPolicy, PolicySet};
 use crate::queue::Queue;
 use crate::resource::{GroupResource, Gvr, ObjectKey, ObjectName};
 use crate::store::{Served, Shelf, Store};
+
+/// How long the fleet waits for more after a policy changed.
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// How the fleet sails.
 #[derive(Clone, Debug)]
@@ -123,25 +126,35 @@ impl Fleet {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let woken = Arc::clone(&self.woken);
         let mut revision = 0;
+        // Policies that are applied together are met together: one wider watch for all of them.
+        let mut settled: Option<Instant> = None;
         loop {
-            let moved = tokio::select! {
+            let settling = settled.unwrap_or_else(Instant::now);
+            tokio::select! {
                 () = stop.cancelled() => break,
-                changed = policies.changed() => { if changed.is_err() { break } true },
-                changed = catalog.changed() => { if changed.is_err() { break } revision = 0; true },
-                () = woken.notified() => false,
-                _ = tick.tick() => false,
-                Some(_) = self.tasks.join_next() => false,
-            };
-            if moved {
-                let set = Arc::clone(&policies.borrow_and_update());
-                let served = catalog.borrow_and_update().clone();
-                // A status that was written changes the set, and nothing here.
-                if set.revision != revision
-                    && let Some(served) = served
-                {
-                    revision = set.revision;
-                    self.reconcile(&set, &served);
+                changed = policies.changed() => {
+                    if changed.is_err() { break }
+                    // A status that was written changes the set, and nothing here.
+                    if policies.borrow_and_update().revision != revision {
+                        settled = settled.or_else(|| Some(Instant::now() + SETTLE));
+                    }
                 }
+                changed = catalog.changed() => {
+                    if changed.is_err() { break }
+                    settled = Some(Instant::now());
+                }
+                () = sleep_until(settling), if settled.is_some() => {
+                    settled = None;
+                    let set = Arc::clone(&policies.borrow_and_update());
+                    let served = catalog.borrow_and_update().clone();
+                    if let Some(served) = served.filter(|_| set.revision > 0) {
+                        revision = set.revision;
+                        self.reconcile(&set, &served);
+                    }
+                }
+                () = woken.notified() => {}
+                _ = tick.tick() => {}
+                Some(_) = self.tasks.join_next() => {}
             }
             self.retire();
             self.publish();

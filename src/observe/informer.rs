@@ -101,6 +101,8 @@ impl Default for Settings {
 const FAILED_STARTS: u8 = 3;
 /// However long a server asks us to wait, a target is not left blind for longer.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// The first question for a missing permission.
+const FIRST_ASK: Duration = Duration::from_secs(5);
 /// A watch that ends sooner than this, with nothing to say, is a failure and not an end.
 const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 
@@ -112,7 +114,7 @@ enum State {
     /// Watch from a version on; so many starts have failed in a row.
     Watch { version: String, failed: u8 },
     /// Wait, then ask whether the verb is allowed by now.
-    Ask { verb: &'static str },
+    Ask { verb: &'static str, wait: Duration },
 }
 
 /// Keeps a sink equal to a collection.
@@ -124,13 +126,15 @@ pub struct Informer<S> {
     failures: u32,
     page_size: u32,
     bookmarks: bool,
+    /// An early question was asked since the watch last lived.
+    asked: bool,
 }
 
 impl<S: Sink> Informer<S> {
     /// Nothing is asked before [`Informer::run`].
     pub fn new(wire: Wire, collection: Collection, settings: Settings, sink: S) -> Self {
         let page_size = settings.page_size;
-        Self { wire, collection, settings, sink, failures: 0, page_size, bookmarks: false }
+        Self { wire, collection, settings, sink, failures: 0, page_size, bookmarks: false, asked: false }
     }
 
     /// Lists and watches until told to stop; gives the sink back.
@@ -150,7 +154,7 @@ impl<S: Sink> Informer<S> {
                 Err(error) => self.list_failed(error).await,
             },
             State::Watch { version, failed } => self.watch(version, failed).await,
-            State::Ask { verb } => self.ask(verb).await,
+            State::Ask { verb, wait } => self.ask(verb, wait).await,
         }
     }
 
@@ -283,15 +287,18 @@ impl<S: Sink> Informer<S> {
 
     fn forbidden(&mut self, verb: &'static str) -> State {
         self.sink.phase(Phase::Forbidden { verb });
-        State::Ask { verb }
+        // Rights are often granted a moment after the operator or the policy came: the first question is an early one.
+        let early = !std::mem::replace(&mut self.asked, true);
+        let wait = if early { FIRST_ASK.min(self.settings.access_check) } else { self.settings.access_check };
+        State::Ask { verb, wait }
     }
 
-    async fn ask(&mut self, verb: &'static str) -> State {
-        sleep(jittered(self.settings.access_check, 0.8..0.95)).await;
+    async fn ask(&mut self, verb: &'static str, wait: Duration) -> State {
+        sleep(jittered(wait, 0.8..0.95)).await;
         match self.wire.may(verb, &self.collection).await {
             // The review is advice, the next answer is the truth.
             Ok(true) => State::List,
-            Ok(false) => State::Ask { verb },
+            Ok(false) => State::Ask { verb, wait: self.settings.access_check },
             Err(error) => {
                 self.sink.count(Signal::Failure(error.failure()));
                 State::List
@@ -305,6 +312,7 @@ impl<S: Sink> Informer<S> {
     /// listed for ever.
     fn received(&mut self) {
         self.failures = 0;
+        self.asked = false;
         self.sink.alive();
     }
 
