@@ -2,6 +2,7 @@
 
 mod cases;
 mod faults;
+mod globs;
 mod law;
 mod messages;
 mod objects;
