@@ -161,7 +161,8 @@ impl Path {
         budget: &mut Budget,
         visit: &mut Visit<'_, 's>,
     ) -> Result<(), EvalError> {
-        let spread = self.is_singular();
+        // `$containers` is opened by its wildcard already; a container that is an array is one element.
+        let spread = self.is_singular() && !self.is_list_of_containers();
         let mut found = |node: Option<&'s Node>, trail: &Trail<'_>, budget: &mut Budget| match (
             present(node, trail),
             spread,

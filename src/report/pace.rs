@@ -6,10 +6,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::crd::WatchPolicyStatus;
+use crate::observe::board::{TargetReport, TargetState};
 use crate::policy::PolicyEntry;
 
 /// From the first change of a quiet time to its write: long enough to take the rest of a burst along.
 const QUIET: Duration = Duration::from_millis(200);
+/// For so long the status of an earlier run stands while the targets are listed anew.
+const RESTART: Duration = Duration::from_secs(60);
 /// The waits after failed writes.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
@@ -24,12 +27,24 @@ pub(super) struct Pace {
     due: Option<Instant>,
     not_before: Option<Instant>,
     failures: u32,
+    /// A status of the same generation is stored, and until then it is better than what half a list would say.
+    inherited_until: Option<Instant>,
 }
 
 impl Pace {
     pub(super) fn new(entry: Arc<PolicyEntry>, now: Instant) -> Self {
         let believed = entry.stored.clone();
-        Self { entry, believed, in_flight: false, due: Some(now + QUIET), not_before: None, failures: 0 }
+        let current =
+            believed.as_ref().and_then(|status| status.observed_generation) == Some(entry.generation);
+        Self {
+            entry,
+            believed,
+            in_flight: false,
+            due: Some(now + QUIET),
+            not_before: None,
+            failures: 0,
+            inherited_until: current.then_some(now + RESTART),
+        }
     }
 
     /// The policy may have changed.
@@ -40,8 +55,26 @@ impl Pace {
         if self.entry.stored != entry.stored {
             self.believed.clone_from(&entry.stored);
         }
+        if self.entry.generation != entry.generation {
+            self.inherited_until = None;
+        }
         self.entry = Arc::clone(entry);
         self.mark(now);
+    }
+
+    /// Whether to wait once more, because a restarted operator does not know yet what the stored status knows.
+    pub(super) fn waits_for(&mut self, targets: Option<&[TargetReport]>, now: Instant) -> bool {
+        let unknown =
+            |report: &TargetReport| matches!(report.state, TargetState::Resolving | TargetState::Listing);
+        let known = targets.is_some_and(|targets| !targets.iter().any(unknown));
+        let stands =
+            self.entry.running().is_some() && !known && self.inherited_until.is_some_and(|until| now < until);
+        if stands {
+            self.due = Some(now + QUIET);
+        } else {
+            self.inherited_until = None;
+        }
+        stands
     }
 
     /// Something changed.

@@ -182,6 +182,9 @@ impl<S: StatusStore> StatusWriter<S> {
         let Some(pace) = self.paces.get_mut(name) else { return };
         pace.taken();
         let targets = self.board.policies.get(name).map(AsRef::as_ref);
+        if pace.waits_for(targets, Instant::now()) {
+            return;
+        }
         let page = self.ledger.page(name, &stale(targets), MAX_VIOLATIONS);
         let previous = pace.believed.as_deref();
         let view = View { entry: &pace.entry, targets, page: &page, previous };

@@ -109,6 +109,12 @@ fn synced() -> Arc<[TargetReport]> {
     [target("deployments", TargetState::Synced)].into()
 }
 
+/// The board of a policy `p` whose target is being listed.
+fn listing() -> Arc<Board> {
+    let reports: Arc<[TargetReport]> = [target("deployments", TargetState::Listing)].into();
+    Arc::new(Board { policies: [("p".into(), reports)].into() })
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_burst_of_changes_is_one_write_after_a_short_quiet_time() {
     let bench = Bench::start(vec![running("p")]);
@@ -284,4 +290,33 @@ async fn at_the_end_a_server_that_does_not_answer_is_not_waited_for() {
     let end = Instant::now();
     bench.end().await;
     assert_eq!(end.elapsed(), FLUSH);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_is_no_news_while_the_targets_are_listed_anew() {
+    let bench = Bench::start(vec![running("p")]);
+    bench.fails("a");
+    bench.pass(1000).await;
+    let stored = PolicyEntry { stored: Some(bench.last().status), ..running("p") };
+
+    let restarted = Bench::start(vec![stored]);
+    restarted.board.send_replace(listing());
+    restarted.pass(3000).await;
+    assert_eq!(restarted.writes(), [], "what is stored is better than half a list");
+    restarted.fails("a");
+    restarted.fails("b");
+    restarted.board.send_replace(Arc::new(Board { policies: [("p".into(), synced())].into() }));
+    restarted.pass(400).await;
+    assert_eq!(restarted.writes().iter().map(|(_, violations)| *violations).collect::<Vec<_>>(), [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_whose_lists_take_too_long_says_so() {
+    let bench = Bench::start(vec![running("p")]);
+    bench.pass(1000).await;
+    let stored = PolicyEntry { stored: Some(bench.last().status), ..running("p") };
+    let restarted = Bench::start(vec![stored]);
+    restarted.board.send_replace(listing());
+    restarted.pass(61_000).await;
+    assert_eq!(restarted.writes().len(), 1);
 }
