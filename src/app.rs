@@ -59,7 +59,9 @@ async fn client(config: &Config, metrics: &Metrics) -> anyhow::Result<kube::Clie
         Some(path) => {
             let kubeconfig = kube::config::Kubeconfig::read_from(path)
                 .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
-            kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.context("the kubeconfig cannot be used")?
+            kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+                .await
+                .context("the kubeconfig cannot be used")?
         }
         None if config.context.is_some() => {
             kube::Config::from_kubeconfig(&options).await.context("the kubeconfig cannot be used")?
@@ -116,7 +118,8 @@ impl Operator {
         expose(&metrics, store, &ledger, &(set.clone(), board.clone()))?;
 
         let mut reporting = (CancellationToken::new(), JoinSet::new());
-        let writer = StatusWriter::new(client, Arc::clone(&ledger), Arc::clone(&metrics), config.status_interval);
+        let writer =
+            StatusWriter::new(client, Arc::clone(&ledger), Arc::clone(&metrics), config.status_interval);
         reporting.1.spawn(writer.run(set, board, reporting.0.clone()));
 
         let mut serving = (CancellationToken::new(), JoinSet::new());
@@ -165,7 +168,9 @@ fn observe(
         lists: Arc::new(Semaphore::new(CONCURRENT_LISTS)),
     };
     let changed = Arc::new(Notify::new());
-    for (collection, what) in catalog::collections().into_iter().zip(["customresourcedefinitions", "apiservices"]) {
+    for (collection, what) in
+        catalog::collections().into_iter().zip(["customresourcedefinitions", "apiservices"])
+    {
         let sink = ChangeSink::new(what, Arc::clone(&changed));
         let informer = Informer::new(wire.clone(), collection, patience.clone(), sink);
         let stop = stop.clone();
@@ -183,7 +188,8 @@ fn observe(
     tasks.spawn(async move { drop(informer.run(stopped).await) });
 
     tasks.spawn(become_ready(Arc::clone(readiness), set.clone(), served.clone()));
-    let (fleet, board) = Fleet::new(parts, fleet::Settings { informer: patience, linger: config.watch.linger });
+    let (fleet, board) =
+        Fleet::new(parts, fleet::Settings { informer: patience, linger: config.watch.linger });
     tasks.spawn(fleet.run(set.clone(), served, stop.clone()));
     (set, board)
 }

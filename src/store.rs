@@ -15,6 +15,7 @@ use hashbrown::hash_map::Entry;
 use parking_lot::RwLock;
 
 use crate::jsonpath::{Document, Roots, TypeMeta};
+use crate::metrics::PolicySeries;
 use crate::policy::CompiledPolicy;
 use crate::resource::{Gvr, ObjectKey, ObjectName};
 
@@ -25,6 +26,8 @@ pub struct Served {
     pub policy: Arc<CompiledPolicy>,
     /// Its roots on the shelf's resource.
     pub roots: Arc<Roots>,
+    /// Counts its evaluations.
+    pub series: PolicySeries,
 }
 
 /// The documents of one watch.

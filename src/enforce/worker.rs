@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::ledger::{Judged, Ledger};
-use crate::metrics::Metrics;
-use crate::policy::{Judgement, Subject};
+use crate::metrics::{Metrics, VerdictResult};
+use crate::policy::{Judgement, Outcome, Subject};
 use crate::queue::Queue;
 use crate::resource::ObjectKey;
 use crate::store::{Store, View};
@@ -68,8 +68,21 @@ fn judge(key: &ObjectKey, newest: &View, views: &[View]) -> Vec<(Arc<str>, Judge
                 roots: &served.roots,
                 document: &view.document,
             };
-            judged.push((Arc::clone(&policy.name), policy.judge(&subject)));
+            let judgement = policy.judge(&subject);
+            if let Judgement::Judged(verdict) = &judgement {
+                served.series.evaluated(result(verdict.outcome));
+            }
+            judged.push((Arc::clone(&policy.name), judgement));
         }
     }
     judged
+}
+
+fn result(outcome: Outcome) -> VerdictResult {
+    match outcome {
+        Outcome::Pass => VerdictResult::Pass,
+        Outcome::Fail => VerdictResult::Fail,
+        Outcome::Error => VerdictResult::Error,
+        Outcome::Skip => VerdictResult::Skip,
+    }
 }

@@ -197,13 +197,15 @@ struct ResponseKind {
 
 /// Reads a discovery document. A version that its server could not be asked for (`Stale`) stays as it was known.
 fn read(body: &Bytes, known: Option<&Catalog>) -> Result<Catalog, WireError> {
-    let list: GroupList = serde_json::from_slice(body)
-        .map_err(|e| WireError::Unintelligible(format!("aggregated discovery (Kubernetes 1.30 or newer): {e}")))?;
+    let list: GroupList = serde_json::from_slice(body).map_err(|e| {
+        WireError::Unintelligible(format!("aggregated discovery (Kubernetes 1.30 or newer): {e}"))
+    })?;
     let mut groups = BTreeMap::new();
     for Group { metadata, versions } in list.items {
         let name = Arc::from(metadata.name);
         let before = known.and_then(|known| known.groups.get(&name));
-        let versions = versions.into_iter().map(|version| served(version, before.map(Vec::as_slice))).collect();
+        let versions =
+            versions.into_iter().map(|version| served(version, before.map(Vec::as_slice))).collect();
         groups.insert(name, versions);
     }
     Ok(Catalog { groups })
@@ -256,7 +258,8 @@ mod tests {
     #[test]
     fn a_version_whose_server_does_not_answer_stays_as_it_was_known() {
         let known = read(&BODY.into(), None).unwrap();
-        let stale = r#"{"items":[{"metadata":{"name":"apps"},"versions":[{"version":"v1","freshness":"Stale"}]}]}"#;
+        let stale =
+            r#"{"items":[{"metadata":{"name":"apps"},"versions":[{"version":"v1","freshness":"Stale"}]}]}"#;
         let catalog = read(&stale.into(), Some(&known)).unwrap();
         assert!(resolve(&catalog, "deployments").is_some());
     }

@@ -16,7 +16,7 @@ use super::board::{Board, TargetReport, TargetState};
 use super::informer::{self, Informer, Phase};
 use super::shelf_sink::ShelfSink;
 use super::wire::{Collection, Wire};
-use crate::jsonpath::TypeMeta;
+use crate::jsonpath::{Roots, TypeMeta};
 use crate::metrics::Metrics;
 use crate::policy::catalog::Catalog;
 use crate::policy::demand::{Demand, PolicyTarget, WatchSpec, demand};
@@ -175,7 +175,7 @@ impl Fleet {
         running.role = Role::Wanted;
         if !running.spec.serves_as(&spec) {
             running.spec.policies = spec.policies;
-            serve(running, &self.parts.queue);
+            serve(running, &self.parts);
         }
         *epoch
     }
@@ -197,7 +197,8 @@ impl Fleet {
         let superseded = wanted.contains(resource);
         let before = running.spec.policies.len();
         running.spec.policies.retain(|(policy, _)| {
-            superseded && programs.iter().any(|program| program.name == policy.name && program.uid == policy.uid)
+            superseded
+                && programs.iter().any(|program| program.name == policy.name && program.uid == policy.uid)
         });
         running.role = match (superseded, running.role) {
             (true, _) => Role::Superseded,
@@ -205,7 +206,7 @@ impl Fleet {
             (false, _) => Role::Lingering(Instant::now() + self.settings.linger),
         };
         if running.spec.policies.len() != before {
-            serve(running, &self.parts.queue);
+            serve(running, &self.parts);
         }
     }
 
@@ -215,10 +216,9 @@ impl Fleet {
         let types =
             TypeMeta { api_version: spec.resource.api_version().into(), kind: Arc::clone(&spec.served.kind) };
         let shelf = Arc::new(Shelf::new(epoch, spec.resource.clone(), types));
-        shelf.serve(served(&spec));
+        shelf.serve(served(&spec, &self.parts.metrics));
         self.parts.store.open(Arc::clone(&shelf));
-        let (sender, stand) =
-            watch::channel(Stand { phase: Phase::Listing, since: jiff::Timestamp::now() });
+        let (sender, stand) = watch::channel(Stand { phase: Phase::Listing, since: jiff::Timestamp::now() });
         let sink = ShelfSink {
             shelf: Arc::clone(&shelf),
             projection: Arc::clone(&spec.projection),
@@ -233,7 +233,8 @@ impl Fleet {
             labels: spec.labels.clone(),
             metadata_only: spec.metadata_only,
         };
-        let informer = Informer::new(self.parts.wire.clone(), collection, self.settings.informer.clone(), sink);
+        let informer =
+            Informer::new(self.parts.wire.clone(), collection, self.settings.informer.clone(), sink);
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         self.tasks.spawn(async move {
@@ -273,7 +274,9 @@ impl Fleet {
     }
 
     fn wanted<'a>(&'a self, resource: &'a Gvr) -> impl Iterator<Item = &'a Running> {
-        self.running.values().filter(move |running| running.role == Role::Wanted && running.spec.resource == *resource)
+        self.running
+            .values()
+            .filter(move |running| running.role == Role::Wanted && running.spec.resource == *resource)
     }
 
     // ---- the board ----
@@ -296,12 +299,7 @@ impl Fleet {
         });
     }
 
-    fn report(
-        &self,
-        policy: &Arc<str>,
-        target: &PolicyTarget,
-        since: &mut Since,
-    ) -> TargetReport {
+    fn report(&self, policy: &Arc<str>, target: &PolicyTarget, since: &mut Since) -> TargetReport {
         let PolicyTarget { resource, version, found } = target;
         let report = |version, state, objects, since, message| TargetReport {
             group: Arc::clone(&resource.group),
@@ -316,7 +314,10 @@ impl Fleet {
             Ok(gvr) => {
                 let watches: Vec<_> = self.wanted(gvr).collect();
                 let objects = watches.iter().map(|running| running.shelf.len() as u64).sum();
-                let worst = watches.iter().map(|running| standing(running)).max_by_key(|(state, ..)| severity(*state));
+                let worst = watches
+                    .iter()
+                    .map(|running| standing(running))
+                    .max_by_key(|(state, ..)| severity(*state));
                 let (state, since, message) =
                     worst.unwrap_or((TargetState::Resolving, jiff::Timestamp::UNIX_EPOCH, None));
                 report(Some(Arc::clone(&gvr.version)), state, objects, since, message)
@@ -332,17 +333,19 @@ impl Fleet {
     }
 }
 
-fn served(spec: &WatchSpec) -> Vec<Served> {
-    spec.policies
-        .iter()
-        .map(|(policy, roots)| Served { policy: Arc::clone(policy), roots: Arc::clone(roots) })
-        .collect()
+fn served(spec: &WatchSpec, metrics: &Metrics) -> Vec<Served> {
+    let served = |(policy, roots): &(Arc<CompiledPolicy>, Arc<Roots>)| Served {
+        policy: Arc::clone(policy),
+        roots: Arc::clone(roots),
+        series: metrics.policy(&policy.name),
+    };
+    spec.policies.iter().map(served).collect()
 }
 
 /// Makes a shelf serve what its spec says by now, and has its objects judged again.
-fn serve(running: &Running, queue: &Queue<ObjectKey>) {
-    running.shelf.serve(served(&running.spec));
-    enqueue(queue, &running.spec.resource, running.shelf.names());
+fn serve(running: &Running, parts: &Parts) {
+    running.shelf.serve(served(&running.spec, &parts.metrics));
+    enqueue(&parts.queue, &running.spec.resource, running.shelf.names());
 }
 
 fn enqueue(queue: &Queue<ObjectKey>, resource: &Gvr, objects: Vec<ObjectName>) {

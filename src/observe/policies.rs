@@ -41,7 +41,8 @@ impl PolicySink {
     pub fn new(settings: policy::Settings) -> (Self, watch::Receiver<Arc<PolicySet>>) {
         let (set, reader) = watch::channel(Arc::default());
         let types = TypeMeta { api_version: "watchpolicy.io/v1alpha1".into(), kind: "WatchPolicy".into() };
-        let sink = Self { settings, types, entries: BTreeMap::new(), list: 0, listed: false, revision: 0, set };
+        let sink =
+            Self { settings, types, entries: BTreeMap::new(), list: 0, listed: false, revision: 0, set };
         (sink, reader)
     }
 
@@ -81,7 +82,8 @@ impl PolicySink {
             return;
         }
         self.revision += u64::from(programs);
-        let entries = self.entries.iter().map(|(name, kept)| (Arc::clone(name), Arc::clone(&kept.entry))).collect();
+        let entries =
+            self.entries.iter().map(|(name, kept)| (Arc::clone(name), Arc::clone(&kept.entry))).collect();
         self.set.send_replace(Arc::new(PolicySet { revision: self.revision, entries }));
     }
 }
@@ -119,10 +121,14 @@ impl Sink for PolicySink {
         match phase {
             Phase::Listing | Phase::Synced => tracing::info!(?phase, "policies"),
             Phase::Absent => {
-                tracing::error!("the CRD watchpolicies.watchpolicy.io is not installed: apply what `watchpolicy crd` prints");
+                tracing::error!(
+                    "the CRD watchpolicies.watchpolicy.io is not installed: apply what `watchpolicy crd` prints"
+                );
             }
             Phase::Forbidden { verb } => {
-                tracing::error!("the operator may not {verb} watchpolicies.watchpolicy.io: its ClusterRole must allow it");
+                tracing::error!(
+                    "the operator may not {verb} watchpolicies.watchpolicy.io: its ClusterRole must allow it"
+                );
             }
             Phase::Degraded(why) => tracing::warn!(why, "policies cannot be followed at this moment"),
         }

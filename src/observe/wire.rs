@@ -279,7 +279,8 @@ impl Lines {
             if self.buffer.len() > self.limit {
                 return Err(WireError::TooLarge(self.limit));
             }
-            let frame = timeout(patience, self.body.frame()).await.map_err(|_elapsed| WireError::Silent(patience))?;
+            let frame =
+                timeout(patience, self.body.frame()).await.map_err(|_elapsed| WireError::Silent(patience))?;
             match frame {
                 None if self.buffer.is_empty() => return Ok(None),
                 None => return Err(WireError::Broken("the watch ended in the middle of a line".to_owned())),
@@ -384,7 +385,11 @@ impl Wire {
             return Ok(None);
         }
         let response = self.refuse(response).await?;
-        let etag = response.headers().get(http::header::ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let etag = response
+            .headers()
+            .get(http::header::ETAG)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
         Ok(Some((self.body(response.into_body()).await?, etag)))
     }
 
@@ -572,7 +577,8 @@ mod tests {
 
     #[test]
     fn an_event_gives_its_object_raw() {
-        let event = Event::parse(br#"{"type":"MODIFIED","object":{"metadata":{"resourceVersion":"12"}}}"#).unwrap();
+        let event =
+            Event::parse(br#"{"type":"MODIFIED","object":{"metadata":{"resourceVersion":"12"}}}"#).unwrap();
         assert_eq!(event.kind, EventType::Modified);
         assert_eq!(version_of(event.object).as_deref(), Some("12"));
     }

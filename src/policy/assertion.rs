@@ -66,9 +66,9 @@ impl Truth {
 }
 
 impl Assertion {
-    /// Whether every operator only says what a value must not be.
+    /// Whether every operator only says what a value must not be; `exists` aside, which speaks for itself.
     pub(super) fn is_negative(&self) -> bool {
-        self.exists.is_none() && self.operators.iter().all(Operator::is_negative)
+        self.operators.iter().all(Operator::is_negative)
     }
 
     /// Judges a place: `found` says whether a value is there, `value` is what is judged (a default may stand in).

@@ -145,10 +145,7 @@ fn path_placeholder(text: &str, position: usize, at: &Field<'_>, findings: &mut 
 
 /// What is wanted, in the words that follow `wanted`.
 pub(super) fn expected(check: &Check) -> Box<str> {
-    let mut out = Cut::new(EXPECTED_LIMIT);
-    // An error says that the limit is reached, which the cut has noted.
-    let _ = write_expected(&mut out, check);
-    out.finish()
+    Cut::write(EXPECTED_LIMIT, |out| write_expected(out, check))
 }
 
 fn write_expected(out: &mut Cut, check: &Check) -> std::fmt::Result {

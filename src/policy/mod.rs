@@ -1,6 +1,6 @@
 //! The law: a WatchPolicy is compiled once, with all its faults told at once, and then judges documents.
 //!
-//! [`compile`] makes a [`CompiledPolicy`] of a policy, or says everything that is wrong with it. The program knows
+//! [`compile()`] makes a [`CompiledPolicy`] of a policy, or says everything that is wrong with it. The program knows
 //! which objects it takes ([`CompiledPolicy::takes`]), what it reads of them ([`CompiledPolicy::read`]) and judges
 //! one at a time ([`CompiledPolicy::judge`]). All policies at a moment are a [`PolicySet`]; with a [`catalog::Catalog`]
 //! of what the cluster serves, [`demand`] works out the watches that they need. Everything here is pure: no cluster, no clock, no log.

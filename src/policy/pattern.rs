@@ -3,7 +3,6 @@
 //! The text is checked against the RFC's grammar and rewritten for the `regex` crate, so that nothing of that
 //! crate's wider syntax (anchors, flags, lazy quantifiers, `\d`) becomes part of the contract by accident.
 
-use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::CharIndices;
 
@@ -208,7 +207,7 @@ impl<'p> Translator<'p> {
             Some('}') => least,
             Some(',') if self.peek() == Some('}') => {
                 self.next();
-                let _ = write!(self.out, "{{{least},}}");
+                self.out.push_str(&format!("{{{least},}}"));
                 return Ok(());
             }
             Some(',') => {
@@ -223,7 +222,7 @@ impl<'p> Translator<'p> {
         if most < least {
             return Err(self.fault("a repetition's second number is less than its first"));
         }
-        let _ = write!(self.out, "{{{least},{most}}}");
+        self.out.push_str(&format!("{{{least},{most}}}"));
         Ok(())
     }
 
@@ -381,7 +380,7 @@ fn push_literal(out: &mut String, c: char) {
     if c.is_alphanumeric() {
         out.push(c);
     } else {
-        let _ = write!(out, "\\x{{{:X}}}", u32::from(c));
+        out.push_str(&format!("\\x{{{:X}}}", u32::from(c)));
     }
 }
 

@@ -10,7 +10,7 @@ use super::glob::Glob;
 use super::message::Template;
 use super::selector::Selector;
 
-/// A policy that can be run. Immutable; made by [`compile`](super::compile) alone.
+/// A policy that can be run. Immutable; made by [`compile()`](super::compile()) alone.
 #[derive(Debug)]
 pub struct CompiledPolicy {
     /// `metadata.name`.

@@ -57,14 +57,11 @@ pub(super) fn operand(node: &Node) -> Box<str> {
 }
 
 fn text(node: &Node, veil: Veil) -> Box<str> {
-    let mut out = Cut::new(VALUE_LIMIT);
-    // An error says that the limit is reached, which the cut has noted.
-    let _ = match (node, veil) {
+    Cut::write(VALUE_LIMIT, |out| match (node, veil) {
         (_, Veil::Hidden) => out.write_str(REDACTED),
         (Node::String(text), _) if is_plain(text) => out.write_str(text),
-        _ => write_json(&mut out, node, veil),
-    };
-    out.finish()
+        _ => write_json(out, node, veil),
+    })
 }
 
 /// Whether a string can stand without quotes and be taken for nothing else.
@@ -118,36 +115,28 @@ fn write_quoted(out: &mut Cut, text: &str) -> fmt::Result {
     out.write_char('"')
 }
 
-/// Text that ends with an ellipsis where it would grow over its limit in bytes.
+/// Text that grows up to a limit in bytes, and fails to be written beyond.
 pub(super) struct Cut {
     text: String,
     limit: usize,
-    over: bool,
 }
 
 impl Cut {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { text: String::new(), limit, over: false }
-    }
-
-    pub(super) fn finish(mut self) -> Box<str> {
-        if self.over {
-            self.text.push('…');
+    /// Writes a text, and ends it with an ellipsis where it would grow over the limit.
+    pub(super) fn write(limit: usize, write: impl FnOnce(&mut Self) -> fmt::Result) -> Box<str> {
+        let mut cut = Self { text: String::new(), limit };
+        if write(&mut cut).is_err() {
+            cut.text.push('…');
         }
-        self.text.into()
+        cut.text.into()
     }
 }
 
 impl Write for Cut {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let left = if self.over { 0 } else { self.limit.saturating_sub(self.text.len()) };
-        if text.len() <= left {
-            self.text.push_str(text);
-            return Ok(());
-        }
-        self.over = true;
+        let left = self.limit.saturating_sub(self.text.len());
         let fits = text.get(..text.floor_char_boundary(left)).unwrap_or_default();
         self.text.push_str(fits);
-        Err(fmt::Error)
+        if fits.len() < text.len() { Err(fmt::Error) } else { Ok(()) }
     }
 }

@@ -9,6 +9,8 @@
 
 mod controlplane;
 mod crd;
+mod pipeline;
+mod world;
 
 #[allow(dead_code, unused_imports, reason = "the harness is shared with the demo; each needs a part of it")]
 #[path = "../harness/mod.rs"]

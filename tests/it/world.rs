@@ -1,6 +1,5 @@
 //! One control plane with one operator, shared by the tests that disturb neither.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -13,8 +12,16 @@ use crate::harness::{ControlPlane, Operator, Request, eventually};
 /// Limits for a busy machine, not measurements.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// Every real wait is shortened, so that the tests are not long.
-pub(crate) const QUICK: &[&str] =
-    &["--access-check", "1s", "--watch-linger", "3s", "--status-interval", "300ms", "--backoff-max", "1s"];
+pub(crate) const QUICK: &[&str] = &[
+    "--access-check",
+    "1s",
+    "--watch-linger",
+    "3s",
+    "--status-interval",
+    "300ms",
+    "--relist-backoff-max",
+    "1s",
+];
 
 /// A control plane and the operator in it.
 pub(crate) struct World<'p> {
@@ -55,7 +62,12 @@ impl<'p> World<'p> {
     }
 
     /// Waits until a policy's status is as `wanted` says, and gives the policy.
-    pub(crate) async fn until(&self, name: &str, what: &str, wanted: impl Fn(&Policy) -> bool) -> Result<Policy> {
+    pub(crate) async fn until(
+        &self,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&Policy) -> bool,
+    ) -> Result<Policy> {
         eventually(DEADLINE, what, async || {
             let policy = Policy(self.policy(name).await.map_err(|error| format!("{error:#}"))?);
             if wanted(&policy) { Ok(policy) } else { Err(format!("{:#}", policy.0["status"])) }
@@ -64,33 +76,47 @@ impl<'p> World<'p> {
     }
 
     /// What the operator asked of the API server about a resource.
-    pub(crate) fn requests(&self, resource: &str) -> Result<Vec<Request>> {
+    pub(crate) fn requests(&self, group: &str, resource: &str) -> Result<Vec<Request>> {
         let mut requests = self.plane.requests(|user| user == USER)?;
-        requests.retain(|request| request.resource == resource);
+        requests.retain(|request| request.group == group && request.resource == resource);
         Ok(requests)
     }
 
     /// How many watches of a resource are open.
-    pub(crate) fn open_watches(&self, resource: &str) -> Result<usize> {
-        Ok(self.requests(resource)?.iter().filter(|request| request.is_watch() && request.open).count())
+    pub(crate) fn open_watches(&self, group: &str, resource: &str) -> Result<usize> {
+        Ok(self
+            .requests(group, resource)?
+            .iter()
+            .filter(|request| request.is_watch() && request.open)
+            .count())
     }
 
-    /// How many lists of a resource were asked for.
-    pub(crate) fn lists(&self, resource: &str) -> Result<usize> {
-        Ok(self.requests(resource)?.iter().filter(|request| request.verb == "list").count())
+    /// How many lists of a resource were asked for and answered.
+    pub(crate) fn lists(&self, group: &str, resource: &str) -> Result<usize> {
+        let is_list = |request: &&Request| request.verb == "list" && request.code == 200;
+        Ok(self.requests(group, resource)?.iter().filter(is_list).count())
     }
 
     /// Installs a CRD of a group, with a free `spec`, and waits until it is established.
     pub(crate) async fn install_crd(&self, group: &str, plural: &str, kind: &str) -> Result<()> {
         self.apply(&crd(group, plural, kind)).await?;
         let name = format!("crd/{plural}.{group}");
-        self.plane.kubectl().run(&["wait", "--for=condition=Established", "--timeout=60s", &name]).await.map(drop)
+        self.plane
+            .kubectl()
+            .run(&["wait", "--for=condition=Established", "--timeout=60s", &name])
+            .await
+            .map(drop)
     }
 
     /// Lets the operator read a resource.
     pub(crate) async fn grant(&self, group: &str, plural: &str) -> Result<()> {
         self.apply(&grant(group, plural)).await
     }
+}
+
+/// A Namespace.
+pub(crate) fn namespace(name: &str) -> String {
+    format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}")
 }
 
 /// A CRD with a free `spec`.
@@ -184,11 +210,11 @@ impl Policy {
             .collect()
     }
 
-    /// The state of each target, by plural name.
-    pub(crate) fn targets(&self) -> BTreeMap<String, String> {
+    /// The state of a target.
+    pub(crate) fn target(&self, resource: &str) -> &str {
         let targets = self.0["status"]["targets"].as_array();
-        let text = |field: &Value| field.as_str().unwrap_or_default().to_owned();
-        targets.into_iter().flatten().map(|target| (text(&target["resource"]), text(&target["state"]))).collect()
+        let found = targets.into_iter().flatten().find(|target| target["resource"] == resource);
+        found.and_then(|target| target["state"].as_str()).unwrap_or_default()
     }
 
     /// The message of a target.
@@ -200,7 +226,8 @@ impl Policy {
 
     /// Whether the status is of the newest spec, and all targets are synced.
     pub(crate) fn is_ready(&self) -> bool {
-        self.0["status"]["observedGeneration"] == self.0["metadata"]["generation"] && self.condition("Ready") == "True"
+        self.0["status"]["observedGeneration"] == self.0["metadata"]["generation"]
+            && self.condition("Ready") == "True"
     }
 }
 

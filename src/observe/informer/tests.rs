@@ -41,7 +41,9 @@ fn chunks(parts: Vec<Result<String, std::io::Error>>, then: Then) -> ServerBody 
     let rest = match then {
         Then::End => stream::empty().boxed(),
         Then::Silence => stream::pending().boxed(),
-        Then::Cut => stream::iter([Ok(Frame::data("{\"ty".into())), Err(std::io::Error::other("reset"))]).boxed(),
+        Then::Cut => {
+            stream::iter([Ok(Frame::data("{\"ty".into())), Err(std::io::Error::other("reset"))]).boxed()
+        }
     };
     UnsyncBoxBody::new(StreamBody::new(parts.chain(rest)))
 }
@@ -75,10 +77,12 @@ impl Server {
             async move {
                 let response = http::Response::builder();
                 Ok::<_, Infallible>(match answer {
-                    Answer::Body(code, text) => response.status(code).body(chunks(vec![Ok(text)], Then::End)).unwrap(),
-                    Answer::Watch(lines, then) => {
-                        response.body(chunks(lines.into_iter().map(|line| Ok(line + "\n")).collect(), then)).unwrap()
+                    Answer::Body(code, text) => {
+                        response.status(code).body(chunks(vec![Ok(text)], Then::End)).unwrap()
                     }
+                    Answer::Watch(lines, then) => response
+                        .body(chunks(lines.into_iter().map(|line| Ok(line + "\n")).collect(), then))
+                        .unwrap(),
                     Answer::Silence => std::future::pending().await,
                     Answer::RetryAfter(seconds) => response
                         .status(429)
@@ -179,7 +183,10 @@ async fn run(script: Vec<Answer>, seconds: u64) -> (Held, Vec<String>) {
     let collection = Collection::all(Gvr::new("", "v1", "pods"));
     let informer = Informer::new(wire, collection, settings, TestSink(Arc::clone(&held)));
     let run = informer.run(CancellationToken::new());
-    assert!(timeout(Duration::from_secs(seconds), run).await.is_err(), "an informer ends only when it is told to");
+    assert!(
+        timeout(Duration::from_secs(seconds), run).await.is_err(),
+        "an informer ends only when it is told to"
+    );
     let held = std::mem::take(&mut *held.lock());
     let requests = server.requests.lock().clone();
     (held, requests)
@@ -197,7 +204,11 @@ async fn it_lists_in_pages_and_watches_from_the_lists_version() {
     assert_eq!(held.phases, [Phase::Listing, Phase::Synced]);
     assert_eq!(requests[0], "0 /api/v1/pods?limit=500");
     assert_eq!(requests[1], "0 /api/v1/pods?limit=500&continue=more");
-    assert!(requests[2].contains("watch=true") && requests[2].contains("resourceVersion=5"), "{}", requests[2]);
+    assert!(
+        requests[2].contains("watch=true") && requests[2].contains("resourceVersion=5"),
+        "{}",
+        requests[2]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,8 +234,7 @@ async fn an_expired_version_in_the_stream_or_at_the_start_means_a_new_list_that_
 
 #[tokio::test(start_paused = true)]
 async fn an_expired_continue_token_begins_the_list_again_with_larger_pages() {
-    let script =
-        vec![list(&["a"], 5, "old"), status(410, "Expired"), list(&["b"], 6, ""), watching()];
+    let script = vec![list(&["a"], 5, "old"), status(410, "Expired"), list(&["b"], 6, ""), watching()];
     let (held, requests) = run(script, 10).await;
     assert_eq!(names(&held), ["b"]);
     assert!(requests[2].ends_with("/api/v1/pods?limit=1000"), "{}", requests[2]);
@@ -294,7 +304,14 @@ async fn a_line_that_cannot_be_read_means_a_new_list() {
 
 #[tokio::test(start_paused = true)]
 async fn a_missing_permission_is_asked_for_at_most_twice_a_minute_and_heals() {
-    let script = vec![status(403, "Forbidden"), review(false), review(false), review(true), list(&["a"], 5, ""), watching()];
+    let script = vec![
+        status(403, "Forbidden"),
+        review(false),
+        review(false),
+        review(true),
+        list(&["a"], 5, ""),
+        watching(),
+    ];
     let server = Server::new(script);
     let wire = Wire::new(server.client(), Limits::default());
     let held = Arc::new(Mutex::new(Held::default()));
@@ -319,7 +336,12 @@ async fn a_permission_taken_away_from_an_open_watch_is_noticed_within_the_interv
     let wire = Wire::new(server.client(), Limits::default());
     let held = Arc::new(Mutex::new(Held::default()));
     let collection = Collection::all(Gvr::new("", "v1", "pods"));
-    let informer = Informer::new(wire, collection, Settings { liveness: Duration::from_secs(1000), ..Settings::default() }, TestSink(Arc::clone(&held)));
+    let informer = Informer::new(
+        wire,
+        collection,
+        Settings { liveness: Duration::from_secs(1000), ..Settings::default() },
+        TestSink(Arc::clone(&held)),
+    );
     assert!(timeout(Duration::from_secs(125), informer.run(CancellationToken::new())).await.is_err());
     assert_eq!(held.lock().phases.last(), Some(&Phase::Forbidden { verb: "watch" }));
     assert_eq!(held.lock().names.len(), 1, "what is known is kept");

@@ -173,6 +173,12 @@ fn targets_say_one_thing_about_a_resource() {
             "spec.targets[0].pod",
             "a path of names",
         ),
+    ]);
+}
+
+#[test]
+fn names_that_the_api_server_cannot_have_are_refused() {
+    check(&[
         (
             target("resources: [Pods]"),
             Invalid,

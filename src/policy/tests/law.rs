@@ -1,9 +1,11 @@
 //! What the contract says of checks, rules and results, row by row.
 
+use crate::jsonpath::Projection;
 use crate::policy::Outcome::{Error, Fail, Pass, Skip};
-use crate::policy::{Judgement, NODES_PER_RULE};
+use crate::policy::{CompiledPolicy, Judgement, NODES_PER_RULE, Subject};
+use crate::resource::GroupResource;
 
-use super::cases::{CONFIG_MAPS, check, compiled, judge_on, one_rule, verdict, verdict_on};
+use super::cases::{CONFIG_MAPS, check, compiled, decode, judge_on, one_rule, verdict, verdict_on};
 
 #[test]
 fn operators_judge_one_value() {
@@ -18,8 +20,8 @@ fn operators_judge_one_value() {
         ),
         (
             "objects are equal in any order",
-            "path: $.a, assert: {equals: {x: 1, y: 2}}",
-            "{a: {y: 2, x: 1}}",
+            "path: $.a, assert: {equals: {x: 1, z: 2}}",
+            "{a: {z: 2, x: 1}}",
             Pass,
         ),
         (
@@ -303,6 +305,17 @@ fn when_decides_whether_a_rule_applies() {
 }
 
 #[test]
+fn an_erring_guard_reports_what_could_not_be_told_and_nothing_that_was_decided() {
+    let policy = one_rule(
+        "when: [{path: '$.a[*]', quantifier: Any, assert: {matches: x}}, {path: $.b, assert: {matches: x}}], \
+         path: $.c, assert: {exists: true}",
+    );
+    let verdict = verdict(&policy, "{a: [1, x], b: 2}");
+    let paths: Vec<_> = verdict.nodes.iter().map(|node| &*node.path).collect();
+    assert_eq!((verdict.outcome, paths), (Error, vec!["b"]));
+}
+
+#[test]
 fn match_leaves_objects_out() {
     let policy = compiled(&format!(
         "{CONFIG_MAPS}\nmatch: [{{path: $.data.tier, assert: {{matches: 'prod.*'}}}}]\nrules: \
@@ -385,26 +398,36 @@ fn a_rule_that_needs_a_pod_errs_where_none_is_known_and_says_what_is_missing() {
     assert_eq!(verdict(&spec(", pod: $.spec.template")).outcome, Fail);
 }
 
+/// Judges a ConfigMap whose data is nested too deeply to be read.
+fn judge_unreadable(policy: &CompiledPolicy, labels: &str) -> Judgement {
+    let metadata = format!(r#"{{"name":"n","namespace":"default","uid":"1","labels":{labels}}}"#);
+    let data = format!("{}{}", "[".repeat(150), "]".repeat(150));
+    let resource = GroupResource::new("", "configmaps");
+    let roots = policy.roots(&resource);
+    let mut projection = Projection::default();
+    policy.read(&resource, &roots, &mut projection);
+    let document = decode(&format!(r#"{{"metadata":{metadata},"data":{data}}}"#), &projection);
+    policy.judge(&Subject { resource: &resource, kind: "ConfigMap", roots: &roots, document: &document })
+}
+
 #[test]
 fn an_object_that_cannot_be_read_is_an_error_of_every_rule() {
-    let policy = one_rule("path: $.data.a, assert: {exists: false}");
-    let deep = format!("{{data: {{a: {}{}}}}}", "[".repeat(150), "]".repeat(150));
-    let raw = format!(
-        r#"{{"metadata":{{"name":"n","namespace":"default","uid":"1"}},"data":{{"a":{}1{}}}}}"#,
-        "[".repeat(150),
-        "]".repeat(150)
-    );
-    assert!(deep.len() < raw.len());
-    let resource = crate::resource::GroupResource::new("", "configmaps");
-    let roots = policy.roots(&resource);
-    let mut projection = crate::jsonpath::Projection::default();
-    policy.read(&resource, &roots, &mut projection);
-    let document = super::cases::decode(&raw, &projection);
-    let subject =
-        crate::policy::Subject { resource: &resource, kind: "ConfigMap", roots: &roots, document: &document };
-    let Judgement::Judged(verdict) = policy.judge(&subject) else { panic!("not judged") };
-    assert_eq!(verdict.outcome, Error);
+    let policy = one_rule("path: $.data, assert: {exists: false}");
+    let Judgement::Judged(verdict) = judge_unreadable(&policy, "{}") else { panic!("not judged") };
+    assert_eq!((verdict.outcome, verdict.rules.len()), (Error, 1));
     assert!(verdict.rules[0].nodes[0].message.starts_with("this ConfigMap cannot be read: "), "{verdict:?}");
+}
+
+#[test]
+fn an_object_that_cannot_be_read_is_out_of_scope_only_if_its_labels_say_so() {
+    let policy = compiled(
+        "targets: [{resources: [configmaps], labelSelector: {matchLabels: {a: b}}}]\n\
+         rules: [{name: r, path: $.data, assert: {exists: true}}]",
+    );
+    let is_judged = |labels| matches!(judge_unreadable(&policy, labels), Judgement::Judged(_));
+    assert!(is_judged(r#"{"a":"b"}"#));
+    assert!(!is_judged(r#"{"a":"c"}"#));
+    assert!(is_judged("{}"), "labels that are not known hide nothing");
 }
 
 #[test]
