@@ -3,7 +3,7 @@
 //! Whatever the level, no line holds the body of a response: kube's client logs the whole body of an answer that it
 //! cannot decode, a Secret's too, so the events of that module are dropped here and errors are logged by their callers.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing::Metadata;
 use tracing_subscriber::filter::{ParseError, filter_fn};
@@ -44,7 +44,7 @@ pub fn start(config: &LogConfig) -> Result<(), LoggingError> {
     let filter = filter(std::env::var("RUST_LOG").ok(), &config.level)?;
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(io::stderr).boxed(),
-        LogFormat::Text => fmt::layer().with_writer(io::stderr).boxed(),
+        LogFormat::Text => fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).boxed(),
     };
     let layer = lines.with_filter(filter_fn(holds_no_body)).with_filter(filter);
     Ok(tracing_subscriber::registry().with(layer).try_init()?)

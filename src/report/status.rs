@@ -147,10 +147,22 @@ fn targets(view: &View<'_>, limits: &Limits) -> Vec<TargetStatus> {
             .get(&GroupResource::new(report.group.clone(), report.resource.clone()))
             .copied()
             .unwrap_or_default(),
-        since: Some(Time(whole_seconds(report.since))),
+        since: Some(since(report, view.previous)),
         message: report.message.as_deref().map(|message| cut(message, limits.target_message)),
     };
     reports.into_iter().map(status).collect()
+}
+
+/// Like a condition's, the time is kept while the state is the stored one: a restart is no change of a target.
+fn since(report: &TargetReport, previous: Option<&WatchPolicyStatus>) -> Time {
+    let is_same = |target: &&TargetStatus| {
+        *target.group == *report.group
+            && *target.resource == *report.resource
+            && target.version.as_deref() == report.version.as_deref()
+            && target.state == stored(report.state)
+    };
+    let known = previous.and_then(|previous| previous.targets.iter().find(is_same)?.since.clone());
+    known.unwrap_or_else(|| Time(whole_seconds(report.since)))
 }
 
 fn stored(state: TargetState) -> Stored {

@@ -158,6 +158,19 @@ fn a_condition_keeps_its_time_until_its_status_changes() {
 }
 
 #[test]
+fn a_target_keeps_its_time_while_its_state_is_the_stored_one() {
+    let entry = running("p");
+    let first = status(&entry, Some(&[target("deployments", Synced)]));
+    let since = |state| {
+        let targets = [TargetReport { since: at(60), ..target("deployments", state) }];
+        let view =
+            View { entry: &entry, targets: Some(&targets), page: &Page::default(), previous: Some(&first) };
+        render(&view, at(61)).targets[0].since.clone()
+    };
+    assert_eq!((since(Synced), since(Degraded)), (Some(Time(at(0))), Some(Time(at(60)))));
+}
+
+#[test]
 fn violations_are_listed_with_their_object_and_counted() {
     let ledger = Ledger::new();
     enter(&ledger, "p", "web", verdict(vec![node("spec.a"), node("spec.b")]), at(1));
