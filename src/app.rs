@@ -93,6 +93,8 @@ impl Operator {
         let readiness = Readiness::until([POLICIES_READ, CATALOG_READ]);
         let backoff = Backoff { max_retries: config.max_retries, ..Backoff::default() };
         let queue = Queue::new(backoff, rand::random(), metrics.queue("objects"));
+        let processing: std::sync::Weak<Queue<ObjectKey>> = Arc::downgrade(&queue);
+        metrics.follow_queue("objects", processing);
         let store = Arc::new(Store::default());
         let ledger = Ledger::new();
 

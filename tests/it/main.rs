@@ -7,6 +7,7 @@
     reason = "a test that meets the unexpected should stop there and then"
 )]
 
+mod alone;
 mod controlplane;
 mod crd;
 mod pipeline;

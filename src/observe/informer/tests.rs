@@ -308,6 +308,7 @@ async fn a_missing_permission_is_asked_for_at_most_twice_a_minute_and_heals() {
         status(403, "Forbidden"),
         review(false),
         review(false),
+        review(false),
         review(true),
         list(&["a"], 5, ""),
         watching(),
