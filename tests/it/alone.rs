@@ -1,6 +1,6 @@
 //! Promises that need a control plane of their own: its end, its load, its past.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -16,7 +16,7 @@ apiVersion: watchpolicy.io/v1alpha1
 kind: WatchPolicy
 metadata: {name: team}
 spec:
-  targets: [{resources: [configmaps]}]
+  targets: [{resources: [configmaps], names: ['map-*', one-more]}]
   match: [{path: $.metadata.namespace, assert: {equals: load}}]
   rules: [{name: team, path: $.metadata.labels.team, assert: {exists: true}}]
 ";
@@ -71,11 +71,10 @@ async fn five_thousand_objects_are_listed_in_pages_and_judged() {
 }
 
 /// An operator beside a control plane that a test may hurt.
-async fn start(plane: &ControlPlane) -> (Operator, PathBuf) {
-    let kubeconfig = Operator::install(plane).await.unwrap();
-    let operator = Operator::start(plane, &kubeconfig, QUICK).await.unwrap();
+async fn start(plane: &ControlPlane, kubeconfig: &Path) -> Operator {
+    let operator = Operator::start(plane, kubeconfig, QUICK).await.unwrap();
     operator.wait_until_ready().await.unwrap();
-    (operator, kubeconfig)
+    operator
 }
 
 async fn until(plane: &ControlPlane, what: &str, wanted: impl Fn(&Policy) -> bool) -> Policy {
@@ -96,7 +95,8 @@ async fn an_api_server_killed_and_started_again_is_followed_without_loss() {
     let mut plane = ControlPlane::start().await.unwrap();
     plane.kubectl().apply(&namespace("load")).await.unwrap();
     make(&plane, 3).await;
-    let (operator, _) = start(&plane).await;
+    let kubeconfig = Operator::install(&plane).await.unwrap();
+    let operator = start(&plane, &kubeconfig).await;
     plane.kubectl().apply(TEAM).await.unwrap();
     until(&plane, "three violations", |p| p.count("failed") == 3).await;
 
@@ -119,7 +119,8 @@ async fn a_restarted_operator_keeps_when_violations_were_first_seen_and_ends_wit
     let plane = ControlPlane::start().await.unwrap();
     plane.kubectl().apply(&namespace("load")).await.unwrap();
     make(&plane, 2).await;
-    let (operator, kubeconfig) = start(&plane).await;
+    let kubeconfig = Operator::install(&plane).await.unwrap();
+    let operator = start(&plane, &kubeconfig).await;
     plane.kubectl().apply(TEAM).await.unwrap();
     let before = until(&plane, "two violations", |p| p.count("failed") == 2).await;
     let code = operator.stop(Duration::from_secs(30)).await.unwrap();
@@ -153,7 +154,7 @@ async fn a_policy_that_was_stored_by_another_version_of_the_crd_is_reported_and_
     let plane = ControlPlane::start().await.unwrap();
     plane.kubectl().apply(&namespace("load")).await.unwrap();
     make(&plane, 1).await;
-    Operator::install(&plane).await.unwrap();
+    let kubeconfig = Operator::install(&plane).await.unwrap();
     // A CRD of another version, that takes what this one does not.
     let schema = r#"[{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema", "value": {
         "type": "object", "x-kubernetes-preserve-unknown-fields": true}}]"#;
@@ -168,7 +169,7 @@ spec: {rules: everything is fine}
     let stored = async || plane.kubectl().apply(other).await;
     eventually(DEADLINE, "the other version is served", stored).await.unwrap();
 
-    let (_operator, _) = start(&plane).await;
+    let _operator = start(&plane, &kubeconfig).await;
     plane.kubectl().apply(TEAM).await.unwrap();
     until(&plane, "others go on", |p| p.count("failed") == 1).await;
     let look = async || {
