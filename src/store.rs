@@ -231,3 +231,98 @@ impl Store {
         self.shelves.read().values().flatten().cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jsonpath::{Path, Projection};
+
+    fn types() -> TypeMeta {
+        TypeMeta { api_version: "v1".into(), kind: "Widget".into() }
+    }
+
+    fn shelf(epoch: u64) -> Shelf {
+        Shelf::new(epoch, Gvr::new("example.com", "v1", "widgets"), types())
+    }
+
+    fn widget(name: &str, size: u32, version: u32) -> Document {
+        let mut projection = Projection::default();
+        projection.read(&Path::parse("$.spec.size").unwrap(), &Roots::default(), None);
+        let raw = format!(
+            r#"{{"metadata":{{"name":"{name}","uid":"u-{name}","resourceVersion":"{version}"}},"spec":{{"size":{size}}}}}"#
+        );
+        Document::decode(&raw, &projection, &types()).unwrap()
+    }
+
+    fn name(name: &str) -> ObjectName {
+        ObjectName { namespace: None, name: name.into() }
+    }
+
+    #[test]
+    fn a_new_version_that_reads_the_same_is_kept_and_is_no_change() {
+        let shelf = shelf(1);
+        assert_eq!(shelf.put(widget("a", 1, 1)).1, Change::Changed);
+        assert_eq!(shelf.put(widget("a", 1, 2)).1, Change::Unchanged);
+        assert_eq!(
+            &*shelf.get(&name("a")).unwrap().id.resource_version,
+            "2",
+            "the version is always refreshed"
+        );
+        assert_eq!(shelf.put(widget("a", 2, 3)).1, Change::Changed);
+    }
+
+    #[test]
+    fn what_a_list_does_not_show_any_more_is_found_at_its_end() {
+        let shelf = shelf(1);
+        shelf.put(widget("a", 1, 1));
+        shelf.put(widget("b", 1, 1));
+        shelf.begin_list();
+        assert_eq!(shelf.put(widget("a", 1, 1)).1, Change::Unchanged, "a list again is no change");
+        shelf.put(widget("c", 1, 5));
+        assert_eq!(shelf.sweep(), [name("b")]);
+        assert_eq!(shelf.len(), 2);
+        assert_eq!(shelf.sweep(), []);
+    }
+
+    #[test]
+    fn a_list_that_was_given_up_in_the_middle_loses_nothing() {
+        let shelf = shelf(1);
+        shelf.put(widget("a", 1, 1));
+        shelf.begin_list();
+        shelf.begin_list();
+        assert_eq!(shelf.len(), 1);
+    }
+
+    #[test]
+    fn bytes_return_to_nothing_with_the_documents() {
+        let shelf = shelf(1);
+        shelf.put(widget("a", 1, 1));
+        shelf.put(widget("b", 1, 1));
+        shelf.put(widget("b", 12, 2));
+        assert!(shelf.bytes() > 0);
+        assert!(shelf.remove(&name("a")) && !shelf.remove(&name("a")));
+        shelf.begin_list();
+        shelf.sweep();
+        assert_eq!((shelf.len(), shelf.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn the_newest_watch_is_read_first_and_a_closed_one_not_at_all() {
+        let store = Store::default();
+        let (old, new) = (Arc::new(shelf(1)), Arc::new(shelf(2)));
+        for (shelf, size) in [(&old, 1), (&new, 2)] {
+            shelf.put(widget("a", size, size));
+            store.open(Arc::clone(shelf));
+        }
+        let key = ObjectKey { resource: old.resource.clone(), object: name("a") };
+        let versions = || {
+            let views = store.views(&key);
+            views.iter().map(|view| view.document.id.resource_version.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(versions(), ["2", "1"]);
+        store.close(&old.resource, 2);
+        assert_eq!(versions(), ["1"]);
+        store.close(&old.resource, 1);
+        assert!(store.views(&key).is_empty() && store.shelves().is_empty());
+    }
+}

@@ -162,3 +162,6 @@ impl Want {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
