@@ -78,10 +78,19 @@ fn named_namespaces_are_watched_one_by_one_until_somebody_wants_all() {
         "{group: apps, resources: [deployments], namespaces: [a]}",
         "{group: apps, resources: [deployments], namespaces: [a, b]}",
     );
-    assert_eq!(watches(&[(a, SPEC), (b, SPEC)]), ["deployments.apps@a 2", "deployments.apps@b 2"]);
+    assert_eq!(watches(&[(a, SPEC), (b, SPEC)]), ["deployments.apps@a 2", "deployments.apps@b 1"]);
     assert_eq!(watches(&[(a, SPEC), (DEPLOYMENTS, SPEC)]), ["deployments.apps 2"]);
     let cluster_scoped = "{resources: [namespaces], namespaces: [a]}";
     assert_eq!(watches(&[(cluster_scoped, SPEC)]), ["namespaces 1"]);
+}
+
+#[test]
+fn who_names_namespaces_has_spare_watches_beside_that_of_everything() {
+    let a = "{group: apps, resources: [deployments], namespaces: [a]}";
+    let demand = demand(&set(&[(a, SPEC), (DEPLOYMENTS, SPEC)]), &catalog());
+    let spares: Vec<_> =
+        demand.spares.iter().map(|spare| (spare.namespace.as_deref(), spare.policies.len())).collect();
+    assert_eq!(spares, [(Some("a"), 1)]);
 }
 
 #[test]
