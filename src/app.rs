@@ -32,6 +32,8 @@ const POLICIES_READ: &str = "the WatchPolicy objects have been read";
 const CATALOG_READ: &str = "the cluster has told what it serves";
 /// Lists under way at once: a restart meets the server with these, not with one for each target.
 const CONCURRENT_LISTS: usize = 8;
+/// The same for policies, CRDs and APIServices: each has its turn.
+const OWN_LISTS: usize = 3;
 /// The longest wait for the WatchPolicy CRD.
 const SOON: Duration = Duration::from_secs(5);
 /// The first wait after a failed request.
@@ -184,12 +186,14 @@ fn observe(
         access_check: config.watch.access_check,
         lists: Arc::new(Semaphore::new(CONCURRENT_LISTS)),
     };
+    // What the operator itself lives on does not queue behind targets that may hang.
+    let own = informer::Settings { lists: Arc::new(Semaphore::new(OWN_LISTS)), ..patience };
     let changed = Arc::new(Notify::new());
     for (collection, what) in
         catalog::collections().into_iter().zip(["customresourcedefinitions", "apiservices"])
     {
         let sink = ChangeSink::new(what, Arc::clone(&changed));
-        let informer = Informer::new(wire.clone(), collection, patience.clone(), sink);
+        let informer = Informer::new(wire.clone(), collection, own.clone(), sink);
         let stop = stop.clone();
         tasks.spawn(async move { drop(informer.run(stop).await) });
     }
@@ -201,10 +205,8 @@ fn observe(
         allow_system_namespaces: config.allow_system_namespaces,
     });
     // Its CRD may come a moment after the operator.
-    let soon = informer::Settings {
-        backoff: (patience.backoff.0, patience.backoff.1.min(SOON)),
-        ..patience.clone()
-    };
+    let backoff = (own.backoff.0, own.backoff.1.min(SOON));
+    let soon = informer::Settings { backoff, ..own };
     let informer = Informer::new(wire, policies::collection(), soon, sink);
     let stopped = stop.clone();
     tasks.spawn(async move { drop(informer.run(stopped).await) });
