@@ -51,30 +51,39 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}; choose another --listen", config.listen))?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
-    let client = client(&config, &metrics).await?;
+    let found = cluster(&config).await?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        server = found.cluster_url.host(),
+        port = found.cluster_url.port_u16(),
+        listen = %config.listen,
+        namespace = %config.namespace,
+        "starting"
+    );
+    let client = crate::metrics::client(found, metrics.requests())
+        .context("no client can be made of the kubeconfig")?;
     let outcome = Operator::start(&config, client, listener, metrics)?.until(stop).await;
     signals.shutdown().await;
     outcome
 }
 
-async fn client(config: &Config, metrics: &Metrics) -> anyhow::Result<kube::Client> {
+async fn cluster(config: &Config) -> anyhow::Result<kube::Config> {
     let options = kube::config::KubeConfigOptions { context: config.context.clone(), ..Default::default() };
-    let found = match &config.kubeconfig {
+    match &config.kubeconfig {
         Some(path) => {
             let kubeconfig = kube::config::Kubeconfig::read_from(path)
                 .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
             kube::Config::from_custom_kubeconfig(kubeconfig, &options)
                 .await
-                .context("the kubeconfig cannot be used")?
+                .with_context(|| format!("the kubeconfig {} cannot be used", path.display()))
         }
         None if config.context.is_some() => {
-            kube::Config::from_kubeconfig(&options).await.context("the kubeconfig cannot be used")?
+            kube::Config::from_kubeconfig(&options).await.context("the kubeconfig cannot be used")
         }
         None => kube::Config::infer()
             .await
-            .context("no kubeconfig and no in-cluster configuration was found; give --kubeconfig")?,
-    };
-    crate::metrics::client(found, metrics.requests()).context("no client can be made of the kubeconfig")
+            .context("no kubeconfig and no in-cluster configuration was found; give --kubeconfig"),
+    }
 }
 
 /// The running rooms. Each stage of the end has its own token and its own tasks.

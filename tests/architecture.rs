@@ -50,6 +50,7 @@ const PURE: &[(&str, &[&str])] = &[
             "ahash",
             "hashbrown",
             "jiff",
+            "strsim",
         ],
     ),
 ];

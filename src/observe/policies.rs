@@ -72,6 +72,7 @@ impl PolicySink {
             name: Arc::clone(&id.name),
             uid: Arc::clone(&id.uid),
             generation,
+            mode: Some(policy.spec.mode),
             state,
             stored: policy.status.map(Arc::new),
         }
@@ -163,6 +164,7 @@ fn unreadable(id: &Identity, raw: &str, error: &serde_json::Error) -> PolicyEntr
         name: Arc::clone(&id.name),
         uid: Arc::clone(&id.uid),
         generation: readable.metadata.generation,
+        mode: None,
         state: PolicyState::Unreadable(error.to_string().into()),
         stored: readable.status.map(Arc::new),
     }
