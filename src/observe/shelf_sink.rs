@@ -99,7 +99,7 @@ fn tell(target: &GroupResource, phase: &Phase) {
         Phase::Synced => tracing::info!(%target, "synced"),
         Phase::Absent => tracing::info!(%target, "not served at this moment"),
         Phase::Forbidden { verb } => {
-            tracing::warn!(%target, verb, "forbidden; the policy's status has the cure")
+            tracing::warn!(%target, verb, "forbidden; the policy's status has the cure");
         }
         Phase::Degraded(why) => tracing::warn!(%target, why, "degraded"),
     }
