@@ -28,6 +28,11 @@ impl Helm {
         Ok(helm)
     }
 
+    /// Where the program is.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Runs it and gives what it printed; the error is what it said when it failed.
     pub(crate) async fn run(&self, args: &[&str]) -> Result<String> {
         let mut command = Command::new(&self.program);
