@@ -103,7 +103,7 @@ const FAILED_STARTS: u8 = 3;
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// The first question for a missing permission.
 const FIRST_ASK: Duration = Duration::from_secs(5);
-/// A watch that ends sooner than this, with nothing to say, is a failure and not an end.
+/// A watch that stood for so long is one; that ends sooner, with nothing to say, is a failure and not an end.
 const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 
 /// What the machine does next.
@@ -208,8 +208,11 @@ impl<S: Sink> Informer<S> {
         let duration = self.watch_duration();
         match self.wire.watch(&self.collection, &version, duration).await {
             Ok(mut lines) => {
-                self.sink.phase(Phase::Synced);
-                self.follow(&mut lines, version).await
+                // After failures a watch that opens proves little: it must stand a while, or bring something.
+                if self.failures == 0 {
+                    self.sink.phase(Phase::Synced);
+                }
+                self.follow(&mut lines, version, failed).await
             }
             Err(error) => self.watch_failed(version, failed, error).await,
         }
@@ -227,44 +230,58 @@ impl<S: Sink> Informer<S> {
         if error.is_forbidden() {
             return self.forbidden("watch");
         }
-        if matches!(error, WireError::Silent(_)) {
-            self.sink.phase(Phase::Degraded(format!("the watch shows no sign of life: {error}")));
-        }
         let relist = match &error {
             // From the same version the same line would come again.
             WireError::Unintelligible(_) | WireError::TooLarge(_) => true,
             error => error.is_expired() || error.is_absent() || failed + 1 >= FAILED_STARTS,
         };
+        if self.failures > 0 || error.retry_after() > Some(self.settings.backoff.0) {
+            self.sink.phase(Phase::Degraded(format!("the watch fails: {error}")));
+        }
         self.rest(error.retry_after()).await;
         if relist { State::List } else { State::Watch { version, failed: failed + 1 } }
     }
 
     /// Takes events until the watch ends.
-    async fn follow(&mut self, lines: &mut Lines, mut version: String) -> State {
-        let opened = Instant::now();
-        let mut quiet = true;
+    async fn follow(&mut self, lines: &mut Lines, mut version: String, failed: u8) -> State {
+        // A quiet watch is opened again in good time, so that only a server that does not answer is taken for silent.
+        let patience = self.settings.liveness.mul_f64(0.8);
+        let stands = sleep(SHORTEST_WATCH);
         let denied = denied(self.wire.clone(), self.collection.clone(), self.settings.access_check);
-        tokio::pin!(denied);
+        tokio::pin!(denied, stands);
+        let mut proven = false;
         loop {
             let line = tokio::select! {
                 () = &mut denied => return self.forbidden("watch"),
-                line = lines.next(self.settings.liveness) => line,
+                () = &mut stands, if !proven => {
+                    proven = true;
+                    self.received();
+                    self.sink.phase(Phase::Synced);
+                    continue;
+                }
+                line = lines.next(patience) => line,
             };
             let taken = match line {
                 Ok(Some(line)) => self.event(&line),
-                Ok(None) if quiet && opened.elapsed() < SHORTEST_WATCH => {
-                    Err(WireError::Broken("the watch ended as soon as it began".to_owned()))
-                }
-                Ok(None) => {
+                Ok(None) if proven => {
                     self.received();
                     return State::Watch { version, failed: 0 };
                 }
+                Err(WireError::Silent(_)) => return State::Watch { version, failed: 0 },
+                Ok(None) => Err(WireError::Broken("the watch ended as soon as it began".to_owned())),
                 Err(error) => Err(error),
             };
-            quiet = false;
             match taken {
-                Ok(newer) => version = newer.unwrap_or(version),
-                Err(error) => return self.watch_failed(version, 0, error).await,
+                Ok(newer) => {
+                    version = newer.unwrap_or(version);
+                    if !std::mem::replace(&mut proven, true) {
+                        self.sink.phase(Phase::Synced);
+                    }
+                }
+                Err(error) => {
+                    let failed = if proven { 0 } else { failed };
+                    return self.watch_failed(version, failed, error).await;
+                }
             }
         }
     }

@@ -32,6 +32,9 @@ pub struct Limits {
     pub line_bytes: usize,
 }
 
+/// A watch answers with its headers at once, whatever it will have to say.
+const WATCH_OPENS: Duration = Duration::from_secs(10);
+
 impl Default for Limits {
     fn default() -> Self {
         // etcd takes objects of 1.5 MiB; a page of 500 ordinary ones has about 5 MiB.
@@ -362,7 +365,9 @@ impl Wire {
         ];
         query.extend(collection.labels.as_deref().map(|labels| ("labelSelector", labels)));
         let request = get(&collection.path(), &query, collection.accept(false))?;
-        let response = self.answer(request).await?;
+        let opened = self.limits.answer.min(WATCH_OPENS);
+        let response =
+            timeout(opened, self.answer(request)).await.map_err(|_elapsed| WireError::Silent(opened))??;
         Ok(Lines::new(response.into_body(), self.limits.line_bytes))
     }
 

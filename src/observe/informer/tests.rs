@@ -258,11 +258,38 @@ async fn three_failed_starts_mean_a_new_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_without_a_sign_of_life_is_degraded_and_opened_again() {
-    let (held, requests) = run(vec![list(&["a"], 5, ""), watching()], 200).await;
-    assert!(requests[2].starts_with("120 ") || requests[2].starts_with("121 "), "{}", requests[2]);
-    assert!(matches!(held.phases[2], Phase::Degraded(_)), "{:?}", held.phases);
+async fn a_quiet_watch_is_opened_again_and_nothing_is_said_of_it() {
+    let (held, requests) = run(vec![list(&["a"], 5, ""), watching()], 300).await;
+    assert!(requests[2].starts_with("97 "), "{}", requests[2]);
+    assert_eq!(held.phases, [Phase::Listing, Phase::Synced]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_gone_silent_is_degraded_within_the_liveness() {
+    let script = vec![list(&["a"], 5, ""), watching(), Answer::Silence];
+    let (held, _) = run(script.clone(), 105).await;
+    assert_eq!(held.phases, [Phase::Listing, Phase::Synced], "one failure is none yet");
+    let (held, _) = run(script, 120).await;
+    assert!(
+        matches!(&held.phases[2], Phase::Degraded(why) if why.contains("no answer")),
+        "{:?}",
+        held.phases
+    );
     assert_eq!(names(&held), ["a"], "what is known is kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_opens_and_dies_again_and_again_is_not_called_synced() {
+    let dies = Answer::Watch(Vec::new(), Then::Cut);
+    let (held, _) = run(
+        vec![list(&["a"], 5, ""), dies.clone(), dies.clone(), dies.clone(), list(&["a"], 6, ""), dies],
+        60,
+    )
+    .await;
+    assert_eq!(held.phases[..2], [Phase::Listing, Phase::Synced]);
+    assert!(matches!(held.phases.last(), Some(Phase::Degraded(_))), "{:?}", held.phases);
+    let (held, _) = run(vec![list(&["a"], 5, ""), Answer::RetryAfter(60)], 10).await;
+    assert!(matches!(held.phases.last(), Some(Phase::Degraded(_))), "{:?}", held.phases);
 }
 
 #[tokio::test(start_paused = true)]
