@@ -117,12 +117,3 @@ fn the_chart_has_the_version_of_the_crate() {
         assert_eq!(version, env!("CARGO_PKG_VERSION"), "{field}");
     }
 }
-
-#[test]
-fn readme_and_guide_install_the_chart_as_the_tests_do() {
-    let command =
-        "helm install watchpolicy charts/watchpolicy --namespace watchpolicy-system --create-namespace";
-    for path in ["README.md", "docs/install.md"] {
-        assert!(read(path).replace(" \\\n    ", " ").contains(command), "{path}");
-    }
-}

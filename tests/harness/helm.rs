@@ -36,6 +36,7 @@ impl Helm {
     /// Runs it and gives what it printed; the error is what it said when it failed.
     pub(crate) async fn run(&self, args: &[&str]) -> Result<String> {
         let mut command = Command::new(&self.program);
+        command.current_dir(env!("CARGO_MANIFEST_DIR"));
         // What the caller's shell says about a Helm is not about this one.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HELM_")) {
             command.env_remove(name);
@@ -53,5 +54,5 @@ impl Helm {
     }
 }
 
-/// The folder of the chart.
-pub(crate) const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/watchpolicy");
+/// The folder of the chart, from the project's, where helm is run.
+pub(crate) const CHART: &str = "charts/watchpolicy";

@@ -12,7 +12,7 @@ use super::child::Guarded;
 use super::helm::{CHART, Helm};
 use super::{ControlPlane, eventually, ports};
 
-/// As README.md and docs/install.md have it; the chart is found from the project's folder.
+/// As README.md and docs/install.md have it.
 pub(crate) const INSTALL: &[&str] =
     &["install", "watchpolicy", CHART, "--namespace", NAMESPACE, "--create-namespace"];
 

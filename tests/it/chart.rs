@@ -31,7 +31,7 @@ fn files_of_values() -> BTreeMap<String, PathBuf> {
         let name = path.file_name()?.to_str()?.strip_suffix("-values.yaml")?.to_owned();
         Some((name, path))
     };
-    let files = std::fs::read_dir(Path::new(CHART).join("ci")).unwrap();
+    let files = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(CHART).join("ci")).unwrap();
     let found: BTreeMap<_, _> = files.filter_map(|entry| named(entry.unwrap().path())).collect();
     assert!(found.len() >= 5, "{found:?}");
     found
@@ -256,5 +256,16 @@ async fn by_default_policies_may_look_at_workloads_and_never_at_secrets() {
         // What is granted to admin, edit or view is granted by these labels.
         let labels = object["metadata"]["labels"].to_string();
         assert!(!labels.contains("rbac.authorization.k8s.io"), "{kind} {labels}");
+    }
+}
+
+#[test]
+fn readme_and_guide_install_the_chart_as_the_tests_do() {
+    let command = format!("helm {}", INSTALL.join(" "));
+    for (path, text) in [
+        ("README.md", include_str!("../../README.md")),
+        ("docs/install.md", include_str!("../../docs/install.md")),
+    ] {
+        assert!(text.contains(&command), "{path} has no `{command}`");
     }
 }
