@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
@@ -116,4 +118,42 @@ fn the_chart_has_the_version_of_the_crate() {
         let version = chart.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         assert_eq!(version, env!("CARGO_PKG_VERSION"), "{field}");
     }
+}
+
+/// The paths of all values; a map without a member, and a list, are values too.
+fn of_values(path: &str, value: &Value, found: &mut Vec<String>) {
+    match value.as_object().filter(|members| !members.is_empty() && !path.ends_with("Context")) {
+        Some(members) => members.iter().for_each(|(name, value)| {
+            of_values(&format!("{path}.{name}"), value, found);
+        }),
+        None => found.push(path.to_owned()),
+    }
+}
+
+/// The paths of all values that a schema names.
+fn of_schema(path: &str, schema: &Value, found: &mut Vec<String>) {
+    match schema.get("properties").and_then(Value::as_object) {
+        Some(members) => members.iter().for_each(|(name, schema)| {
+            of_schema(&format!("{path}.{name}"), schema, found);
+        }),
+        None => found.push(path.to_owned()),
+    }
+}
+
+#[test]
+fn every_value_has_a_default_and_a_schema_and_the_schema_names_no_other() {
+    let (mut values, mut schema) = (Vec::new(), Vec::new());
+    let defaults = serde_saphyr::from_str(&read("charts/watchpolicy/values.yaml")).unwrap();
+    of_values("", &defaults, &mut values);
+    let written = serde_json::from_str(&read("charts/watchpolicy/values.schema.json")).unwrap();
+    of_schema("", &written, &mut schema);
+    // What is below these is Kubernetes' own, and what an umbrella chart adds has no default here.
+    let own = |path: &String| {
+        ![".nodeSelector", ".resources", ".global", ".enabled"].iter().any(|p| path.starts_with(p))
+    };
+    values.retain(own);
+    schema.retain(own);
+    values.sort();
+    schema.sort();
+    assert_eq!(values, schema);
 }

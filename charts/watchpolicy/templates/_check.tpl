@@ -7,6 +7,14 @@
 {{- if and (gt $replicas 1) (not .Values.leaderElection.enabled) }}
 {{- fail (printf "\n\nreplicaCount is %d and leaderElection.enabled is false: all of them would write. Set leaderElection.enabled=true, or replicaCount=1." $replicas) }}
 {{- end }}
+{{- with .Values.leaderElection }}
+{{- $lease := trimSuffix "s" .leaseDuration | int }}
+{{- $renew := trimSuffix "s" .renewDeadline | int }}
+{{- $retry := trimSuffix "s" .retryPeriod | int }}
+{{- if not (and (gt $lease $renew) (gt $renew $retry)) }}
+{{- fail (printf "\n\nleaderElection has leaseDuration %s, renewDeadline %s and retryPeriod %s: a leader must stop before others may take over, and try more than once before that. Make leaseDuration the longest and retryPeriod the shortest." .leaseDuration .renewDeadline .retryPeriod) }}
+{{- end }}
+{{- end }}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) }}
 {{- fail "\n\nserviceAccount.create is false and serviceAccount.name is empty: the operator has no identity of its own, and everything that runs as the namespace's default ServiceAccount would get its rights. Name the ServiceAccount that is there." }}
 {{- end }}
