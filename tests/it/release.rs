@@ -31,7 +31,8 @@ impl Cluster {
     }
 
     async fn upgrade(&self, args: &[&str]) {
-        let upgrade = ["upgrade", "watchpolicy", CHART, "--namespace", NAMESPACE, "--reuse-values"];
+        let upgrade =
+            ["upgrade", "watchpolicy", CHART, "--namespace", NAMESPACE, "--reset-then-reuse-values"];
         self.helm.run(&[&upgrade, args].concat()).await.unwrap();
     }
 
