@@ -115,7 +115,8 @@ async fn values_that_cannot_work_are_refused_with_a_way_out() {
     let cases = [
         ("leaderElection.enabled=false", "all of them would write. Set leaderElection.enabled=true"),
         ("leaderElection.renewDeadline=15s", "a leader must stop before others may take over"),
-        ("leaderElection.retryPeriod=10s", "Make leaseDuration the longest"),
+        ("leaderElection.retryPeriod=6s", "retryPeriod at most half of renewDeadline"),
+        ("leaderElection.leaseDuration=301s", "which is 300s at most"),
         ("serviceAccount.create=false", "Name the ServiceAccount that is there"),
         ("podDisruptionBudget.minAvailable=2", "no node that runs one could be drained"),
         ("podDisruptionBudget.minAvailable=100%", "no node that runs one could be drained"),

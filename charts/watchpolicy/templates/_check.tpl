@@ -11,8 +11,8 @@
 {{- $lease := trimSuffix "s" .leaseDuration | int }}
 {{- $renew := trimSuffix "s" .renewDeadline | int }}
 {{- $retry := trimSuffix "s" .retryPeriod | int }}
-{{- if not (and (gt $lease $renew) (gt $renew $retry)) }}
-{{- fail (printf "\n\nleaderElection has leaseDuration %s, renewDeadline %s and retryPeriod %s: a leader must stop before others may take over, and try more than once before that. Make leaseDuration the longest and retryPeriod the shortest." .leaseDuration .renewDeadline .retryPeriod) }}
+{{- if not (and (le $lease 300) (gt $lease $renew) (ge $renew (mul 2 $retry))) }}
+{{- fail (printf "\n\nleaderElection has leaseDuration %s, renewDeadline %s and retryPeriod %s: a leader must stop before others may take over, and try more than once before that. Make renewDeadline shorter than leaseDuration, which is 300s at most, and retryPeriod at most half of renewDeadline." .leaseDuration .renewDeadline .retryPeriod) }}
 {{- end }}
 {{- end }}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) }}
