@@ -66,8 +66,13 @@ pub struct Elector<S> {
     known: Known,
     /// When the Lease may be taken, as far as is known.
     free_at: Instant,
-    /// We sent a claim, and have not seen since then that it is somebody else's: only then is our name there ours.
-    claimed: bool,
+    /// The Lease names us, and by our own doing.
+    ours: bool,
+    /// The last claim, as it was sent, while it is not known what became of it or of one like it.
+    sent: Option<Lease>,
+    /// Nobody else can have held the Lease before: one lease duration after the last confirmed claim was sent.
+    held_until: Instant,
+    stepped: Instant,
     term: watch::Sender<Option<Term>>,
     terms: u64,
 }
@@ -76,14 +81,18 @@ impl<S: LeaseStore> Elector<S> {
     /// Nothing is asked before [`Elector::run`]; `seed` is for the jitter, `wall` is the wall clock.
     pub fn new(store: S, settings: Settings, seed: u64, wall: fn() -> Timestamp) -> (Self, Leadership) {
         let (term, reader) = watch::channel(None);
+        let now = Instant::now();
         let elector = Self {
             store,
             settings,
             wall,
             jitter: SmallRng::seed_from_u64(seed),
             known: Known::Unread,
-            free_at: Instant::now(),
-            claimed: false,
+            free_at: now,
+            ours: false,
+            sent: None,
+            held_until: now,
+            stepped: now,
             term,
             terms: 0,
         };
@@ -103,6 +112,7 @@ impl<S: LeaseStore> Elector<S> {
 
     /// Renews or tries to take it, once.
     async fn step(&mut self) {
+        self.stepped = Instant::now();
         if self.left().is_some() {
             match self.claim().await {
                 Err(LeaseFault::Conflict) => self.clear("the lease was changed by somebody else"),
@@ -147,7 +157,8 @@ impl<S: LeaseStore> Elector<S> {
     fn next_step(&mut self) -> Instant {
         let (now, retry) = (Instant::now(), self.settings.retry);
         if self.left().is_some() {
-            return now + retry;
+            // A renewal that took long is not followed by a pause that makes the next one late.
+            return now.max(self.stepped + retry);
         }
         let look = now + retry + retry.mul_f64(self.jitter.random_range(0.0..JITTER));
         if self.free_at > now { look.min(self.free_at) } else { look }
@@ -179,39 +190,46 @@ impl<S: LeaseStore> Elector<S> {
 
     /// Notes the state of the Lease, and from when on it may be taken.
     fn observe(&mut self, found: Option<Lease>) {
-        let Settings { identity, lease: own, .. } = &self.settings;
-        let now = Instant::now();
-        let named = found.as_ref().is_some_and(|lease| lease.holder() == &**identity);
-        self.claimed &= named;
+        let (now, own) = (Instant::now(), self.settings.lease);
+        self.ours = found.as_ref().is_some_and(|lease| self.is_ours(lease, now));
+        self.sent = None;
         self.free_at = match (&self.known, &found) {
+            (_, Some(_)) if self.ours => now,
             (Known::Present(old), Some(new)) if old.same_spec(new) => self.free_at,
-            (_, Some(_)) if self.claimed => now,
             (_, Some(new)) if new.is_released() => now,
-            (_, Some(new)) => now + new.duration(*own),
+            (_, Some(new)) => now + new.duration(own),
             (Known::Unread | Known::Absent, None) => self.free_at,
+            (Known::Present(_), None) if now < self.held_until => now,
             // Whoever held it may not know yet that it was deleted.
-            (Known::Present(old), None) if old.holder() != &**identity => now + *own,
-            (Known::Present(_), None) => now,
+            (Known::Present(_), None) => now + own,
         };
         self.known = found.map_or(Known::Absent, Known::Present);
     }
 
+    /// Our name alone proves nothing, anybody may have written it there.
+    fn is_ours(&self, lease: &Lease, now: Instant) -> bool {
+        let confirmed = now < self.held_until;
+        let as_sent = self.sent.as_ref().is_some_and(|sent| sent.same_claim(lease));
+        lease.holder() == &*self.settings.identity && (confirmed || as_sent)
+    }
+
     /// Writes ourselves into the Lease, if it is still as it is known.
     async fn claim(&mut self) -> Result<(), LeaseFault> {
-        let (sent, now) = (Instant::now(), (self.wall)());
+        let (started, now) = (Instant::now(), (self.wall)());
         let Settings { identity, lease: duration, renew, .. } = &self.settings;
-        let valid_until = sent + *renew;
-        self.claimed = true;
-        let stored = match &self.known {
-            Known::Present(lease) => {
-                let lease = lease.take(identity, *duration, now);
-                self.within(self.store.replace(&lease)).await?
-            }
+        let (valid_until, held_until) = (started + *renew, started + *duration);
+        let (claim, is_new) = match &self.known {
+            Known::Present(lease) => (lease.take(identity, *duration, now), false),
             Known::Unread | Known::Absent => {
-                let lease = Lease::create(self.store.place(), identity, *duration, now);
-                self.within(self.store.create(&lease)).await?
+                (Lease::create(self.store.place(), identity, *duration, now), true)
             }
         };
+        self.sent = Some(claim.clone());
+        let stored = match is_new {
+            true => self.within(self.store.create(&claim)).await?,
+            false => self.within(self.store.replace(&claim)).await?,
+        };
+        self.held_until = held_until;
         self.observe(Some(stored));
         self.lead(valid_until);
         Ok(())
@@ -250,16 +268,14 @@ impl<S: LeaseStore> Elector<S> {
     async fn release(&mut self) {
         self.clear("the process ends");
         for _ in 0..RELEASE_STEPS {
-            if !self.claimed {
-                return;
-            }
             let done = match &self.known {
-                Known::Present(lease) if lease.holder() == &*self.settings.identity => {
+                Known::Present(lease) if self.ours => {
                     let released = lease.release((self.wall)());
                     self.within(self.store.replace(&released)).await.map(Some)
                 }
                 // A claim was under way when the end came.
-                Known::Unread | Known::Absent | Known::Present(_) => Ok(None),
+                _ if self.sent.is_some() => Ok(None),
+                Known::Unread | Known::Absent | Known::Present(_) => return,
             };
             match done {
                 Ok(Some(_released)) => return info!("the lease is released"),

@@ -68,6 +68,11 @@ impl Lease {
         identity(self) == identity(other)
     }
 
+    /// Whether both are one claim of one holder.
+    pub(super) fn same_claim(&self, other: &Self) -> bool {
+        self.0.get("spec") == other.0.get("spec")
+    }
+
     /// A new Lease, for a name that nobody has.
     pub(super) fn create(place: (&str, &str), holder: &str, duration: Duration, now: Timestamp) -> Self {
         let (namespace, name) = place;
