@@ -8,6 +8,8 @@ mod elector;
 mod lease;
 mod permit;
 mod store;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use elector::{Elector, Settings};
 pub use lease::Lease;

@@ -118,6 +118,12 @@ impl Pace {
         self.in_flight = false;
     }
 
+    /// A write was cut off: whoever leads next has it to do.
+    pub(super) fn interrupted(&mut self, now: Instant) {
+        self.in_flight = false;
+        self.due = Some(now);
+    }
+
     /// A write failed and is to be tried again.
     pub(super) fn failed(&mut self, now: Instant) {
         self.in_flight = false;

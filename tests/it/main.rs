@@ -10,6 +10,7 @@
 mod alone;
 mod controlplane;
 mod crd;
+mod leader;
 mod pipeline;
 mod world;
 
