@@ -110,6 +110,14 @@ impl Ledger {
         self.state.lock().books.entry(Arc::clone(policy)).or_default().seed(stored);
     }
 
+    /// Takes over when violations were first seen from a status that another replica stored, since two that judge the
+    /// same change do so at different times.
+    pub fn adopt_first_seen(&self, policy: &str, stored: &WatchPolicyStatus) {
+        if let Some(book) = self.state.lock().books.get_mut(policy) {
+            book.adopt(stored);
+        }
+    }
+
     /// Waits until verdicts of some policies changed, and names them. For one caller: what it was told once, nobody is
     /// told again. Cancel safe.
     pub async fn changed(&self) -> BTreeSet<Arc<str>> {

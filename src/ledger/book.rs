@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::Object;
 use crate::crd::{Severity, Summary, Violation, WatchPolicyStatus};
 use crate::policy::{Judgement, NodeVerdict, Outcome, RuleVerdict};
-use crate::resource::{GroupResource, ObjectKey};
+use crate::resource::{GroupResource, ObjectKey, ObjectName};
 
 /// Where a finding stands: the worst severity first, then by object, then by rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,6 +152,20 @@ impl Seed {
     }
 }
 
+/// The place of a stored violation.
+fn place(violation: &Violation) -> Place {
+    let object = &violation.object;
+    let name = ObjectName {
+        namespace: object.namespace.as_deref().map(Arc::from),
+        name: object.name.as_str().into(),
+    };
+    Place {
+        severity: Reverse(violation.severity),
+        key: ObjectKey { resource: GroupResource::new(&*object.group, &*object.resource), object: name },
+        rule: violation.rule.as_str().into(),
+    }
+}
+
 /// All verdicts of one policy.
 #[derive(Debug, Default)]
 pub(super) struct Book {
@@ -273,6 +287,17 @@ impl Book {
                 Some(Seed { violation: violation.clone(), first_seen })
             };
             self.seeds = stored.violations.iter().filter_map(seed).collect();
+        }
+    }
+
+    pub(super) fn adopt(&mut self, stored: &WatchPolicyStatus) {
+        for violation in &stored.violations {
+            if let Some(first_seen) = &violation.first_seen
+                && let Some(finding) = self.findings.get_mut(&place(violation))
+                && violation.object.uid.as_deref().is_none_or(|uid| uid == &*finding.uid)
+            {
+                finding.first_seen = first_seen.0;
+            }
         }
     }
 

@@ -149,7 +149,7 @@ fn another_object_at_the_same_place_violates_anew() {
 
 fn stored(name: &str, uid: Option<&str>) -> WatchPolicyStatus {
     let object = ViolationObject {
-        api_version: None,
+        api_version: Some("v1".to_owned()),
         group: String::new(),
         resource: "pods".to_owned(),
         kind: None,
@@ -309,5 +309,16 @@ proptest! {
             prop_assert_eq!(summary.violations, count(&[3]) + 2 * count(&[5]));
             prop_assert_eq!(u64::try_from(page.worst.len()).unwrap(), summary.violations + count(&[4]));
         }
+    }
+}
+
+#[test]
+fn a_follower_takes_over_when_the_leader_saw_a_violation_first() {
+    for (uid, expected) in [(Some("a"), -100), (None, -100), (Some("an earlier one"), 1)] {
+        let ledger = Ledger::new();
+        enter(&ledger, "a", vec![("p", fail())], at(1));
+        ledger.adopt_first_seen("p", &stored("a", uid));
+        ledger.adopt_first_seen("p", &stored("another", uid));
+        assert_eq!(first_seen(&ledger, "p"), [("a owner".to_owned(), expected)], "{uid:?}");
     }
 }

@@ -116,6 +116,24 @@ where
     Ok(Box::new(AtScrape { descriptions, collect }))
 }
 
+/// A collector of `leader_election_master_status`.
+pub(super) fn leadership<F>(name: &str, source: F) -> prometheus::Result<Box<dyn Collector>>
+where
+    F: Fn() -> bool + Send + Sync + 'static,
+{
+    let gauge = gauges(
+        "leader_election_master_status",
+        "Whether this replica leads: 1 for the leader, 0 for the others.",
+        &["name"],
+    )?;
+    let (descriptions, status) = (descriptions(&[&gauge]), gauge.with_label_values(&[name]));
+    let collect = move || {
+        status.set(source().into());
+        gauge.collect()
+    };
+    Ok(Box::new(AtScrape { descriptions, collect }))
+}
+
 /// The gauges of all informers, empty.
 struct InformerGauges {
     informers: IntGaugeVec,

@@ -6,6 +6,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use serde::Serialize;
 
 use crate::crd::WatchPolicyStatus;
+use crate::leader::{Lost, Permit};
 
 /// Only metadata is wanted back; the policy itself comes by its watch.
 const ANSWER: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -27,6 +28,9 @@ pub enum WriteFault {
     /// There is no policy of this name and uid.
     #[error("the policy is gone")]
     Gone,
+    /// Leadership was lost before the answer came; it is the next leader's to write.
+    #[error(transparent)]
+    Lost(#[from] Lost),
     /// It may work later.
     #[error("{0}")]
     Failed(String),
@@ -34,14 +38,18 @@ pub enum WriteFault {
 
 /// Where statuses are stored; a seam, so that the writer's pace can be tested without a server.
 pub trait StatusStore: Send + Sync + 'static {
-    /// Stores a status.
-    fn store(&self, patch: &StatusPatch) -> impl Future<Output = Result<(), WriteFault>> + Send;
+    /// Stores a status while the permit is valid, and sends nothing after.
+    fn store(
+        &self,
+        patch: &StatusPatch,
+        permit: &Permit,
+    ) -> impl Future<Output = Result<(), WriteFault>> + Send;
 }
 
 impl StatusStore for kube::Client {
-    async fn store(&self, patch: &StatusPatch) -> Result<(), WriteFault> {
+    async fn store(&self, patch: &StatusPatch, permit: &Permit) -> Result<(), WriteFault> {
         let request = request(patch).map_err(|error| WriteFault::Failed(error.to_string()))?;
-        self.request_text(request).await.map(drop).map_err(|error| fault(&error))
+        permit.guard(self.request_text(request)).await?.map(drop).map_err(|error| fault(&error))
     }
 }
 

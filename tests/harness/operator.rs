@@ -121,6 +121,11 @@ impl Operator {
         self.process.last_words()
     }
 
+    /// Sends a signal by its name without `SIG`.
+    pub(crate) fn signal(&mut self, name: &str) -> Result<()> {
+        Ok(self.process.signal(name)?)
+    }
+
     /// Asks it to stop, by SIGTERM, and gives its exit code.
     pub(crate) async fn stop(mut self, deadline: Duration) -> Result<i32> {
         self.process.signal("TERM")?;
