@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::harness::operator::USER;
 use crate::harness::{ControlPlane, Operator, Request, eventually};
-use crate::world::{DEADLINE, Policy, QUICK, namespace, series};
+use crate::world::{DEADLINE, Policy, QUICK, install, namespace, series};
 
 const TEAM: &str = "
 apiVersion: watchpolicy.io/v1alpha1
@@ -33,7 +33,7 @@ struct Replicas {
 impl Replicas {
     async fn start(names: &[&'static str], args: &[&str]) -> Self {
         let plane = ControlPlane::start().await.unwrap();
-        let kubeconfig = Operator::install(&plane).await.unwrap();
+        let kubeconfig = install(&plane).await.unwrap();
         let mut replicas = Self { plane, kubeconfig, running: BTreeMap::new(), maps: 0 };
         for name in names {
             replicas.add(name, args).await;
