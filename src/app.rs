@@ -32,6 +32,8 @@ const POLICIES_READ: &str = "the WatchPolicy objects have been read";
 const CATALOG_READ: &str = "the cluster has told what it serves";
 /// Lists under way at once: a restart meets the server with these, not with one for each target.
 const CONCURRENT_LISTS: usize = 8;
+/// The same for policies, CRDs and APIServices: each has its turn.
+const OWN_LISTS: usize = 3;
 /// The longest wait for the WatchPolicy CRD.
 const SOON: Duration = Duration::from_secs(5);
 /// The first wait after a failed request.
@@ -49,30 +51,39 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}; choose another --listen", config.listen))?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
-    let client = client(&config, &metrics).await?;
+    let found = cluster(&config).await?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        server = found.cluster_url.host(),
+        port = found.cluster_url.port_u16(),
+        listen = %config.listen,
+        namespace = %config.namespace,
+        "starting"
+    );
+    let client = crate::metrics::client(found, metrics.requests())
+        .context("no client can be made of the kubeconfig")?;
     let outcome = Operator::start(&config, client, listener, metrics)?.until(stop).await;
     signals.shutdown().await;
     outcome
 }
 
-async fn client(config: &Config, metrics: &Metrics) -> anyhow::Result<kube::Client> {
+async fn cluster(config: &Config) -> anyhow::Result<kube::Config> {
     let options = kube::config::KubeConfigOptions { context: config.context.clone(), ..Default::default() };
-    let found = match &config.kubeconfig {
+    match &config.kubeconfig {
         Some(path) => {
             let kubeconfig = kube::config::Kubeconfig::read_from(path)
                 .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
             kube::Config::from_custom_kubeconfig(kubeconfig, &options)
                 .await
-                .context("the kubeconfig cannot be used")?
+                .with_context(|| format!("the kubeconfig {} cannot be used", path.display()))
         }
         None if config.context.is_some() => {
-            kube::Config::from_kubeconfig(&options).await.context("the kubeconfig cannot be used")?
+            kube::Config::from_kubeconfig(&options).await.context("the kubeconfig cannot be used")
         }
         None => kube::Config::infer()
             .await
-            .context("no kubeconfig and no in-cluster configuration was found; give --kubeconfig")?,
-    };
-    crate::metrics::client(found, metrics.requests()).context("no client can be made of the kubeconfig")
+            .context("no kubeconfig and no in-cluster configuration was found; give --kubeconfig"),
+    }
 }
 
 /// The running rooms. Each stage of the end has its own token and its own tasks.
@@ -184,12 +195,14 @@ fn observe(
         access_check: config.watch.access_check,
         lists: Arc::new(Semaphore::new(CONCURRENT_LISTS)),
     };
+    // What the operator itself lives on does not queue behind targets that may hang.
+    let own = informer::Settings { lists: Arc::new(Semaphore::new(OWN_LISTS)), ..patience };
     let changed = Arc::new(Notify::new());
     for (collection, what) in
         catalog::collections().into_iter().zip(["customresourcedefinitions", "apiservices"])
     {
         let sink = ChangeSink::new(what, Arc::clone(&changed));
-        let informer = Informer::new(wire.clone(), collection, patience.clone(), sink);
+        let informer = Informer::new(wire.clone(), collection, own.clone(), sink);
         let stop = stop.clone();
         tasks.spawn(async move { drop(informer.run(stop).await) });
     }
@@ -201,10 +214,8 @@ fn observe(
         allow_system_namespaces: config.allow_system_namespaces,
     });
     // Its CRD may come a moment after the operator.
-    let soon = informer::Settings {
-        backoff: (patience.backoff.0, patience.backoff.1.min(SOON)),
-        ..patience.clone()
-    };
+    let backoff = (own.backoff.0, own.backoff.1.min(SOON));
+    let soon = informer::Settings { backoff, ..own };
     let informer = Informer::new(wire, policies::collection(), soon, sink);
     let stopped = stop.clone();
     tasks.spawn(async move { drop(informer.run(stopped).await) });

@@ -19,10 +19,10 @@ use super::shelf_sink::ShelfSink;
 use super::standing;
 use super::wire::{Collection, Wire};
 use crate::crd::TargetState;
-use crate::jsonpath::{Roots, TypeMeta};
+use crate::jsonpath::TypeMeta;
 use crate::metrics::Metrics;
 use crate::policy::catalog::Catalog;
-use crate::policy::demand::{Demand, PolicyTarget, WatchSpec, demand};
+use crate::policy::demand::{Demand, PolicyTarget, Program, WatchSpec, demand};
 use crate::policy::{CompiledPolicy, PolicySet};
 use crate::queue::Queue;
 use crate::resource::{GroupResource, ObjectKey, ObjectName};
@@ -270,11 +270,7 @@ impl Fleet {
 
     /// The watch that is wanted for a policy in place of another one and is not synced yet, with the policy's newest
     /// program.
-    fn successor(
-        &self,
-        spec: &WatchSpec,
-        policy: &CompiledPolicy,
-    ) -> Option<(u64, (Arc<CompiledPolicy>, Arc<Roots>))> {
+    fn successor(&self, spec: &WatchSpec, policy: &CompiledPolicy) -> Option<(u64, Program)> {
         self.running
             .iter()
             .filter(|(_, running)| running.role == Role::Wanted && !running.is_synced())
@@ -426,8 +422,8 @@ impl Fleet {
     }
 }
 
-fn served(policies: &[(Arc<CompiledPolicy>, Arc<Roots>)], metrics: &Metrics) -> Vec<Served> {
-    let served = |(policy, roots): &(Arc<CompiledPolicy>, Arc<Roots>)| Served {
+fn served(policies: &[Program], metrics: &Metrics) -> Vec<Served> {
+    let served = |(policy, roots): &Program| Served {
         policy: Arc::clone(policy),
         roots: Arc::clone(roots),
         series: metrics.policy(&policy.name),
@@ -436,7 +432,7 @@ fn served(policies: &[(Arc<CompiledPolicy>, Arc<Roots>)], metrics: &Metrics) -> 
 }
 
 /// Makes a watch serve these policies; where that is a change, its objects are judged again.
-fn serve(running: &mut Running, policies: Vec<(Arc<CompiledPolicy>, Arc<Roots>)>, parts: &Parts) {
+fn serve(running: &mut Running, policies: Vec<Program>, parts: &Parts) {
     if running.spec.serves_as(&policies) {
         return;
     }
@@ -450,3 +446,6 @@ fn enqueue(queue: &Queue<ObjectKey>, resource: &GroupResource, objects: Vec<Obje
         queue.add(ObjectKey { resource: resource.clone(), object });
     }
 }
+
+#[cfg(test)]
+mod tests;

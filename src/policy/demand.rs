@@ -18,6 +18,9 @@ const NAMESPACED_WATCHES: usize = 64;
 /// Names of namespaces; `None` for all there are.
 pub type Namespaces = Option<BTreeSet<Arc<str>>>;
 
+/// A policy as it was compiled, and where `$pod` is for it on a resource.
+pub type Program = (Arc<CompiledPolicy>, Arc<Roots>);
+
 /// One wanted watch.
 #[derive(Clone)]
 pub struct WatchSpec {
@@ -34,7 +37,7 @@ pub struct WatchSpec {
     /// What is kept of each object.
     pub projection: Arc<Projection>,
     /// Who is judged by it, and where `$pod` is for each of them.
-    pub policies: Vec<(Arc<CompiledPolicy>, Arc<Roots>)>,
+    pub policies: Vec<Program>,
 }
 
 impl WatchSpec {
@@ -56,13 +59,13 @@ impl WatchSpec {
     }
 
     /// Whether the same policies are judged, as they were compiled.
-    pub fn serves_as(&self, wanted: &[(Arc<CompiledPolicy>, Arc<Roots>)]) -> bool {
+    pub fn serves_as(&self, wanted: &[Program]) -> bool {
         self.policies.len() == wanted.len()
             && self.policies.iter().zip(wanted).all(|((a, _), (b, _))| Arc::ptr_eq(a, b))
     }
 
     /// The program of a policy, if it is judged by this watch.
-    pub fn program(&self, name: &str) -> Option<&(Arc<CompiledPolicy>, Arc<Roots>)> {
+    pub fn program(&self, name: &str) -> Option<&Program> {
         self.policies.iter().find(|(policy, _)| *policy.name == *name)
     }
 }
