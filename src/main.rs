@@ -4,8 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use watchpolicy::cli::{self, Cli, Command};
 use watchpolicy::config::{Config, RunFlags, Surroundings};
 use watchpolicy::{app, logging};
@@ -38,9 +37,9 @@ fn run(flags: RunFlags) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(app::run(config))
 }
 
-/// Ends the process as clap does for a flag that it refuses: the fault, how to get help, exit code 2.
+/// Ends the process as clap does for a flag that it refuses: the fault, the usage, how to get help, exit code 2.
 fn refuse(error: &dyn Display) -> ! {
-    Cli::command().error(ErrorKind::ValueValidation, error).exit()
+    cli::refusal(error).exit()
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

@@ -5,4 +5,4 @@
 mod command;
 pub mod crd;
 
-pub use command::{Cli, Command, version};
+pub use command::{Cli, Command, refusal, version};
