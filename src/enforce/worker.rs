@@ -44,6 +44,7 @@ impl Worker {
         let Some(newest) = views.first() else { return self.ledger.forget(key, now) };
         let judged = Judged {
             key,
+            api_version: &newest.types.api_version,
             kind: &newest.types.kind,
             uid: &newest.document.id.uid,
             judgements: judge(key, newest, &views),
@@ -63,7 +64,7 @@ fn judge(key: &ObjectKey, newest: &View, views: &[View]) -> Vec<(Arc<str>, Judge
                 continue;
             }
             let subject = Subject {
-                resource: &key.resource.resource,
+                resource: &key.resource,
                 kind: &view.types.kind,
                 roots: &served.roots,
                 document: &view.document,

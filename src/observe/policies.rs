@@ -37,7 +37,7 @@ struct Kept {
 }
 
 impl PolicySink {
-    /// The set's revision is 0 until the first list is complete.
+    /// The set's revision is 0 until the first list is complete, or the kind is known not to be served.
     pub fn new(settings: policy::Settings) -> (Self, watch::Receiver<Arc<PolicySet>>) {
         let (set, reader) = watch::channel(Arc::default());
         let types = TypeMeta { api_version: "watchpolicy.io/v1alpha1".into(), kind: "WatchPolicy".into() };
@@ -62,7 +62,7 @@ impl PolicySink {
         let known = self.entries.get(&id.name).map(|kept| &kept.entry);
         let state = match known {
             // Only the status is new.
-            Some(known) if known.uid == id.uid && known.generation == generation => known.state.clone(),
+            Some(known) if is_same(known, id, generation) => known.state.clone(),
             _ => match policy::compile(&policy, &self.settings) {
                 Ok(compiled) => PolicyState::Compiled(Arc::new(compiled)),
                 Err(faults) => PolicyState::Invalid(Arc::new(faults)),
@@ -72,6 +72,7 @@ impl PolicySink {
             name: Arc::clone(&id.name),
             uid: Arc::clone(&id.uid),
             generation,
+            mode: Some(policy.spec.mode),
             state,
             stored: policy.status.map(Arc::new),
         }
@@ -97,7 +98,10 @@ impl Sink for PolicySink {
         let Some(id) = self.identity(raw) else { return };
         let entry = self.entry(&id, raw);
         let known = self.entries.get(&id.name).map(|kept| &kept.entry);
-        let same = known.is_some_and(|known| known.uid == entry.uid && known.generation == entry.generation);
+        let same = known.is_some_and(|known| {
+            let unreadable = matches!(entry.state, PolicyState::Unreadable(_));
+            is_same(known, &id, entry.generation) && !unreadable
+        });
         let kept = Kept { entry: Arc::new(entry), list: self.list };
         self.entries.insert(id.name, kept);
         self.publish(!same);
@@ -124,6 +128,11 @@ impl Sink for PolicySink {
                 tracing::error!(
                     "the CRD watchpolicies.watchpolicy.io is not installed: apply what `watchpolicy crd` prints"
                 );
+                // Of a kind that is not served there are no objects: that is read as well as an empty list is.
+                if !self.listed {
+                    self.listed = true;
+                    self.publish(true);
+                }
             }
             Phase::Forbidden { verb } => {
                 tracing::error!(
@@ -133,6 +142,13 @@ impl Sink for PolicySink {
             Phase::Degraded(why) => tracing::warn!(why, "policies cannot be followed at this moment"),
         }
     }
+}
+
+/// Whether the known state still holds. What could not be read may be readable by now: a repaired CRD prunes, defaults
+/// or converts without a new generation.
+fn is_same(known: &PolicyEntry, id: &Identity, generation: i64) -> bool {
+    let readable = !matches!(known.state, PolicyState::Unreadable(_));
+    readable && known.uid == id.uid && known.generation == generation
 }
 
 /// What can be said of a policy that was stored by another version of the CRD.
@@ -153,7 +169,24 @@ fn unreadable(id: &Identity, raw: &str, error: &serde_json::Error) -> PolicyEntr
         name: Arc::clone(&id.name),
         uid: Arc::clone(&id.uid),
         generation: readable.metadata.generation,
+        mode: None,
         state: PolicyState::Unreadable(error.to_string().into()),
         stored: readable.status.map(Arc::new),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_that_is_not_served_is_read_as_no_policies() {
+        let (mut sink, set) = PolicySink::new(policy::Settings::default());
+        sink.listing();
+        assert_eq!(set.borrow().revision, 0);
+        sink.phase(Phase::Absent);
+        assert_eq!((set.borrow().revision, set.borrow().entries.len()), (1, 0));
+        sink.phase(Phase::Absent);
+        assert_eq!(set.borrow().revision, 1);
     }
 }
