@@ -164,10 +164,7 @@ mod tests {
     #[test]
     fn values_come_with_their_normalized_paths() {
         let text = "a: [{b: 1}, {b: null}, 2]";
-        assert_eq!(
-            found("$.a[*].b", text, QueryFormat::Table),
-            "$['a'][0]['b']  1\n$['a'][1]['b']  null\n"
-        );
+        assert_eq!(found("$.a[*].b", text, QueryFormat::Table), "$['a'][0]['b']  1\n$['a'][1]['b']  null\n");
         let json: serde_json::Value =
             serde_json::from_str(&found("$.a[0].b", text, QueryFormat::Json)).unwrap();
         assert_eq!(json, serde_json::json!({"nodes": [{"path": "$['a'][0]['b']", "value": 1}]}));
@@ -192,7 +189,8 @@ mod tests {
     #[test]
     fn integers_keep_their_digits() {
         let text = r#"{"a":[9007199254740993,18446744073709551615,-9223372036854775808]}"#;
-        let wanted = "$['a'][0]  9007199254740993\n$['a'][1]  18446744073709551615\n$['a'][2]  -9223372036854775808\n";
+        let wanted =
+            "$['a'][0]  9007199254740993\n$['a'][1]  18446744073709551615\n$['a'][2]  -9223372036854775808\n";
         assert_eq!(found("$.a[*]", text, QueryFormat::Table), wanted);
         let yaml = text.replace(r#"{"a":"#, "a: ").replace('}', "");
         assert_eq!(found("$.a[*]", &yaml, QueryFormat::Table), wanted, "as YAML");
@@ -201,7 +199,10 @@ mod tests {
     #[test]
     fn yaml_is_read_as_kubectl_reads_it() {
         let text = "a: yes\nb: 'yes'\nc: 0644\nd: ~\n";
-        assert_eq!(found("$[*]", text, QueryFormat::Table), "$['a']  true\n$['b']  \"yes\"\n$['c']  420\n$['d']  null\n");
+        assert_eq!(
+            found("$[*]", text, QueryFormat::Table),
+            "$['a']  true\n$['b']  \"yes\"\n$['c']  420\n$['d']  null\n"
+        );
     }
 
     #[test]
@@ -209,14 +210,20 @@ mod tests {
         for (kind, spec) in [
             ("v1\nkind: Pod", "spec: {containers: [{name: a}]}"),
             ("apps/v1\nkind: Deployment", "spec: {template: {spec: {containers: [{name: a}]}}}"),
-            ("batch/v1\nkind: CronJob", "spec: {jobTemplate: {spec: {template: {spec: {containers: [{name: a}]}}}}}"),
+            (
+                "batch/v1\nkind: CronJob",
+                "spec: {jobTemplate: {spec: {template: {spec: {containers: [{name: a}]}}}}}",
+            ),
         ] {
             let text = format!("apiVersion: {kind}\n{spec}\n");
             assert!(found("$containers[*].name", &text, QueryFormat::Table).ends_with("  \"a\"\n"), "{kind}");
         }
         let path = Path::parse("$pod.metadata").unwrap();
         let error = find(&path, &documents("kind: Service").unwrap()).unwrap_err();
-        assert!(format!("{error:#}").starts_with("cannot evaluate `$pod.metadata` in document 1: "), "{error:#}");
+        assert!(
+            format!("{error:#}").starts_with("cannot evaluate `$pod.metadata` in document 1: "),
+            "{error:#}"
+        );
     }
 
     #[test]

@@ -11,6 +11,9 @@ const MAX_NESTING: usize = 6;
 /// How deep filters may nest.
 const MAX_FILTERS: usize = 2;
 
+/// Characters of a number that the parser takes as it is.
+const LONGEST_NUMBER: usize = 15;
+
 /// The functions of RFC 9535.
 const FUNCTIONS: [&str; 5] = ["length", "count", "value", "match", "search"];
 
@@ -145,7 +148,9 @@ impl Scan<'_> {
             Some('.') if self.is_in_filter() => {
                 Err(PathError::new(self.at, "`..` inside a filter; name the way down, or use wildcards"))
             }
-            Some(blank) if BLANKS.contains(&blank) => Err(PathError::new(self.at + 1, "white space after a dot")),
+            Some(blank) if BLANKS.contains(&blank) => {
+                Err(PathError::new(self.at + 1, "white space after a dot"))
+            }
             _ => {
                 self.copy(self.at + 1);
                 Ok(())
@@ -183,8 +188,7 @@ impl Scan<'_> {
         let name = self.text.slice(start, end);
         if self.text.get(start.wrapping_sub(1)) == Some('.') || !FUNCTIONS.contains(&name.as_str()) {
             let known = FUNCTIONS.into_iter().find(|known| known.eq_ignore_ascii_case(&name));
-            let reason =
-                format!("`{name}` is no function; there are length, count, value, match and search");
+            let reason = format!("`{name}` is no function; there are length, count, value, match and search");
             let error = PathError::new(start, reason);
             return Err(match known {
                 Some(known) if known != name => error.suggest(self.text.splice(start, end, known)),
@@ -208,15 +212,14 @@ impl Scan<'_> {
             _ => fraction,
         };
         let written = self.text.slice(self.at, end);
-        match written.parse::<Node>() {
-            Ok(number) => self.marks.numbers.push(number),
-            Err(error) if error.to_string().contains("out of range") => {
-                return Err(PathError::new(self.at, format!("the number {written} is out of range")));
-            }
-            // The parser refuses what is no number.
-            Err(_) => {}
+        let number = written.parse::<Node>();
+        if number.as_ref().is_err_and(|error| error.to_string().contains("out of range")) {
+            return Err(PathError::new(self.at, format!("the number {written} is out of range")));
         }
-        if end == integer && written.len() > 15 {
+        let exact = number.is_ok();
+        // The parser refuses what is no number.
+        self.marks.numbers.extend(number);
+        if exact && written.len() > LONGEST_NUMBER {
             let sign = if written.starts_with('-') { "-" } else { "" };
             self.query.push_str(&format!("{sign}0.{}", "0".repeat(written.len() - 2 - sign.len())));
             self.at = end;

@@ -74,7 +74,10 @@ impl Converter {
         match &**function {
             TestFunction::Match(subject, pattern) => self.matches(at, subject, (pattern, Reach::Whole)),
             TestFunction::Search(subject, pattern) => self.matches(at, subject, (pattern, Reach::Part)),
-            _ => Err(PathError::new(at, "this function gives a value and no test; compare it: `length(@.a) > 0`")),
+            _ => Err(PathError::new(
+                at,
+                "this function gives a value and no test; compare it: `length(@.a) > 0`",
+            )),
         }
     }
 
@@ -82,10 +85,14 @@ impl Converter {
         let subject = self.value_argument(at, subject)?;
         let (pattern, reach) = pattern;
         let FnArg::Literal(Literal::String(source)) = pattern else {
-            return Err(PathError::new(at, "the pattern of match() and search() is a quoted string, nothing else"));
+            return Err(PathError::new(
+                at,
+                "the pattern of match() and search() is a quoted string, nothing else",
+            ));
         };
-        let pattern = Pattern::compile(source, reach)
-            .map_err(|reason| PathError::new(at, format!("the pattern '{source}' cannot be used: {reason}")))?;
+        let pattern = Pattern::compile(source, reach).map_err(|reason| {
+            PathError::new(at, format!("the pattern '{source}' cannot be used: {reason}"))
+        })?;
         Ok(Filter::Matches(subject, Box::new(pattern)))
     }
 

@@ -209,11 +209,7 @@ fn present<'s>(node: Option<&'s Node>, trail: &Trail<'_>) -> Option<&'s Node> {
 type Wanted<'a, 's, 'd> = (Root, &'a [Segment], &'s Scope<'d>);
 
 /// Walks from the root to what the segments find.
-fn start<'s>(
-    wanted: Wanted<'_, 's, '_>,
-    budget: &mut Budget,
-    then: &mut Then<'_, 's>,
-) -> Flow {
+fn start<'s>(wanted: Wanted<'_, 's, '_>, budget: &mut Budget, then: &mut Then<'_, 's>) -> Flow {
     let (root, segments, scope) = wanted;
     let object = Trail::root(scope.object);
     let mut walk = Walk { budget, root: scope.root(), then };

@@ -50,7 +50,9 @@ impl Filter {
             Self::Or(filters) | Self::And(filters) => filters.iter().for_each(|filter| filter.queries(read)),
             Self::Not(filter) => filter.queries(read),
             Self::Exists(query) => read(query, false),
-            Self::Compare(left, _, right) => [left, right].into_iter().for_each(|operand| operand.queries(read)),
+            Self::Compare(left, _, right) => {
+                [left, right].into_iter().for_each(|operand| operand.queries(read))
+            }
             Self::Matches(operand, _) => operand.queries(read),
         }
     }

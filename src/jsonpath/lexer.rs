@@ -145,7 +145,9 @@ fn named_root(text: &Text, name: &str, end: usize) -> Result<(Root, usize), Path
         Some(known) => text.splice(text.start, end, known),
         None => text.splice(text.start + 1, text.start + 1, "."),
     };
-    let reason = format!("`{name}` is no root; the roots are $, $object, $pod, $podSpec, $containers and $appContainers");
+    let reason = format!(
+        "`{name}` is no root; the roots are $, $object, $pod, $podSpec, $containers and $appContainers"
+    );
     Err(PathError::new(text.start, reason).suggest(spelling))
 }
 
@@ -297,6 +299,11 @@ pub(super) fn unreadable(text: &Text, piece: &Piece, failed: Option<usize>) -> P
 }
 
 fn unreadable_filter(text: &Text, piece: &Piece, failed: Option<usize>) -> PathError {
+    // Where the text is right and its meaning is not, the parser tells no place.
+    if let (None, Some(function)) = (failed, piece.marks.functions.first()) {
+        let reason = "a function that cannot stand here or take this: match() and search() give no value to compare, count() and value() take a query";
+        return PathError::new(*function, reason);
+    }
     let at = failed.filter(|at| (piece.at..piece.end).contains(at)).unwrap_or(piece.at);
     let pair = (text.get(at), text.get(at + 1));
     let is_comparison = |next: &str| ["==", "!=", "<", ">"].iter().any(|operator| next.starts_with(operator));

@@ -9,11 +9,15 @@ mod brackets;
 mod containers;
 mod convert;
 mod decode;
+#[cfg(test)]
+mod differential;
 mod document;
 mod eval;
 mod filter;
 mod iregexp;
 mod judge;
+#[cfg(test)]
+mod language;
 #[cfg(test)]
 mod laws;
 mod lexer;
@@ -26,6 +30,8 @@ mod pattern;
 mod projection;
 mod roots;
 mod routes;
+#[cfg(test)]
+mod text;
 mod trail;
 mod trie;
 mod walk;

@@ -111,11 +111,15 @@ fn refuse(
 ) -> Result<(), PathError> {
     let is_member = |selector: &Segment| matches!(selector, Segment::Name(_));
     match segment {
-        Segment::Descendants(_) if before.iter().any(|segment| matches!(segment, Segment::Descendants(_))) => {
+        Segment::Descendants(_)
+            if before.iter().any(|segment| matches!(segment, Segment::Descendants(_))) =>
+        {
             Err(PathError::new(at, "a second `..`; a path has one at most"))
         }
         Segment::Descendants(_) => Ok(()),
-        segment if root.joins_containers() && before.is_empty() && segment.selectors().iter().any(is_member) => {
+        segment
+            if root.joins_containers() && before.is_empty() && segment.selectors().iter().any(is_member) =>
+        {
             let reason = format!("`{}` is an array and has no members", root.text());
             Err(PathError::new(at, reason).suggest(text.splice(at, at, "[*]")))
         }
@@ -224,7 +228,7 @@ mod tests {
             ("$.a[?@.b", 3, Some("$.a[?@.b]")),
             ("$.a[?]", 5, None),
             ("$.a[?@.b ==]", 11, None),
-            ("$.a[1 2]", 3, None),
+            ("$.a[1 2]", 5, None),
             ("$.a[- 1]", 3, None),
             ("$.größe.a-b", 9, Some("$.größe['a-b']")),
             (r"$.a\b", 3, Some("$['ab']")),
@@ -252,6 +256,85 @@ mod tests {
         let error = refusal("$namespace.metadata.labels");
         assert!(error.unsupported && error.reason.contains("`$namespace`"), "{error}");
         assert_eq!(error.position, 0);
+    }
+
+    #[test]
+    fn mistakes_in_filters_are_refused_where_they_are() {
+        let cases = [
+            ("$.a[?@.b = 1]", 9, "`==` compares"),
+            ("$.a[?@.b == 1 & @.c]", 14, "`&&` means and"),
+            ("$.a[?@.b[*] == 1]", 12, "names one place"),
+            ("$.a[?match(@.b, '[a]') == true]", 5, "no value to compare"),
+            ("$.a[?true]", 9, "cannot be read"),
+            ("$.a[?length(@.b)]", 5, "no test"),
+            ("$.a[?@.x && length(@[*]) > 1]", 12, "takes one value"),
+            ("$.a[?length(@.b == 1) > 1]", 16, ""),
+            ("$.a[?count(1) > 1]", 5, ""),
+            ("$.a[?@.x || count(length(@.a)) > 1]", 12, "takes a query"),
+            ("$.a[?value('a') == 'a']", 5, "takes a query"),
+            ("$.a[?@.x, ?match(@.b, @.c)]", 11, "quoted string"),
+            ("$.a[?match(@.b, '[a')]", 5, "ends within a character class"),
+            ("$.a[?search(@.b, '^a')]", 5, "use `matches`"),
+            ("$.a[?match(@.b, '((((a{999}){999}){9})')]", 5, "the pattern"),
+            ("$.a[?size(@.b) > 1]", 5, "`size` is no function"),
+            ("$.a[?@.length() > 1]", 7, "`length` is no function"),
+            ("$.a[?in(@.b, 'c')]", 5, "`in` is no function"),
+            ("$.a[?count (@.b) > 1]", 10, "white space"),
+            ("$.a[?@.b c == 1]", 8, "white space"),
+            ("$.a[?@. b == 1]", 7, "white space"),
+            ("$.a[?@..b]", 6, "`..` inside a filter"),
+            ("$.a[?@.b == $object.kind]", 12, "the root `$object` inside a filter"),
+            ("$.a[?$pod.metadata]", 5, "the root `$pod` inside a filter"),
+            ("$[?@[?@[?@.a]]]", 8, "filters nest deeper than 2"),
+            ("$.a[?@.b == 1e999]", 12, "out of range"),
+            ("$.a[?(@.b]", 9, "`]` where `)` is wanted"),
+            ("$..a..b", 4, "a second `..`"),
+            ("$..['a'][0]..*", 11, "a second `..`"),
+            ("$containers['image', 0]", 11, "has no members"),
+            ("$appContainers.image", 14, "has no members"),
+        ];
+        for (text, position, words) in cases {
+            let error = refusal(text);
+            assert_eq!(error.position, position, "{text}: {error}");
+            assert!(error.reason.contains(words), "{text}: {error}");
+        }
+        assert_eq!(refusal("$.a[?Length(@.b) > 1]").suggestion.as_deref(), Some("$.a[?length(@.b) > 1]"));
+    }
+
+    #[test]
+    fn the_whole_language_has_one_normal_form() {
+        let cases = [
+            ("$..a", "$..a"),
+            ("$..['a b']", "$..['a b']"),
+            ("$.. [0]", ""),
+            ("$..[0,1]", "$..[0, 1]"),
+            ("$..*", "$..[*]"),
+            ("$['a','b']", "$['a', 'b']"),
+            ("$[1:2 , ::-1,:]", "$[1:2, ::-1, :]"),
+            ("$[?@.a==1&&(@.b||!@.c)]", "$[?@.a == 1 && (@.b || !@.c)]"),
+            ("$[?((@.a&&@.b)&&@.c)]", "$[?@.a && @.b && @.c]"),
+            ("$[?!(@.a<1.50)]", "$[?!(@.a < 1.5)]"),
+            (r#"$[?match(@ .a,"it's")]"#, r"$[?match(@.a, 'it\'s')]"),
+            ("$[?count(@.*)>=length($['x'])]", "$[?count(@[*]) >= length($.x)]"),
+            ("$[?value(@['a','b'])==null]", "$[?value(@['a', 'b']) == null]"),
+            ("$[?@.a==9223372036854775807]", "$[?@.a == 9223372036854775807]"),
+            ("$[?@.a!=-9223372036854775808,?@]", "$[?@.a != -9223372036854775808, ?@]"),
+            ("$.a[?@.b[?@.c==1]]", "$.a[?@.b[?@.c == 1]]"),
+            ("$appContainers[?@.name=='x'].image", "$appContainers[?@.name == 'x'].image"),
+        ];
+        for (text, wanted) in cases {
+            match Path::parse(text) {
+                Ok(path) => assert_eq!(path.to_string(), wanted, "{text}"),
+                Err(error) => assert_eq!(wanted, "", "{text}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_control_character_in_a_quoted_name_is_refused() {
+        for text in ["$['\0']", "$[\"\0\"]", "$['\u{1f}']"] {
+            assert_eq!(refusal(text).position, 1, "{text:?}");
+        }
     }
 
     #[test]
@@ -307,6 +390,11 @@ mod tests {
             ("$.a[0].b", true, true),
             ("$.a[*].b", false, true),
             ("$.a[*]", false, false),
+            ("$.a[?@.x].b", false, true),
+            ("$.a[1:].b", false, true),
+            ("$.a['x','y'].b", false, true),
+            ("$..a", false, false),
+            ("$..a.b", false, true),
             ("$containers", true, true),
         ] {
             let path = Path::parse(text).unwrap();

@@ -109,8 +109,7 @@ impl Slice {
             _ => *at < end,
         };
         let first = Some(start).filter(goes_on);
-        let indexes =
-            std::iter::successors(first, move |at| at.checked_add(step).filter(goes_on));
+        let indexes = std::iter::successors(first, move |at| at.checked_add(step).filter(goes_on));
         indexes.filter_map(|at| usize::try_from(at).ok())
     }
 }
