@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(flags) => run(*flags),
         Command::Crd => cli::crd::yaml().and_then(|yaml| print(&yaml)),
+        Command::Query(args) => print(&cli::query::run(&args).unwrap_or_else(|error| fail(&error))),
         Command::Version => print(&cli::version()),
     };
     match outcome {
@@ -40,6 +41,12 @@ fn run(flags: RunFlags) -> anyhow::Result<()> {
 /// Ends the process as clap does for a flag that it refuses: the fault, the usage, how to get help, exit code 2.
 fn refuse(error: &dyn Display) -> ! {
     cli::refusal(error).exit()
+}
+
+/// Ends the process for input that cannot be used: exit code 2.
+fn fail(error: &anyhow::Error) -> ! {
+    complain(&format!("{error:#}"));
+    std::process::exit(2)
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

@@ -8,6 +8,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::RunFlags;
 
+use super::query::QueryArgs;
+
 /// The version of this build.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -36,6 +38,9 @@ pub enum Command {
     Run(Box<RunFlags>),
     /// Print the CustomResourceDefinition of WatchPolicy, for kubectl apply --server-side -f -
     Crd,
+    /// Print what a path finds in YAML or JSON documents, to try paths out
+    #[command(after_help = "Exit status: 0 also when nothing is found, 2 for a wrong path or file.")]
+    Query(QueryArgs),
     /// Print the version and how it was built
     Version,
 }
