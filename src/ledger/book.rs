@@ -303,7 +303,7 @@ impl Book {
                 && let Some(finding) = self.findings.get_mut(&place(violation))
                 && violation.object.uid.as_deref().is_none_or(|uid| uid == &*finding.uid)
             {
-                finding.first_seen = first_seen.0;
+                Arc::make_mut(finding).first_seen = first_seen.0;
             }
         }
     }

@@ -203,6 +203,7 @@ mod tests {
 
     use super::*;
     use crate::crd::Summary;
+    use crate::leader::Leadership;
 
     #[test]
     fn the_patch_tests_the_uid_and_replaces_the_whole_status() {
@@ -243,6 +244,11 @@ mod tests {
         json!({"kind": "Status", "reason": "Because", "message": message, "details": {"causes": causes}})
     }
 
+    /// A permit that does not end.
+    fn leads() -> Permit {
+        Leadership::alone().permit().unwrap()
+    }
+
     fn patch_with_violations() -> StatusPatch {
         let violation = json!({
             "object": {"resource": "roles", "name": "a"}, "rule": "owner", "severity": "high", "result": "Fail",
@@ -261,7 +267,7 @@ mod tests {
     async fn a_status_whose_fields_are_refused_is_stored_without_its_lists() {
         let refused = answer("Too long", &["status.violations[0].object.name"]);
         let (client, sent) = server(vec![(422, refused), (200, json!({}))]);
-        assert_eq!(client.store(&patch_with_violations()).await, Ok(()));
+        assert_eq!(client.store(&patch_with_violations(), &leads()).await, Ok(()));
         let stored = sent.lock()[1][1]["value"].clone();
         let members: Vec<_> = stored.as_object().unwrap().keys().cloned().collect();
         assert_eq!(members, ["observedGeneration", "summary", "violationsTruncated"]);
@@ -272,7 +278,7 @@ mod tests {
     async fn a_status_that_is_refused_even_then_is_told_with_its_fields_and_the_cure() {
         let refused = || (422, answer("Too long", &["status.summary"]));
         let (client, sent) = server(vec![refused(), refused()]);
-        let fault = client.store(&patch_with_violations()).await.unwrap_err().to_string();
+        let fault = client.store(&patch_with_violations(), &leads()).await.unwrap_err().to_string();
         assert!(fault.contains("install the CRD of this version: status.summary"), "{fault}");
         assert_eq!(sent.lock().len(), 2);
     }
@@ -280,7 +286,7 @@ mod tests {
     #[tokio::test]
     async fn a_missing_right_is_told_with_the_rule_that_cures_it() {
         let (client, _) = server(vec![(403, answer("no\nway", &[]))]);
-        let fault = client.store(&patch_with_violations()).await.unwrap_err().to_string();
+        let fault = client.store(&patch_with_violations(), &leads()).await.unwrap_err().to_string();
         let cure = r#"add to its ClusterRole: {apiGroups: ["watchpolicy.io"], resources: ["watchpolicies/status"], verbs: ["patch"]}"#;
         assert!(fault.starts_with("the operator may not patch watchpolicies/status; "), "{fault}");
         assert!(fault.contains(cure) && fault.ends_with(r"the server says: no\nway"), "{fault}");
@@ -290,7 +296,7 @@ mod tests {
     async fn a_very_long_answer_is_not_read_to_its_end_nor_told_as_a_whole() {
         for length in [10_000, 10 * MAX_ANSWER] {
             let (client, _) = server(vec![(500, answer(&"long ".repeat(length / 5), &[]))]);
-            let fault = client.store(&patch_with_violations()).await.unwrap_err().to_string();
+            let fault = client.store(&patch_with_violations(), &leads()).await.unwrap_err().to_string();
             assert!(fault.starts_with("the server answered 500"), "{fault}");
             assert!(fault.len() < 1024, "{} bytes", fault.len());
         }
@@ -299,7 +305,7 @@ mod tests {
     #[tokio::test]
     async fn a_status_that_was_stored_is_stored_however_long_the_answer_is() {
         let (client, _) = server(vec![(200, answer(&"a".repeat(10 * MAX_ANSWER), &[]))]);
-        assert_eq!(client.store(&patch_with_violations()).await, Ok(()));
+        assert_eq!(client.store(&patch_with_violations(), &leads()).await, Ok(()));
     }
 
     #[test]
