@@ -25,7 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("logging", &["config"]),
     ("shutdown", &[]),
     ("config", &[]),
-    ("cli", &["config", "crd"]),
+    ("cli", &["config", "crd", "jsonpath", "resource"]),
     (
         "app",
         &[
@@ -37,7 +37,10 @@ const EDGES: &[(&str, &[&str])] = &[
 
 /// What a pure room may use from outside the house: no runtime, client, log, metric, randomness.
 const PURE: &[(&str, &[&str])] = &[
-    ("jsonpath", &["std", "core", "serde", "serde_json", "thiserror", "jsonpath_rust", "ahash", "hashbrown"]),
+    (
+        "jsonpath",
+        &["std", "core", "serde", "serde_json", "thiserror", "jsonpath_rust", "regex", "ahash", "hashbrown"],
+    ),
     (
         "policy",
         &[

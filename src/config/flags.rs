@@ -35,7 +35,7 @@ pub struct RunFlags {
     pub namespace: Option<String>,
 
     /// Address that serves /metrics, /livez and /readyz
-    #[arg(long, env = "WATCHPOLICY_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    #[arg(long, env = "WATCHPOLICY_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = address)]
     pub listen: SocketAddr,
 
     /// Objects judged at a time; without it the number of CPUs
@@ -208,4 +208,10 @@ pub struct RunFlags {
         help_heading = "Logging"
     )]
     pub log_level: String,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_invalid: std::net::AddrParseError| {
+        "an address has an IP and a port; write it as 0.0.0.0:8080 or [::]:8080".to_owned()
+    })
 }

@@ -83,6 +83,7 @@ fn a_value_that_cannot_be_read_is_refused_by_name() {
         (["--watch-linger", "soon"], "write it as 60s"),
         (["--workers", "0"], "--workers <N>"),
         (["--listen", "8080"], "--listen <ADDRESS>"),
+        (["--listen", "8080"], "write it as 0.0.0.0:8080"),
         (["--log-format", "xml"], "json, text"),
     ] {
         let refused = flags(&written).unwrap_err().to_string();

@@ -30,7 +30,7 @@ use super::store::{LeaseFault, LeaseStore};
 
 /// Followers look at times of their own: up to so much later than the retry period, as a part of it.
 const JITTER: f64 = 0.2;
-/// When giving the Lease back, it is read again once if somebody changed it meanwhile.
+/// Giving the Lease back: a write, and, where somebody changed it meanwhile, a look and another write.
 const RELEASE_STEPS: usize = 3;
 
 /// Who takes part, and the times of the election.

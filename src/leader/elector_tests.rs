@@ -65,7 +65,7 @@ impl Server {
     }
 
     /// As `kubectl patch` would.
-    fn tamper(&mut self, spec: Value) {
+    fn tamper(&mut self, spec: &Value) {
         let Some(mut object) = self.lease.clone() else { return };
         for (field, value) in spec.as_object().unwrap() {
             object["spec"][field] = value.clone();
@@ -286,7 +286,7 @@ impl Bench {
         self.replicas[&who].stopped.send_replace(stopped);
     }
 
-    fn tamper(&self, spec: Value) {
+    fn tamper(&self, spec: &Value) {
         self.server.lock().tamper(spec);
     }
 
@@ -352,7 +352,7 @@ async fn the_last_one_gives_the_lease_back_as_client_go_does() {
 async fn a_lease_that_changed_just_before_the_end_is_still_given_back() {
     let mut bench = Bench::start(1).await;
     bench.pass(5000).await;
-    bench.tamper(json!({"strategy": "OldestEmulationVersion"}));
+    bench.tamper(&json!({"strategy": "OldestEmulationVersion"}));
     bench.terminate(0);
     bench.pass(100).await;
     assert_eq!(bench.server.lock().spec("holderIdentity"), "");
@@ -499,7 +499,7 @@ async fn a_lease_that_was_tampered_with_is_put_right_and_never_has_two_leaders()
             let mut bench = Bench::start(3).await;
             (0..3).for_each(|who| bench.line(who, Line { deaf, ..Line::default() }));
             bench.pass(10_000).await;
-            bench.tamper(spec.clone());
+            bench.tamper(&spec);
             bench.pass(30_000).await;
             assert_eq!(bench.leaders().len(), 1, "{spec}");
             let server = bench.server.lock();
@@ -514,7 +514,7 @@ async fn a_lease_of_a_dead_holder_with_a_duration_without_end_is_taken_after_the
     let mut bench = Bench::start(2).await;
     bench.pass(10_000).await;
     bench.kill(0);
-    bench.tamper(json!({"leaseDurationSeconds": i32::MAX}));
+    bench.tamper(&json!({"leaseDurationSeconds": i32::MAX}));
     let took = bench.until_another_leads(0).await;
     assert!(took >= SECOND * 290 && took <= SECOND * 303, "{took:?}");
 }
@@ -572,7 +572,7 @@ async fn storm(seed: u64) {
             6 => bench.line(who, Line { loses_replies: true, deaf: true, ..Line::default() }),
             7 => bench.line(who, Line { slow: short, late: short / 2, ..Line::default() }),
             8 | 9 => bench.line(who, Line::default()),
-            10 => bench.tamper(tampered()[random.random_range(0..6)].clone()),
+            10 => bench.tamper(&tampered()[random.random_range(0..6)]),
             _ => bench.server.lock().delete(),
         }
         bench.pass(random.random_range(0..12_000)).await;

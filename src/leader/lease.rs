@@ -143,7 +143,7 @@ mod tests {
         Timestamp::from_microsecond(1_800_000_000_000_000 + micros).unwrap()
     }
 
-    fn lease(spec: Value) -> Lease {
+    fn lease(spec: &Value) -> Lease {
         Lease::new(json!({"metadata": {"uid": "u", "resourceVersion": "7"}, "spec": spec}))
     }
 
@@ -189,7 +189,7 @@ mod tests {
             (json!({"holderIdentity": "a", "leaseDurationSeconds": 1}), false),
             (Value::Null, false),
         ] {
-            assert_eq!(lease(spec.clone()).is_released(), released, "{spec}");
+            assert_eq!(lease(&spec).is_released(), released, "{spec}");
         }
     }
 
@@ -203,7 +203,7 @@ mod tests {
             (json!(-5), 15),
             (Value::Null, 15),
         ] {
-            let lease = lease(json!({"holderIdentity": "a", "leaseDurationSeconds": said.clone()}));
+            let lease = lease(&json!({"holderIdentity": "a", "leaseDurationSeconds": said.clone()}));
             assert_eq!(lease.duration(OWN).as_secs(), seconds, "{said}");
         }
     }
@@ -230,11 +230,11 @@ mod tests {
 
     #[test]
     fn an_annotation_is_no_renewal() {
-        let before = lease(json!({"holderIdentity": "a"}));
+        let before = lease(&json!({"holderIdentity": "a"}));
         let mut object = before.object().clone();
         object["metadata"]["annotations"] = json!({"note": "new"});
         object["metadata"]["resourceVersion"] = "8".into();
         assert!(before.same_spec(&Lease::new(object)));
-        assert!(!before.same_spec(&lease(json!({"holderIdentity": "b"}))));
+        assert!(!before.same_spec(&lease(&json!({"holderIdentity": "b"}))));
     }
 }

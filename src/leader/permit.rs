@@ -52,7 +52,7 @@ impl Leadership {
     /// Waits until leadership is gained, renewed or lost; for ever when that cannot happen. Cancel safe.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

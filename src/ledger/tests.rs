@@ -194,6 +194,27 @@ fn a_violation_that_was_gone_after_the_restart_is_new_when_it_comes_back() {
 }
 
 #[test]
+fn an_object_whose_name_was_stored_cut_is_known_by_its_uid() {
+    let ledger = Ledger::new();
+    let mut status = stored("long…", Some("a"));
+    status.violations[0].object.uid = Some("uid of a".to_owned());
+    ledger.seed_first_seen(&"p".into(), &status);
+    let long = pod(&"long".repeat(100));
+    enter_as(&ledger, &long, "uid of a", vec![("p", fail())], at(99));
+    enter_as(&ledger, &pod("other"), "uid of another", vec![("p", fail())], at(99));
+    let known: Vec<_> = first_seen(&ledger, "p").into_iter().map(|(_, seconds)| seconds == 99).collect();
+    assert_eq!(known, [false, true]);
+}
+
+#[test]
+fn a_page_shares_its_findings_with_the_ledger() {
+    let ledger = Ledger::new();
+    enter(&ledger, "a", vec![("p", fail())], at(0));
+    let finding = || Arc::clone(&ledger.page("p", &[], 20).worst[0].1);
+    assert!(Arc::ptr_eq(&finding(), &finding()));
+}
+
+#[test]
 fn a_withdrawn_policy_leaves_nothing_and_may_come_back() {
     let ledger = Ledger::new();
     enter(&ledger, "a", vec![("one", fail()), ("two", pass())], at(0));
@@ -284,7 +305,9 @@ proptest! {
                     last.retain(|(_, other), _| *other != object);
                     last.extend(verdicts.iter().map(|(policy, kind)| ((*policy, object), *kind)));
                     let names: Vec<_> = verdicts.iter().map(|(policy, kind)| (policy.to_string(), *kind)).collect();
-                    let judgements = names.iter().map(|(policy, kind)| (&**policy, random_judgement(*kind))).collect();
+                    let mut judgements: Vec<_> = names.iter().map(|(policy, kind)| (&**policy, random_judgement(*kind))).collect();
+                    // Whoever judges may do so in any order.
+                    judgements.rotate_left(usize::from(uid).min(names.len()));
                     enter_as(&ledger, &pod(&object.to_string()), &uid.to_string(), judgements, at(0));
                 }
                 Step::Forget(object) => {

@@ -70,7 +70,8 @@ impl PolicyGauges {
             policies: gauges("watchpolicy_policies", "Policies, by mode and readiness.", &["mode", "ready"])?,
             violations: gauges(
                 "watchpolicy_violations",
-                "Rules that fail, counted once for each object, by policy and severity.",
+                "Rules that fail, counted once for each object, by policy and severity. \
+                 Objects on which a rule errs are in watchpolicy_objects{result=\"Error\"}.",
                 &["policy", "severity"],
             )?,
             objects: gauges(

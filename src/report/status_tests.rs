@@ -287,15 +287,6 @@ fn targets_that_need_attention_are_listed_when_not_all_fit() {
 }
 
 #[test]
-fn texts_are_cut_between_characters() {
-    for (text, bytes, expected) in
-        [("short", 5, "short"), ("longer", 5, "lo…"), ("ééé", 5, "é…"), ("ééé", 2, "…")]
-    {
-        assert_eq!(cut(text, bytes), expected);
-    }
-}
-
-#[test]
 fn the_metrics_show_running_policies_with_their_verdicts_and_others_without() {
     let ledger = Ledger::new();
     enter(&ledger, "runs", "web", verdict(vec![node("spec.a")]), at(0));
