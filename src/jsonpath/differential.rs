@@ -72,14 +72,14 @@ proptest! {
     fn what_jsonpath_rust_finds_is_found(document in document(), segments in text::segments()) {
         let path = format!("${segments}");
         prop_assume!(Path::parse(&path).is_ok() && !path.contains("@[?") && !path.contains("count("));
-        let ours = found(&path, &document).into_iter().map(|(_, value)| value).collect();
+        let ours: Vec<Node> = found(&path, &document).into_iter().map(|(_, value)| value).collect();
         prop_assert_eq!(
-            sorted(ours), sorted(found_by_jsonpath_rust(&path, &document)), "{} in {}", path, document
+            sorted(&ours), sorted(&found_by_jsonpath_rust(&path, &document)), "{} in {}", path, document
         );
     }
 }
 
-fn sorted(values: Vec<Node>) -> Vec<String> {
+fn sorted(values: &[Node]) -> Vec<String> {
     let mut texts: Vec<String> = values.iter().map(Node::to_string).collect();
     texts.sort();
     texts

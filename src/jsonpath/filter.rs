@@ -51,7 +51,8 @@ impl Filter {
             Self::Not(filter) => filter.queries(read),
             Self::Exists(query) => read(query, false),
             Self::Compare(left, _, right) => {
-                [left, right].into_iter().for_each(|operand| operand.queries(read))
+                left.queries(read);
+                right.queries(read);
             }
             Self::Matches(operand, _) => operand.queries(read),
         }
