@@ -49,7 +49,9 @@ const PURE: &[(&str, &[&str])] = &[
             "k8s_openapi",
             "ahash",
             "hashbrown",
+            "ipnet",
             "jiff",
+            "semver",
         ],
     ),
 ];

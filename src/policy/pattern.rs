@@ -8,6 +8,8 @@ use std::str::CharIndices;
 
 use regex::{Regex, RegexBuilder};
 
+use super::order::Case;
+
 /// Bytes that the compiled patterns of one operator may take.
 const COMPILED_LIMIT: usize = 1 << 19;
 /// Bytes that one thread's cache may take while matching; slower beyond, still linear.
@@ -20,8 +22,17 @@ const REPEAT_LIMIT: u32 = 1000;
 /// One or more patterns of which any will do, as one automaton.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
-    whole: Regex,
+    regex: Regex,
     sources: Box<[Box<str>]>,
+}
+
+/// Where in a value a pattern may match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The whole value.
+    Whole,
+    /// Any part of it.
+    Part,
 }
 
 /// Why a text is not a pattern.
@@ -34,34 +45,39 @@ pub(super) struct PatternError {
 }
 
 impl Pattern {
-    /// Compiles patterns that match a whole value.
+    /// Compiles patterns.
     ///
     /// # Errors
     /// Every pattern that is not an I-Regexp or is anchored; else one for all of them if they grow too large.
-    pub(super) fn compile(patterns: &[String]) -> Result<Self, Vec<PatternError>> {
+    pub(super) fn compile(patterns: &[String], reach: Reach, case: Case) -> Result<Self, Vec<PatternError>> {
         let mut errors = Vec::new();
-        let mut whole = String::from(r"\A(?:");
+        let mut all = String::new();
         for (index, pattern) in patterns.iter().enumerate() {
             if index > 0 {
-                whole.push('|');
+                all.push('|');
             }
-            match Translator::new(pattern).translate() {
-                Ok(translated) => whole.push_str(&translated),
+            match Translator::new(pattern, reach).translate() {
+                Ok(translated) => all.push_str(&translated),
                 Err(message) => errors.push(PatternError { index: Some(index), message }),
             }
         }
-        whole.push_str(r")\z");
         if !errors.is_empty() {
             return Err(errors);
         }
-        let built = RegexBuilder::new(&whole).size_limit(COMPILED_LIMIT).dfa_size_limit(CACHE_LIMIT).build();
-        let whole = built.map_err(|error| vec![PatternError { index: None, message: too_large(&error) }])?;
-        Ok(Self { whole, sources: patterns.iter().map(|pattern| pattern.as_str().into()).collect() })
+        let all = match reach {
+            Reach::Whole => format!(r"\A(?:{all})\z"),
+            Reach::Part => all,
+        };
+        let mut builder = RegexBuilder::new(&all);
+        builder.case_insensitive(case == Case::Ignored);
+        let built = builder.size_limit(COMPILED_LIMIT).dfa_size_limit(CACHE_LIMIT).build();
+        let regex = built.map_err(|error| vec![PatternError { index: None, message: too_large(&error) }])?;
+        Ok(Self { regex, sources: patterns.iter().map(|pattern| pattern.as_str().into()).collect() })
     }
 
-    /// Whether one of the patterns matches the whole text. Linear in the text.
+    /// Whether one of the patterns matches. Linear in the text.
     pub(super) fn matches(&self, text: &str) -> bool {
-        self.whole.is_match(text)
+        self.regex.is_match(text)
     }
 
     /// The patterns as the policy has them.
@@ -82,6 +98,7 @@ fn too_large(error: &regex::Error) -> String {
 /// Rewrites one I-Regexp, in one pass and without recursion.
 struct Translator<'p> {
     rest: Peekable<CharIndices<'p>>,
+    reach: Reach,
     out: String,
     /// Open groups.
     depth: usize,
@@ -96,9 +113,10 @@ struct Translator<'p> {
 type Translated<T = ()> = Result<T, String>;
 
 impl<'p> Translator<'p> {
-    fn new(pattern: &'p str) -> Self {
+    fn new(pattern: &'p str, reach: Reach) -> Self {
         Self {
             rest: pattern.char_indices().peekable(),
+            reach,
             out: String::with_capacity(pattern.len() + 8),
             depth: 0,
             repeatable: false,
@@ -364,9 +382,14 @@ impl<'p> Translator<'p> {
 
     fn anchor(&self, c: char) -> String {
         let literal = if c == '$' { "[$]" } else { "\\^" };
-        self.fault(&format!(
-            "a pattern matches the whole value anyway; leave `{c}` out, or write `{literal}` for the character"
-        ))
+        self.fault(&match self.reach {
+            Reach::Whole => format!(
+                "a pattern matches the whole value anyway; leave `{c}` out, or write `{literal}` for the character"
+            ),
+            Reach::Part => format!(
+                "`{c}` is not in I-Regexp; use `matches` for the whole value, or write `{literal}` for the character"
+            ),
+        })
     }
 
     /// A fault at the character read last.
@@ -389,7 +412,8 @@ mod tests {
     use super::*;
 
     fn one(pattern: &str) -> Result<Pattern, String> {
-        Pattern::compile(&[pattern.to_owned()]).map_err(|errors| errors[0].message.clone())
+        Pattern::compile(&[pattern.to_owned()], Reach::Whole, Case::Told)
+            .map_err(|errors| errors[0].message.clone())
     }
 
     #[test]
@@ -422,8 +446,26 @@ mod tests {
 
     #[test]
     fn any_pattern_of_a_list_will_do() {
-        let pattern = Pattern::compile(&["a|b".to_owned(), "c+".to_owned()]).expect("patterns");
+        let pattern = Pattern::compile(&["a|b".to_owned(), "c+".to_owned()], Reach::Whole, Case::Told)
+            .expect("patterns");
         assert!(pattern.matches("b") && pattern.matches("cc") && !pattern.matches("bc"));
+    }
+
+    #[test]
+    fn a_search_finds_a_part_and_case_may_be_ignored() {
+        for (pattern, text, reach, case, matches) in [
+            ("b+", "abbc", Reach::Part, Case::Told, true),
+            ("b+", "ac", Reach::Part, Case::Told, false),
+            ("b|x", "ax", Reach::Part, Case::Told, true),
+            ("B+", "abbc", Reach::Part, Case::Told, false),
+            ("B+", "abbc", Reach::Part, Case::Ignored, true),
+            ("[A-C]É", "bé", Reach::Whole, Case::Ignored, true),
+        ] {
+            let compiled = Pattern::compile(&[pattern.to_owned()], reach, case).expect(pattern);
+            assert_eq!(compiled.matches(text), matches, "{pattern} in {text}");
+        }
+        let errors = Pattern::compile(&["^a".to_owned()], Reach::Part, Case::Told).expect_err("an anchor");
+        assert!(errors[0].message.contains("use `matches` for the whole value"), "{errors:?}");
     }
 
     #[test]
@@ -461,7 +503,7 @@ mod tests {
     #[test]
     fn every_bad_pattern_of_a_list_is_named() {
         let patterns = ["a", "^b", "c$"].map(str::to_owned);
-        let errors = Pattern::compile(&patterns).expect_err("two are anchored");
+        let errors = Pattern::compile(&patterns, Reach::Whole, Case::Told).expect_err("two are anchored");
         assert_eq!(errors.iter().map(|error| error.index).collect::<Vec<_>>(), [Some(1), Some(2)]);
     }
 

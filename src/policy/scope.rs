@@ -80,7 +80,7 @@ impl Rule {
         if let Some(elements) = under {
             projection.read_elements(elements, roots);
         }
-        for check in self.when.iter().chain([&self.body]) {
+        for check in self.when.iter().chain(self.body.checks()) {
             check.read(roots, under, projection);
         }
         for path in self.message.iter().flat_map(|message| message.paths()) {
