@@ -32,6 +32,10 @@ const POLICIES_READ: &str = "the WatchPolicy objects have been read";
 const CATALOG_READ: &str = "the cluster has told what it serves";
 /// Lists under way at once: a restart meets the server with these, not with one for each target.
 const CONCURRENT_LISTS: usize = 8;
+/// The same for policies, CRDs and APIServices: each has its turn.
+const OWN_LISTS: usize = 3;
+/// The longest wait for the WatchPolicy CRD.
+const SOON: Duration = Duration::from_secs(5);
 /// The first wait after a failed request.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 
@@ -48,9 +52,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}; choose another --listen", config.listen))?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
     let client = client(&config, &metrics).await?;
-    Operator::start(&config, client, listener, metrics)?.until(stop).await;
+    let outcome = Operator::start(&config, client, listener, metrics)?.until(stop).await;
     signals.shutdown().await;
-    Ok(())
+    outcome
 }
 
 async fn client(config: &Config, metrics: &Metrics) -> anyhow::Result<kube::Client> {
@@ -91,8 +95,7 @@ impl Operator {
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
         let readiness = Readiness::until([POLICIES_READ, CATALOG_READ]);
-        let backoff = Backoff { max_retries: config.max_retries, ..Backoff::default() };
-        let queue = Queue::new(backoff, rand::random(), metrics.queue("objects"));
+        let queue = Queue::new(Backoff::default(), rand::random(), metrics.queue("objects"));
         let processing: std::sync::Weak<Queue<ObjectKey>> = Arc::downgrade(&queue);
         metrics.follow_queue("objects", processing);
         let store = Arc::new(Store::default());
@@ -131,8 +134,17 @@ impl Operator {
     }
 
     /// Waits for the signal, then: stop taking, judge what was taken, write the last status, serve to the last.
-    async fn until(mut self, stop: CancellationToken) {
-        stop.cancelled().await;
+    ///
+    /// # Errors
+    /// When a part ended unasked: what looks alive and does nothing is worse than a restart.
+    async fn until(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        let ended = tokio::select! {
+            () = stop.cancelled() => None,
+            Some(end) = self.observing.1.join_next() => Some(("observing", end)),
+            Some(end) = self.workers.join_next() => Some(("judging", end)),
+            Some(end) = self.reporting.1.join_next() => Some(("reporting", end)),
+            Some(end) = self.serving.1.join_next() => Some(("serving", end)),
+        };
         self.readiness.lost("shutting down");
         let stages = Stages::begin(LIMIT);
         let seconds = Duration::from_secs;
@@ -141,6 +153,11 @@ impl Operator {
         stages.run("judging", seconds(5), async { while self.workers.join_next().await.is_some() {} }).await;
         stages.run("reporting", seconds(8), end(&mut self.reporting)).await;
         stages.run("serving", seconds(2), end(&mut self.serving)).await;
+        match ended {
+            None => Ok(()),
+            Some((part, Ok(()))) => anyhow::bail!("{part} ended unasked; the log says why"),
+            Some((part, Err(error))) => Err(error).with_context(|| format!("{part} died")),
+        }
     }
 }
 
@@ -170,12 +187,14 @@ fn observe(
         access_check: config.watch.access_check,
         lists: Arc::new(Semaphore::new(CONCURRENT_LISTS)),
     };
+    // What the operator itself lives on does not queue behind targets that may hang.
+    let own = informer::Settings { lists: Arc::new(Semaphore::new(OWN_LISTS)), ..patience };
     let changed = Arc::new(Notify::new());
     for (collection, what) in
         catalog::collections().into_iter().zip(["customresourcedefinitions", "apiservices"])
     {
         let sink = ChangeSink::new(what, Arc::clone(&changed));
-        let informer = Informer::new(wire.clone(), collection, patience.clone(), sink);
+        let informer = Informer::new(wire.clone(), collection, own.clone(), sink);
         let stop = stop.clone();
         tasks.spawn(async move { drop(informer.run(stop).await) });
     }
@@ -186,22 +205,26 @@ fn observe(
         system_namespaces: config.system_namespaces.clone(),
         allow_system_namespaces: config.allow_system_namespaces,
     });
-    let informer = Informer::new(wire, policies::collection(), patience.clone(), sink);
+    // Its CRD may come a moment after the operator.
+    let backoff = (own.backoff.0, own.backoff.1.min(SOON));
+    let soon = informer::Settings { backoff, ..own };
+    let informer = Informer::new(wire, policies::collection(), soon, sink);
     let stopped = stop.clone();
     tasks.spawn(async move { drop(informer.run(stopped).await) });
 
-    tasks.spawn(become_ready(Arc::clone(readiness), set.clone(), served.clone()));
+    tasks.spawn(become_ready(Arc::clone(readiness), set.clone(), served.clone(), stop.clone()));
     let (fleet, board) =
         Fleet::new(parts, fleet::Settings { informer: patience, linger: config.watch.linger });
     tasks.spawn(fleet.run(set.clone(), served, stop.clone()));
     (set, board)
 }
 
-/// Ready means serving, with the policies read. What single targets lack is said in status, not here.
+/// Ends with the others, so that the end of any of them is a failure. Ready means serving, with the policies read. What single targets lack is said in status, not here.
 async fn become_ready(
     readiness: Arc<Readiness>,
     mut set: watch::Receiver<Arc<PolicySet>>,
     mut catalog: watch::Receiver<Option<Arc<policy::catalog::Catalog>>>,
+    stop: CancellationToken,
 ) {
     if set.wait_for(|set| set.revision > 0).await.is_ok() {
         readiness.met(POLICIES_READ);
@@ -209,6 +232,7 @@ async fn become_ready(
     if catalog.wait_for(Option::is_some).await.is_ok() {
         readiness.met(CATALOG_READ);
     }
+    stop.cancelled().await;
 }
 
 /// Gauges are read from their owners at the moment of a scrape.
@@ -219,8 +243,7 @@ fn expose(
     (set, board): &Snapshots,
 ) -> anyhow::Result<()> {
     let (set, board, ledger) = (set.clone(), board.clone(), Arc::clone(ledger));
-    let stands = board.clone();
     metrics.follow_policies(move || report::samples(&set.borrow(), &board.borrow(), &ledger))?;
-    metrics.follow_informers(move || samples(&store, &stands.borrow(), jiff::Timestamp::now()))?;
+    metrics.follow_informers(move || samples(&store, jiff::Timestamp::now()))?;
     Ok(())
 }

@@ -32,8 +32,6 @@ pub struct Config {
     pub namespace: Arc<str>,
     /// How many keys are judged at a time.
     pub workers: NonZeroUsize,
-    /// How often a key is retried with growing waits before it is parked.
-    pub max_retries: u32,
     /// How targets are followed.
     pub watch: WatchConfig,
     /// The shortest time between two status writes of one policy that changes without pause.
@@ -132,7 +130,6 @@ impl Config {
             listen: flags.listen,
             namespace,
             workers: flags.workers.unwrap_or(cores),
-            max_retries: flags.max_retries,
             watch,
             status_interval: flags.status_interval,
             system_namespaces,
@@ -155,10 +152,11 @@ fn watch(flags: &RunFlags) -> Result<WatchConfig, ConfigError> {
         ("access-check", flags.access_check),
         ("relist-backoff-max", flags.relist_backoff_max),
         ("list-timeout", flags.list_timeout),
-        ("watch-liveness", flags.watch_liveness),
     ] {
         at_least(flag, value, shortest)?;
     }
+    // Bookmarks come about once a minute; less patience would open every quiet watch again and again.
+    at_least("watch-liveness", flags.watch_liveness, Duration::from_secs(90))?;
     Ok(WatchConfig {
         page_size: flags.page_size,
         linger: flags.watch_linger,

@@ -24,13 +24,15 @@ pub use book::{Finding, Page, Place, Tally};
 
 use crate::crd::WatchPolicyStatus;
 use crate::policy::Judgement;
-use crate::resource::{GroupResource, Gvr, ObjectKey, ObjectName};
+use crate::resource::{GroupResource, ObjectKey, ObjectName};
 
 /// What all policies say of one object at one time.
 #[derive(Debug)]
 pub struct Judged<'o> {
-    /// The object's place, in the version that was judged.
+    /// The object's place.
     pub key: &'o ObjectKey,
+    /// The `apiVersion` in which it was judged.
+    pub api_version: &'o Arc<str>,
     /// The object's kind.
     pub kind: &'o Arc<str>,
     /// The object's uid; another one at the same place is another object.
@@ -43,6 +45,7 @@ pub struct Judged<'o> {
 #[derive(Clone, Copy)]
 struct Object<'o> {
     key: &'o ObjectKey,
+    api_version: &'o Arc<str>,
     kind: &'o Arc<str>,
     uid: &'o Arc<str>,
 }
@@ -57,7 +60,7 @@ pub struct Ledger {
 #[derive(Debug, Default)]
 struct State {
     /// By resource first: the name of a resource is then not stored with each object.
-    objects: HashMap<Gvr, HashMap<ObjectName, Record, RandomState>, RandomState>,
+    objects: HashMap<GroupResource, HashMap<ObjectName, Record, RandomState>, RandomState>,
     books: HashMap<Arc<str>, Book, RandomState>,
     dirty: BTreeSet<Arc<str>>,
     uids: RandomState,
@@ -130,11 +133,6 @@ impl Ledger {
         self.state.lock().books.get(policy).map(|book| book.tally(&[])).unwrap_or_default()
     }
 
-    /// How many objects there are verdicts on.
-    pub fn objects(&self) -> usize {
-        self.state.lock().objects.values().map(HashMap::len).sum()
-    }
-
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         change(&mut state);
@@ -148,8 +146,8 @@ impl Ledger {
 
 impl State {
     fn enter(&mut self, judged: Judged<'_>, now: Timestamp) {
-        let Judged { key, kind, uid, judgements } = judged;
-        let object = Object { key, kind, uid };
+        let Judged { key, api_version, kind, uid, judgements } = judged;
+        let object = Object { key, api_version, kind, uid };
         let uid = self.uids.hash_one(uid);
         let mut before = self.take(key);
         if before.as_ref().is_some_and(|record| record.uid != uid) {

@@ -83,18 +83,18 @@ impl fmt::Display for ObjectName {
     }
 }
 
-/// What the work queue holds: an object's place, of a resource in the version that is watched.
+/// What the work queue holds and results are kept by: an object's place, whatever version it is watched in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
-    /// The watched resource.
-    pub resource: Gvr,
+    /// The object's resource.
+    pub resource: GroupResource,
     /// The object.
     pub object: ObjectName,
 }
 
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.resource.resource, self.object)
+        write!(f, "{} {}", self.resource, self.object)
     }
 }
 

@@ -6,18 +6,19 @@
 //! whose fields its documents carry, so that nobody is ever judged by a document that lacks what he reads.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use ahash::RandomState;
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
+use crate::crd::TargetState;
 use crate::jsonpath::{Document, Roots, TypeMeta};
 use crate::metrics::PolicySeries;
 use crate::policy::CompiledPolicy;
-use crate::resource::{Gvr, ObjectKey, ObjectName};
+use crate::resource::{GroupResource, Gvr, ObjectKey, ObjectName};
 
 /// A policy that a shelf serves, with where `$pod` is for it on this resource.
 #[derive(Clone)]
@@ -40,6 +41,8 @@ pub struct Shelf {
     pub types: TypeMeta,
     serving: ArcSwap<Vec<Served>>,
     entries: RwLock<Entries>,
+    synced: AtomicBool,
+    state: Mutex<TargetState>,
     bytes: AtomicUsize,
     /// Milliseconds since 1970 of the last sign of life; 0 before the first.
     last_life: AtomicI64,
@@ -75,6 +78,8 @@ impl Shelf {
             types,
             serving: ArcSwap::from_pointee(Vec::new()),
             entries: RwLock::default(),
+            synced: AtomicBool::new(false),
+            state: Mutex::new(TargetState::Listing),
             bytes: AtomicUsize::new(0),
             last_life: AtomicI64::new(0),
         }
@@ -131,6 +136,7 @@ impl Shelf {
 
     /// Ends a list: drops what was not in it, and tells what that was.
     pub fn sweep(&self) -> Vec<ObjectName> {
+        self.synced.store(true, Ordering::Release);
         let mut entries = self.entries.write();
         let list = entries.list;
         let gone: Vec<_> = entries.documents.extract_if(|_, kept| kept.list != list).collect();
@@ -165,6 +171,21 @@ impl Shelf {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether all that the server held was once on the shelf.
+    pub fn is_synced(&self) -> bool {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// How the watch stands, as the fleet last saw it.
+    pub fn state(&self) -> TargetState {
+        *self.state.lock()
+    }
+
+    /// Notes how the watch stands.
+    pub fn set_state(&self, state: TargetState) {
+        *self.state.lock() = state;
+    }
+
     /// Notes a sign of life.
     pub fn alive(&self, now: jiff::Timestamp) {
         self.last_life.store(now.as_millisecond(), Ordering::Relaxed);
@@ -190,20 +211,21 @@ pub struct View {
 /// All shelves. The fleet sets them up and takes them down.
 #[derive(Default)]
 pub struct Store {
-    shelves: RwLock<HashMap<Gvr, Vec<Arc<Shelf>>, RandomState>>,
+    /// The newest first.
+    shelves: RwLock<HashMap<GroupResource, Vec<Arc<Shelf>>, RandomState>>,
 }
 
 impl Store {
     /// Makes a shelf readable.
     pub fn open(&self, shelf: Arc<Shelf>) {
         let mut shelves = self.shelves.write();
-        let of_resource = shelves.entry(shelf.resource.clone()).or_default();
+        let of_resource = shelves.entry(shelf.resource.resource.clone()).or_default();
         of_resource.push(shelf);
         of_resource.sort_by_key(|shelf| std::cmp::Reverse(shelf.epoch));
     }
 
     /// Takes a shelf away; its documents go when their last reader is done. The caller enqueues its names.
-    pub fn close(&self, resource: &Gvr, epoch: u64) {
+    pub fn close(&self, resource: &GroupResource, epoch: u64) {
         let mut shelves = self.shelves.write();
         if let Some(of_resource) = shelves.get_mut(resource) {
             of_resource.retain(|shelf| shelf.epoch != epoch);
@@ -213,21 +235,120 @@ impl Store {
         }
     }
 
-    /// All that is known of an object, newest watch first.
+    /// All that is known of an object: first what synced watches show, since a list under way shows no later changes;
+    /// of several, the newest first.
     pub fn views(&self, key: &ObjectKey) -> Vec<View> {
         let shelves = self.shelves.read();
         let Some(of_resource) = shelves.get(&key.resource) else { return Vec::new() };
-        of_resource
-            .iter()
-            .filter_map(|shelf| {
-                let document = shelf.get(&key.object)?;
-                Some(View { serving: shelf.serving(), document, types: shelf.types.clone() })
-            })
-            .collect()
+        let (synced, listing): (Vec<_>, Vec<_>) = of_resource.iter().partition(|shelf| shelf.is_synced());
+        let view = |shelf: &Arc<Shelf>| {
+            let document = shelf.get(&key.object)?;
+            Some(View { serving: shelf.serving(), document, types: shelf.types.clone() })
+        };
+        synced.into_iter().chain(listing).filter_map(view).collect()
     }
 
     /// A snapshot of the shelves, for metrics.
     pub fn shelves(&self) -> Vec<Arc<Shelf>> {
         self.shelves.read().values().flatten().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jsonpath::{Path, Projection};
+
+    fn types() -> TypeMeta {
+        TypeMeta { api_version: "v1".into(), kind: "Widget".into() }
+    }
+
+    fn shelf(epoch: u64) -> Shelf {
+        Shelf::new(epoch, Gvr::new("example.com", "v1", "widgets"), types())
+    }
+
+    fn widget(name: &str, size: u32, version: u32) -> Document {
+        let mut projection = Projection::default();
+        projection.read(&Path::parse("$.spec.size").unwrap(), &Roots::default(), None);
+        let raw = format!(
+            r#"{{"metadata":{{"name":"{name}","uid":"u-{name}","resourceVersion":"{version}"}},"spec":{{"size":{size}}}}}"#
+        );
+        Document::decode(&raw, &projection, &types()).unwrap()
+    }
+
+    fn name(name: &str) -> ObjectName {
+        ObjectName { namespace: None, name: name.into() }
+    }
+
+    #[test]
+    fn a_new_version_that_reads_the_same_is_kept_and_is_no_change() {
+        let shelf = shelf(1);
+        assert_eq!(shelf.put(widget("a", 1, 1)).1, Change::Changed);
+        assert_eq!(shelf.put(widget("a", 1, 2)).1, Change::Unchanged);
+        assert_eq!(
+            &*shelf.get(&name("a")).unwrap().id.resource_version,
+            "2",
+            "the version is always refreshed"
+        );
+        assert_eq!(shelf.put(widget("a", 2, 3)).1, Change::Changed);
+    }
+
+    #[test]
+    fn what_a_list_does_not_show_any_more_is_found_at_its_end() {
+        let shelf = shelf(1);
+        shelf.put(widget("a", 1, 1));
+        shelf.put(widget("b", 1, 1));
+        shelf.begin_list();
+        assert_eq!(shelf.put(widget("a", 1, 1)).1, Change::Unchanged, "a list again is no change");
+        shelf.put(widget("c", 1, 5));
+        assert_eq!(shelf.sweep(), [name("b")]);
+        assert_eq!(shelf.len(), 2);
+        assert_eq!(shelf.sweep(), []);
+    }
+
+    #[test]
+    fn a_list_that_was_given_up_in_the_middle_loses_nothing() {
+        let shelf = shelf(1);
+        shelf.put(widget("a", 1, 1));
+        shelf.begin_list();
+        shelf.begin_list();
+        assert_eq!(shelf.len(), 1);
+    }
+
+    #[test]
+    fn bytes_return_to_nothing_with_the_documents() {
+        let shelf = shelf(1);
+        shelf.put(widget("a", 1, 1));
+        shelf.put(widget("b", 1, 1));
+        shelf.put(widget("b", 12, 2));
+        assert!(shelf.bytes() > 0);
+        assert!(shelf.remove(&name("a")) && !shelf.remove(&name("a")));
+        shelf.begin_list();
+        shelf.sweep();
+        assert_eq!((shelf.len(), shelf.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn the_newest_synced_watch_is_read_first_and_a_closed_one_not_at_all() {
+        let store = Store::default();
+        let (old, new) = (Arc::new(shelf(1)), Arc::new(shelf(2)));
+        for (shelf, size) in [(&old, 1), (&new, 2)] {
+            shelf.put(widget("a", size, size));
+            store.open(Arc::clone(shelf));
+        }
+        let resource = &old.resource.resource;
+        let key = ObjectKey { resource: resource.clone(), object: name("a") };
+        let versions = || {
+            let views = store.views(&key);
+            views.iter().map(|view| view.document.id.resource_version.to_string()).collect::<Vec<_>>()
+        };
+        old.sweep();
+        assert_eq!(versions(), ["1", "2"], "a list under way is behind");
+        new.sweep();
+        assert_eq!(versions(), ["2", "1"]);
+        store.close(resource, 2);
+        assert_eq!(versions(), ["1"]);
+        store.close(resource, 1);
+        assert!(store.views(&key).is_empty() && store.shelves().is_empty());
     }
 }

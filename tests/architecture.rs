@@ -15,7 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("policy", &["crd", "jsonpath", "resource"]),
     ("metrics", &["resource"]),
     ("queue", &["metrics"]),
-    ("store", &["jsonpath", "metrics", "policy", "resource"]),
+    ("store", &["crd", "jsonpath", "metrics", "policy", "resource"]),
     ("ledger", &["crd", "policy", "resource"]),
     ("observe", &["crd", "jsonpath", "metrics", "policy", "queue", "resource", "store"]),
     ("enforce", &["ledger", "metrics", "policy", "queue", "resource", "store"]),

@@ -152,6 +152,21 @@ pub enum TargetState {
     Stopping,
 }
 
+impl TargetState {
+    /// As it is written in a status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolving => "Resolving",
+            Self::Absent => "Absent",
+            Self::Forbidden => "Forbidden",
+            Self::Listing => "Listing",
+            Self::Synced => "Synced",
+            Self::Degraded => "Degraded",
+            Self::Stopping => "Stopping",
+        }
+    }
+}
+
 /// One rule failing, or erring, on one object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

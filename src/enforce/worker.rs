@@ -51,7 +51,13 @@ impl Worker {
         if let Some(again) = again {
             self.queue.add_after(key.clone(), wait(now, again));
         }
-        let judged = Judged { key, kind: &newest.types.kind, uid: &newest.document.id.uid, judgements };
+        let judged = Judged {
+            key,
+            api_version: &newest.types.api_version,
+            kind: &newest.types.kind,
+            uid: &newest.document.id.uid,
+            judgements,
+        };
         self.ledger.enter(judged, now);
     }
 }
@@ -67,7 +73,7 @@ fn judge(key: &ObjectKey, newest: &View, views: &[View], now: Timestamp) -> Vec<
                 continue;
             }
             let subject = Subject {
-                resource: &key.resource.resource,
+                resource: &key.resource,
                 kind: &view.types.kind,
                 roots: &served.roots,
                 document: &view.document,

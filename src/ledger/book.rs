@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::Object;
 use crate::crd::{Severity, Summary, Violation, WatchPolicyStatus};
 use crate::policy::{Judgement, NodeVerdict, Outcome, RuleVerdict};
-use crate::resource::{GroupResource, Gvr, ObjectKey};
+use crate::resource::{GroupResource, ObjectKey};
 
 /// Where a finding stands: the worst severity first, then by object, then by rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +25,8 @@ pub struct Place {
 /// A rule that fails, or errs, on an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
+    /// The `apiVersion` in which the object was judged.
+    pub api_version: Arc<str>,
     /// The object's kind.
     pub kind: Arc<str>,
     /// The object's uid.
@@ -140,8 +142,8 @@ impl Seed {
         let object = &self.violation.object;
         *object.name == *key.object.name
             && object.namespace.as_deref() == key.object.namespace.as_deref()
-            && *object.resource == *key.resource.resource.resource
-            && *object.group == *key.resource.resource.group
+            && *object.resource == *key.resource.resource
+            && *object.group == *key.resource.group
     }
 
     fn fits(&self, judged: Object<'_>, rule: &str) -> bool {
@@ -153,7 +155,7 @@ impl Seed {
 /// All verdicts of one policy.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    counts: BTreeMap<Gvr, Counts>,
+    counts: BTreeMap<GroupResource, Counts>,
     findings: BTreeMap<Place, Finding>,
     /// How many of the findings are failures, by severity.
     failures: BTreeMap<Severity, u64>,
@@ -201,7 +203,7 @@ impl Book {
         self.changed = Some(now);
     }
 
-    fn discount(&mut self, resource: &Gvr, standing: &Standing) {
+    fn discount(&mut self, resource: &GroupResource, standing: &Standing) {
         let Some(counts) = self.counts.get_mut(resource) else { return };
         let count = counts.of(standing);
         *count = count.saturating_sub(1);
@@ -241,6 +243,7 @@ impl Book {
                 rule: Arc::clone(&rule.rule),
             };
             let finding = Finding {
+                api_version: Arc::clone(judged.api_version),
                 kind: Arc::clone(judged.kind),
                 uid: Arc::clone(judged.uid),
                 outcome: rule.outcome,
@@ -273,7 +276,7 @@ impl Book {
         }
     }
 
-    pub(super) fn resources(&self) -> impl Iterator<Item = &Gvr> {
+    pub(super) fn resources(&self) -> impl Iterator<Item = &GroupResource> {
         self.counts.keys()
     }
 
@@ -288,8 +291,8 @@ impl Book {
             summary.errored += errored;
             summary.skipped += skipped;
             summary.matched += counts.matched();
-            *objects.entry(resource.resource.clone()).or_default() += excluded + counts.matched();
-            if stale.contains(&resource.resource) {
+            *objects.entry(resource.clone()).or_default() += excluded + counts.matched();
+            if stale.contains(resource) {
                 summary.stale += counts.matched();
             }
         }

@@ -32,15 +32,18 @@ const AFTER_CHANGE: [Duration; 7] = [
     Duration::from_secs(10),
 ];
 const BURST: Duration = Duration::from_millis(20);
+/// An APIService that comes and goes without end does not make more requests than one in so long.
+const FLOOR: Duration = Duration::from_millis(300);
 const ANYWAY: Duration = Duration::from_secs(60);
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
 /// What is watched to know when served resources change.
 pub fn collections() -> [Collection; 2] {
-    [
-        Collection::all(Gvr::new("apiextensions.k8s.io", "v1", "customresourcedefinitions")),
-        Collection::all(Gvr::new("apiregistration.k8s.io", "v1", "apiservices")),
-    ]
+    let bell = |group, resource| Collection {
+        metadata_only: true,
+        ..Collection::all(Gvr::new(group, "v1", resource))
+    };
+    [bell("apiextensions.k8s.io", "customresourcedefinitions"), bell("apiregistration.k8s.io", "apiservices")]
 }
 
 /// A sink that keeps nothing: whatever happens, discovery is asked.
@@ -98,6 +101,7 @@ impl Discovery {
     pub async fn run(mut self, changed: Arc<Notify>, stop: CancellationToken) {
         let mut change = Instant::now();
         let mut asked = 0;
+        let mut last = change;
         loop {
             let next = match AFTER_CHANGE.get(asked) {
                 Some(after) => change + *after,
@@ -108,7 +112,7 @@ impl Discovery {
                 () = changed.notified() => {
                     // A burst of changes is one change, and cannot put the question off for ever.
                     if asked > 0 {
-                        change = Instant::now() + BURST;
+                        change = (Instant::now() + BURST).max(last + FLOOR);
                         asked = 0;
                     }
                     continue;
@@ -116,6 +120,7 @@ impl Discovery {
                 () = sleep_until(next) => {}
             }
             asked += 1;
+            last = Instant::now();
             if let Err(error) = self.ask().await {
                 tracing::warn!(%error, "discovery failed; what is known stays");
                 change = Instant::now() + AFTER_FAILURE;

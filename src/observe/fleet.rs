@@ -1,6 +1,7 @@
 //! The fleet makes the running informers equal to the wanted watches.
 //!
 //! Make before break: a watch that a policy edit made too narrow goes on serving until the wider one is synced.
+//! Sharing blinds nobody: who names namespaces is served by watches of these while the watch of everything is refused.
 //! A watch that nobody wants any more lingers a while, so that a policy deleted and created again costs no list.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,17 +13,19 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::board::{Board, TargetReport, TargetState};
+use super::board::{Board, TargetReport};
 use super::informer::{self, Informer, Phase};
 use super::shelf_sink::ShelfSink;
+use super::standing;
 use super::wire::{Collection, Wire};
-use crate::jsonpath::{Roots, TypeMeta};
+use crate::crd::TargetState;
+use crate::jsonpath::TypeMeta;
 use crate::metrics::Metrics;
 use crate::policy::catalog::Catalog;
-use crate::policy::demand::{Demand, PolicyTarget, WatchSpec, demand};
+use crate::policy::demand::{Demand, PolicyTarget, Program, WatchSpec, demand};
 use crate::policy::{CompiledPolicy, PolicySet};
 use crate::queue::Queue;
-use crate::resource::{GroupResource, Gvr, ObjectKey, ObjectName};
+use crate::resource::{GroupResource, ObjectKey, ObjectName};
 use crate::store::{Served, Shelf, Store};
 
 /// How long the fleet waits for more after a policy changed.
@@ -45,7 +48,7 @@ pub struct Parts {
     pub store: Arc<Store>,
     /// Keys to be judged again go into it.
     pub queue: Arc<Queue<ObjectKey>>,
-    /// Series of targets.
+    /// Series of targets and policies.
     pub metrics: Arc<Metrics>,
 }
 
@@ -57,27 +60,46 @@ pub(super) struct Stand {
 }
 
 /// Why a watch runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Role {
     /// Policies want it.
     Wanted,
-    /// It serves until those that are wanted in its place are synced.
-    Superseded,
+    /// It serves those who name its namespace until the watch of everything is synced.
+    Spare,
+    /// It serves until these, which are wanted in its place, are synced.
+    Superseded(BTreeSet<u64>),
     /// Nobody wants it; it waits for somebody until then.
     Lingering(Instant),
 }
 
-struct Running {
-    spec: WatchSpec,
+impl Role {
+    /// Whether it is what the newest policies ask for.
+    pub(super) fn is_current(&self) -> bool {
+        matches!(self, Self::Wanted | Self::Spare)
+    }
+}
+
+/// One running watch.
+pub(super) struct Running {
+    pub(super) spec: WatchSpec,
+    pub(super) stand: watch::Receiver<Stand>,
+    pub(super) role: Role,
     shelf: Arc<Shelf>,
-    stand: watch::Receiver<Stand>,
     stop: CancellationToken,
-    role: Role,
 }
 
 impl Running {
     fn is_synced(&self) -> bool {
         self.stand.borrow().phase == Phase::Synced
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(self.stand.borrow().phase, Phase::Forbidden { .. })
+    }
+
+    /// Whether it is the watch of everything, beside which a spare stands by.
+    fn is_wide_of(&self, spare: &WatchSpec) -> bool {
+        self.role == Role::Wanted && self.spec.namespace.is_none() && self.spec.resource == spare.resource
     }
 }
 
@@ -89,9 +111,11 @@ pub struct Fleet {
     parts: Parts,
     settings: Settings,
     running: BTreeMap<u64, Running>,
-    tasks: JoinSet<()>,
+    /// Each gives back what it watched.
+    tasks: JoinSet<GroupResource>,
     epoch: u64,
-    targets: BTreeMap<Arc<str>, Vec<PolicyTarget>>,
+    spares: Vec<WatchSpec>,
+    targets: BTreeMap<Arc<str>, (i64, Vec<PolicyTarget>)>,
     since: Since,
     woken: Arc<Notify>,
     board: watch::Sender<Arc<Board>>,
@@ -107,6 +131,7 @@ impl Fleet {
             running: BTreeMap::new(),
             tasks: JoinSet::new(),
             epoch: 0,
+            spares: Vec::new(),
             targets: BTreeMap::new(),
             since: BTreeMap::new(),
             woken: Arc::default(),
@@ -115,7 +140,8 @@ impl Fleet {
         (fleet, reader)
     }
 
-    /// Follows policies and catalog until told to stop; all informers have ended when it returns.
+    /// Follows policies and catalog until told to stop; all informers have ended when it returns. It returns unasked
+    /// when an informer died, since what nobody follows must not look followed.
     pub async fn run(
         mut self,
         mut policies: watch::Receiver<Arc<PolicySet>>,
@@ -154,9 +180,16 @@ impl Fleet {
                 }
                 () = woken.notified() => {}
                 _ = tick.tick() => {}
-                Some(_) = self.tasks.join_next() => {}
+                Some(ended) = self.tasks.join_next() => match ended {
+                    Ok(resource) => self.forget_unwatched(&resource),
+                    Err(error) => {
+                        tracing::error!(%error, "an informer died");
+                        break;
+                    }
+                },
             }
             self.retire();
+            self.mind_spares();
             self.publish();
         }
         for running in self.running.values() {
@@ -165,78 +198,104 @@ impl Fleet {
         while self.tasks.join_next().await.is_some() {}
     }
 
+    // ---- wanted × running ----
+
     fn reconcile(&mut self, set: &PolicySet, catalog: &Catalog) {
-        let Demand { watches, targets } = demand(set, catalog);
-        self.targets = targets;
-        let mut wanted = BTreeSet::new();
-        let mut resources = BTreeSet::new();
+        let Demand { watches, spares, targets } = demand(set, catalog);
+        self.meet_policies(set, targets);
+        let mut current = BTreeSet::new();
         for spec in watches {
-            resources.insert(spec.resource.clone());
-            wanted.insert(self.want(spec));
+            current.insert(self.want(spec, Role::Wanted));
         }
-        let programs: Vec<_> = set.running().collect();
-        let others: Vec<u64> = self.running.keys().filter(|epoch| !wanted.contains(epoch)).copied().collect();
+        for spare in &spares {
+            if self.running.values().any(|running| running.spec.brings(spare)) {
+                current.insert(self.want(spare.clone(), Role::Spare));
+            }
+        }
+        self.spares = spares;
+        let others: Vec<u64> =
+            self.running.keys().filter(|epoch| !current.contains(epoch)).copied().collect();
         for epoch in others {
-            self.unwant(epoch, &resources, &programs, catalog);
+            self.unwant(epoch, catalog);
         }
+    }
+
+    fn meet_policies(&mut self, set: &PolicySet, targets: BTreeMap<Arc<str>, Vec<PolicyTarget>>) {
+        for gone in self.targets.keys().filter(|name| !targets.contains_key(*name)) {
+            self.parts.metrics.forget_policy(gone);
+        }
+        let generation =
+            |name: &Arc<str>| set.entries.get(name).map(|entry| entry.generation).unwrap_or_default();
+        self.targets = targets
+            .into_iter()
+            .map(|(name, found)| (Arc::clone(&name), (generation(&name), found)))
+            .collect();
     }
 
     /// Gives a spec to a running watch that brings what it asks for, or starts one. Returns its epoch.
-    fn want(&mut self, spec: WatchSpec) -> u64 {
+    fn want(&mut self, spec: WatchSpec, role: Role) -> u64 {
         let found = self.running.iter_mut().rev().find(|(_, running)| running.spec.brings(&spec));
-        let Some((epoch, running)) = found else { return self.start(spec) };
-        running.role = Role::Wanted;
-        if !running.spec.serves_as(&spec) {
-            running.spec.policies = spec.policies;
-            serve(running, &self.parts);
-        }
+        let Some((epoch, running)) = found else { return self.start(spec, role) };
+        running.role = role;
+        serve(running, spec.policies, &self.parts);
         *epoch
     }
 
-    fn unwant(
-        &mut self,
-        epoch: u64,
-        wanted: &BTreeSet<Gvr>,
-        programs: &[&Arc<CompiledPolicy>],
-        catalog: &Catalog,
-    ) {
-        let Some(running) = self.running.get_mut(&epoch) else { return };
+    /// A watch that the newest demand does not ask for serves whoever has nothing better yet, or lingers.
+    fn unwant(&mut self, epoch: u64, catalog: &Catalog) {
+        let Some(running) = self.running.get(&epoch) else { return };
+        let mut by = BTreeSet::new();
+        let mut policies = Vec::new();
+        for (old, roots) in &running.spec.policies {
+            let Some((successor, new)) = self.successor(&running.spec, old) else { continue };
+            by.insert(successor);
+            let carried = running.spec.carries(&new.0, &new.1);
+            policies.push(if carried { new } else { (Arc::clone(old), Arc::clone(roots)) });
+        }
         let resource = &running.spec.resource;
         let served = catalog.resolve(&resource.resource, Some(&resource.version));
-        if !served.is_ok_and(|served| served.served == running.spec.served) {
-            self.stop(epoch);
-            return;
+        let is_served = served.is_ok_and(|found| found.served == running.spec.served);
+        if by.is_empty() && !is_served {
+            return self.stop(epoch);
         }
-        let superseded = wanted.contains(resource);
-        let before = running.spec.policies.len();
-        running.spec.policies.retain(|(policy, _)| {
-            superseded
-                && programs.iter().any(|program| program.name == policy.name && program.uid == policy.uid)
-        });
-        running.role = match (superseded, running.role) {
-            (true, _) => Role::Superseded,
-            (false, lingering @ Role::Lingering(_)) => lingering,
-            (false, _) => Role::Lingering(Instant::now() + self.settings.linger),
+        let lingers = Role::Lingering(Instant::now() + self.settings.linger);
+        let Some(running) = self.running.get_mut(&epoch) else { return };
+        running.role = match (by.is_empty(), &running.role) {
+            (false, _) => Role::Superseded(by),
+            (true, Role::Lingering(until)) => Role::Lingering(*until),
+            (true, _) => lingers,
         };
-        if running.spec.policies.len() != before {
-            serve(running, &self.parts);
-        }
+        serve(running, policies, &self.parts);
     }
 
-    fn start(&mut self, spec: WatchSpec) -> u64 {
+    /// The watch that is wanted for a policy in place of another one and is not synced yet, with the policy's newest
+    /// program.
+    fn successor(&self, spec: &WatchSpec, policy: &CompiledPolicy) -> Option<(u64, Program)> {
+        self.running
+            .iter()
+            .filter(|(_, running)| running.role == Role::Wanted && !running.is_synced())
+            .filter(|(_, running)| running.spec.resource.resource == spec.resource.resource)
+            .find_map(|(epoch, running)| {
+                let (program, roots) = running.spec.program(&policy.name)?;
+                (program.uid == policy.uid).then(|| (*epoch, (Arc::clone(program), Arc::clone(roots))))
+            })
+    }
+
+    fn start(&mut self, spec: WatchSpec, role: Role) -> u64 {
         self.epoch += 1;
         let epoch = self.epoch;
+        let resource = spec.resource.resource.clone();
         let types =
             TypeMeta { api_version: spec.resource.api_version().into(), kind: Arc::clone(&spec.served.kind) };
         let shelf = Arc::new(Shelf::new(epoch, spec.resource.clone(), types));
-        shelf.serve(served(&spec, &self.parts.metrics));
+        shelf.serve(served(&spec.policies, &self.parts.metrics));
         self.parts.store.open(Arc::clone(&shelf));
         let (sender, stand) = watch::channel(Stand { phase: Phase::Listing, since: jiff::Timestamp::now() });
         let sink = ShelfSink {
             shelf: Arc::clone(&shelf),
             projection: Arc::clone(&spec.projection),
             queue: Arc::clone(&self.parts.queue),
-            series: self.parts.metrics.target(&spec.resource.resource),
+            series: self.parts.metrics.target(&resource),
             stand: sender,
             woken: Arc::clone(&self.woken),
         };
@@ -252,53 +311,77 @@ impl Fleet {
         let stopped = stop.clone();
         self.tasks.spawn(async move {
             informer.run(stopped).await;
+            resource
         });
-        self.running.insert(epoch, Running { spec, shelf, stand, stop, role: Role::Wanted });
+        self.running.insert(epoch, Running { spec, stand, role, shelf, stop });
         epoch
     }
 
     fn stop(&mut self, epoch: u64) {
         let Some(running) = self.running.remove(&epoch) else { return };
         running.stop.cancel();
-        let resource = running.spec.resource;
+        let resource = running.spec.resource.resource;
         self.parts.store.close(&resource, epoch);
         enqueue(&self.parts.queue, &resource, running.shelf.names());
-        if !self.running.values().any(|other| other.spec.resource.resource == resource.resource) {
-            self.parts.metrics.forget_target(&resource.resource);
+    }
+
+    /// Drops the series of a resource once its last informer has really ended and cannot count any more.
+    fn forget_unwatched(&self, resource: &GroupResource) {
+        if !self.running.values().any(|running| running.spec.resource.resource == *resource) {
+            self.parts.metrics.forget_target(resource);
         }
     }
 
-    /// Stops what has lingered long enough, and what was superseded by watches that are synced by now.
+    /// Stops what has lingered long enough, and what has been replaced by watches that are synced by now.
     fn retire(&mut self) {
         let now = Instant::now();
-        let done: Vec<u64> = self
-            .running
-            .iter()
-            .filter(|(_, running)| match running.role {
-                Role::Wanted => false,
-                Role::Lingering(until) => now >= until,
-                Role::Superseded => self.wanted(&running.spec.resource).all(Running::is_synced),
-            })
-            .map(|(epoch, _)| *epoch)
-            .collect();
+        let unsynced = |epoch: &u64| self.running.get(epoch).is_some_and(|running| !running.is_synced());
+        let is_done = |running: &Running| match &running.role {
+            Role::Wanted => false,
+            Role::Spare => {
+                self.running.values().any(|wide| wide.is_wide_of(&running.spec) && wide.is_synced())
+            }
+            Role::Superseded(by) => !by.iter().any(unsynced),
+            Role::Lingering(until) => now >= *until,
+        };
+        let done: Vec<u64> =
+            self.running.iter().filter(|(_, running)| is_done(running)).map(|(epoch, _)| *epoch).collect();
         for epoch in done {
             self.stop(epoch);
         }
     }
 
-    fn wanted<'a>(&'a self, resource: &'a Gvr) -> impl Iterator<Item = &'a Running> {
-        self.running
-            .values()
-            .filter(move |running| running.role == Role::Wanted && running.spec.resource == *resource)
+    /// Where the watch of everything is refused, those who name namespaces get watches of these.
+    fn mind_spares(&mut self) {
+        let is_due = |spare: &&WatchSpec| {
+            self.running.values().any(|wide| wide.is_wide_of(spare) && wide.is_refused())
+                && !self
+                    .running
+                    .values()
+                    .any(|running| running.role == Role::Spare && running.spec.brings(spare))
+        };
+        let due: Vec<WatchSpec> = self.spares.iter().filter(is_due).cloned().collect();
+        for spare in due {
+            self.want(spare, Role::Spare);
+        }
     }
 
     // ---- the board ----
 
     fn publish(&mut self) {
+        for running in self.running.values() {
+            let state = if running.role.is_current() {
+                standing::state(&running.stand.borrow().phase)
+            } else {
+                TargetState::Stopping
+            };
+            running.shelf.set_state(state);
+        }
         let mut policies = BTreeMap::new();
         let mut since = BTreeMap::new();
-        for (policy, targets) in &self.targets {
-            let reports = targets.iter().map(|target| self.report(policy, target, &mut since)).collect();
+        for (policy, (generation, targets)) in &self.targets {
+            let reports =
+                targets.iter().map(|target| self.report(policy, *generation, target, &mut since)).collect();
             policies.insert(Arc::clone(policy), reports);
         }
         self.since = since;
@@ -312,98 +395,57 @@ impl Fleet {
         });
     }
 
-    fn report(&self, policy: &Arc<str>, target: &PolicyTarget, since: &mut Since) -> TargetReport {
-        let PolicyTarget { resource, version, found } = target;
-        let report = |version, state, objects, since, message| TargetReport {
-            group: Arc::clone(&resource.group),
-            resource: Arc::clone(&resource.resource),
-            version,
-            state,
-            objects,
-            since,
-            message,
+    fn report(
+        &self,
+        policy: &Arc<str>,
+        generation: i64,
+        target: &PolicyTarget,
+        since: &mut Since,
+    ) -> TargetReport {
+        let unresolved = match &target.found {
+            Ok(found) => return standing::report(policy, target, found, self.running.values()),
+            Err(unresolved) => unresolved.to_string(),
         };
-        match found {
-            Ok(gvr) => {
-                let watches: Vec<_> = self.wanted(gvr).collect();
-                let objects = watches.iter().map(|running| running.shelf.len() as u64).sum();
-                let worst = watches
-                    .iter()
-                    .map(|running| standing(running))
-                    .max_by_key(|(state, ..)| severity(*state));
-                let (state, since, message) =
-                    worst.unwrap_or((TargetState::Resolving, jiff::Timestamp::UNIX_EPOCH, None));
-                report(Some(Arc::clone(&gvr.version)), state, objects, since, message)
-            }
-            Err(unresolved) => {
-                let key = (Arc::clone(policy), resource.clone(), unresolved.to_string());
-                let start = self.since.get(&key).copied().unwrap_or_else(jiff::Timestamp::now);
-                let message = Some(key.2.as_str().into());
-                since.insert(key, start);
-                report(version.clone(), TargetState::Absent, 0, start, message)
-            }
+        let message = Some(unresolved.as_str().into());
+        let key = (Arc::clone(policy), target.resource.clone(), unresolved);
+        let start = self.since.get(&key).copied().unwrap_or_else(jiff::Timestamp::now);
+        since.insert(key, start);
+        TargetReport {
+            group: Arc::clone(&target.resource.group),
+            resource: Arc::clone(&target.resource.resource),
+            version: target.version.clone(),
+            state: TargetState::Absent,
+            generation,
+            since: start,
+            message,
         }
     }
 }
 
-fn served(spec: &WatchSpec, metrics: &Metrics) -> Vec<Served> {
-    let served = |(policy, roots): &(Arc<CompiledPolicy>, Arc<Roots>)| Served {
+fn served(policies: &[Program], metrics: &Metrics) -> Vec<Served> {
+    let served = |(policy, roots): &Program| Served {
         policy: Arc::clone(policy),
         roots: Arc::clone(roots),
         series: metrics.policy(&policy.name),
     };
-    spec.policies.iter().map(served).collect()
+    policies.iter().map(served).collect()
 }
 
-/// Makes a shelf serve what its spec says by now, and has its objects judged again.
-fn serve(running: &Running, parts: &Parts) {
-    running.shelf.serve(served(&running.spec, &parts.metrics));
-    enqueue(&parts.queue, &running.spec.resource, running.shelf.names());
+/// Makes a watch serve these policies; where that is a change, its objects are judged again.
+fn serve(running: &mut Running, policies: Vec<Program>, parts: &Parts) {
+    if running.spec.serves_as(&policies) {
+        return;
+    }
+    running.shelf.serve(served(&policies, &parts.metrics));
+    running.spec.policies = policies;
+    enqueue(&parts.queue, &running.spec.resource.resource, running.shelf.names());
 }
 
-fn enqueue(queue: &Queue<ObjectKey>, resource: &Gvr, objects: Vec<ObjectName>) {
+fn enqueue(queue: &Queue<ObjectKey>, resource: &GroupResource, objects: Vec<ObjectName>) {
     for object in objects {
         queue.add(ObjectKey { resource: resource.clone(), object });
     }
 }
 
-/// Of several watches of one target, the one that needs attention most speaks for all.
-fn severity(state: TargetState) -> u8 {
-    match state {
-        TargetState::Synced => 0,
-        TargetState::Stopping => 1,
-        TargetState::Resolving => 2,
-        TargetState::Listing => 3,
-        TargetState::Degraded => 4,
-        TargetState::Absent => 5,
-        TargetState::Forbidden => 6,
-    }
-}
-
-fn standing(running: &Running) -> (TargetState, jiff::Timestamp, Option<Arc<str>>) {
-    let Stand { phase, since } = running.stand.borrow().clone();
-    let (state, message) = match phase {
-        Phase::Listing => (TargetState::Listing, None),
-        Phase::Synced => (TargetState::Synced, None),
-        Phase::Degraded(why) => (TargetState::Degraded, Some(why.into())),
-        Phase::Absent => {
-            (TargetState::Absent, Some("the server does not serve it at this moment; asked again".into()))
-        }
-        Phase::Forbidden { verb } => (TargetState::Forbidden, Some(cure(&running.spec, verb).into())),
-    };
-    (state, since, message)
-}
-
-/// Which right is missing, and the rule that gives it.
-fn cure(spec: &WatchSpec, verb: &str) -> String {
-    let resource = &spec.resource.resource;
-    let (role, place) = match &spec.namespace {
-        Some(namespace) => ("Role", format!(" in namespace {namespace}")),
-        None => ("ClusterRole", String::new()),
-    };
-    format!(
-        "the operator may not {verb} {resource}{place}; add to its {role}: \
-         {{apiGroups: [\"{}\"], resources: [\"{}\"], verbs: [\"list\", \"watch\"]}}",
-        resource.group, resource.resource
-    )
-}
+#[cfg(test)]
+mod tests;

@@ -10,17 +10,17 @@
 //! ```
 //!
 //! A list is compared with what the sink holds, so that what was deleted while nobody watched is found (the tombstone
-//! case of client-go). Back-off grows until something was really received.
+//! case of client-go). Back-off grows until a watch has lasted.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::wire::{Collection, Event, Lines, Wire, WireError, version_of};
+use super::wire::{Collection, Event, Lines, PageEnd, Wire, WireError, version_of};
 use crate::metrics::{EventType, WatchFailure};
 
 /// Where the items of a collection go. Called by one informer, from one task.
@@ -103,8 +103,16 @@ const FAILED_STARTS: u8 = 3;
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// The first question for a missing permission.
 const FIRST_ASK: Duration = Duration::from_secs(5);
-/// A watch that ends sooner than this, with nothing to say, is a failure and not an end.
+/// A watch that stood for so long is one; if it ends sooner, that is a failure and not an end.
 const SHORTEST_WATCH: Duration = Duration::from_secs(1);
+/// After so long a watch has outlived whatever made earlier ones fail.
+const STEADY_WATCH: Duration = Duration::from_secs(30);
+/// A server ends its watch when it was asked to; so much later it is taken for dead, whatever it still sends.
+const GRACE: Duration = Duration::from_secs(30);
+/// A bookmark closer to the end of its watch is the one that the server sends before every end.
+const FINAL_BOOKMARK: Duration = Duration::from_secs(10);
+/// No list has so many pages: 2,000,000 objects at 500 a page.
+const MOST_PAGES: u32 = 4000;
 
 /// What the machine does next.
 #[derive(Debug, PartialEq, Eq)]
@@ -117,6 +125,14 @@ enum State {
     Ask { verb: &'static str, wait: Duration },
 }
 
+/// A watch that has begun.
+struct Open {
+    lines: Lines,
+    since: Instant,
+    /// When the server was asked to end it.
+    ends: Instant,
+}
+
 /// Keeps a sink equal to a collection.
 pub struct Informer<S> {
     wire: Wire,
@@ -125,6 +141,7 @@ pub struct Informer<S> {
     sink: S,
     failures: u32,
     page_size: u32,
+    /// Bookmarks come on the way.
     bookmarks: bool,
     /// An early question was asked since the watch last lived.
     asked: bool,
@@ -161,28 +178,36 @@ impl<S: Sink> Informer<S> {
     // ---- LIST ----
 
     async fn list(&mut self) -> Result<String, WireError> {
-        let lists = Arc::clone(&self.settings.lists);
-        // The semaphore is never closed; were it, a list without a turn is better than none.
-        let _turn = lists.acquire().await.ok();
         let start = Instant::now();
         self.sink.listing();
         let mut next = None;
-        loop {
-            let page = self.wire.list(&self.collection, self.page_size, next.as_deref()).await?;
-            let sink = &mut self.sink;
-            let end = page.each(|raw| sink.seen(raw))?;
-            sink.alive();
-            if end.next.is_some() {
-                next = end.next;
-                // Other informers get their turn between two pages.
-                tokio::task::yield_now().await;
-                continue;
+        for _ in 0..MOST_PAGES {
+            let end = self.page(next.as_deref()).await?;
+            if end.next.is_none() {
+                self.sink.listed();
+                self.sink.count(Signal::Listed(start.elapsed()));
+                // Pages that had to be small stay small.
+                self.page_size = self.page_size.min(self.settings.page_size);
+                return Ok(end.version);
             }
-            self.sink.listed();
-            self.sink.count(Signal::Listed(start.elapsed()));
-            self.page_size = self.settings.page_size;
-            return Ok(end.version);
+            if end.next == next {
+                return Err(WireError::Unintelligible("the list goes on where it was".to_owned()));
+            }
+            next = end.next;
         }
+        Err(WireError::Unintelligible(format!("the list has no end after {MOST_PAGES} pages")))
+    }
+
+    /// One page; others get their turn between two of them.
+    async fn page(&mut self, next: Option<&str>) -> Result<PageEnd, WireError> {
+        let lists = Arc::clone(&self.settings.lists);
+        // The semaphore is never closed; were it, a list without a turn is better than none.
+        let _turn = lists.acquire().await.ok();
+        let page = self.wire.list(&self.collection, self.page_size, next).await?;
+        let sink = &mut self.sink;
+        let end = page.each(|raw| sink.seen(raw))?;
+        sink.alive();
+        Ok(end)
     }
 
     async fn list_failed(&mut self, error: WireError) -> State {
@@ -207,77 +232,109 @@ impl<S: Sink> Informer<S> {
     async fn watch(&mut self, version: String, failed: u8) -> State {
         let duration = self.watch_duration();
         match self.wire.watch(&self.collection, &version, duration).await {
-            Ok(mut lines) => {
-                self.sink.phase(Phase::Synced);
-                self.follow(&mut lines, version).await
+            Ok(lines) => {
+                // After failures a watch that opens proves little: it must stand a while, or bring something.
+                if self.failures == 0 {
+                    self.sink.phase(Phase::Synced);
+                }
+                self.follow(
+                    Open { lines, since: Instant::now(), ends: Instant::now() + duration },
+                    version,
+                    failed,
+                )
+                .await
             }
             Err(error) => self.watch_failed(version, failed, error).await,
         }
     }
 
     /// Watches end at different times, so that a restarted server is not met by all of them at once. Where bookmarks
-    /// come they prove life; where none ever came the end of the watch must, so it comes sooner.
+    /// come they prove life; where none come the end of the watch must, so it comes before the patience ends.
     fn watch_duration(&self) -> Duration {
         let longest = if self.bookmarks { Duration::from_secs(290) } else { self.settings.liveness };
-        jittered(longest, 0.6..0.9)
+        let (least, most) = if self.bookmarks { (0.6, 0.9) } else { (0.5, 0.7) };
+        jittered(longest, least..most)
     }
 
     async fn watch_failed(&mut self, version: String, failed: u8, error: WireError) -> State {
         self.sink.count(Signal::Failure(error.failure()));
+        self.bookmarks = false;
         if error.is_forbidden() {
             return self.forbidden("watch");
         }
-        if matches!(error, WireError::Silent(_)) {
-            self.sink.phase(Phase::Degraded(format!("the watch shows no sign of life: {error}")));
-        }
         let relist = match &error {
-            // From the same version the same line would come again.
-            WireError::Unintelligible(_) | WireError::TooLarge(_) => true,
+            // From the same version the same line would come again; and what a silent watch kept back, a list shows.
+            WireError::Unintelligible(_) | WireError::TooLarge(_) | WireError::Silent(_) => true,
             error => error.is_expired() || error.is_absent() || failed + 1 >= FAILED_STARTS,
         };
+        let silent = matches!(error, WireError::Silent(_));
+        if silent || self.failures > 0 || error.retry_after() > Some(self.settings.backoff.0) {
+            self.sink.phase(Phase::Degraded(format!("the watch fails: {error}")));
+        }
         self.rest(error.retry_after()).await;
         if relist { State::List } else { State::Watch { version, failed: failed + 1 } }
     }
 
     /// Takes events until the watch ends.
-    async fn follow(&mut self, lines: &mut Lines, mut version: String) -> State {
-        let opened = Instant::now();
-        let mut quiet = true;
+    async fn follow(&mut self, mut open: Open, mut version: String, failed: u8) -> State {
+        let patience = self.settings.liveness.mul_f64(0.8);
         let denied = denied(self.wire.clone(), self.collection.clone(), self.settings.access_check);
-        tokio::pin!(denied);
+        let (stands, steady) =
+            (sleep_until(open.since + SHORTEST_WATCH), sleep_until(open.since + STEADY_WATCH));
+        let overdue = sleep_until(open.ends + GRACE);
+        tokio::pin!(denied, stands, steady, overdue);
+        let mut proven = false;
         loop {
-            let line = tokio::select! {
+            let taken = tokio::select! {
                 () = &mut denied => return self.forbidden("watch"),
-                line = lines.next(self.settings.liveness) => line,
-            };
-            let taken = match line {
-                Ok(Some(line)) => self.event(&line),
-                Ok(None) if quiet && opened.elapsed() < SHORTEST_WATCH => {
-                    Err(WireError::Broken("the watch ended as soon as it began".to_owned()))
+                () = &mut stands, if !stands.is_elapsed() => {
+                    proven = true;
+                    self.sink.phase(Phase::Synced);
+                    continue;
                 }
-                Ok(None) => {
-                    self.received();
-                    return State::Watch { version, failed: 0 };
+                // Only a watch that lasted ends the back-off: neither a list nor an event does, or a server whose
+                // watches all fail soon would be asked without end.
+                () = &mut steady, if !steady.is_elapsed() => {
+                    self.failures = 0;
+                    self.asked = false;
+                    continue;
                 }
-                Err(error) => Err(error),
+                () = &mut overdue => Err(WireError::Silent(GRACE)),
+                line = open.lines.next(patience) => match line {
+                    Ok(Some(line)) => self.event(&line, open.ends),
+                    Ok(None) if stands.is_elapsed() => {
+                        self.sink.alive();
+                        return State::Watch { version, failed: 0 };
+                    }
+                    Ok(None) => Err(WireError::Broken("the watch ended as soon as it began".to_owned())),
+                    Err(error) => Err(error),
+                },
             };
-            quiet = false;
             match taken {
-                Ok(newer) => version = newer.unwrap_or(version),
-                Err(error) => return self.watch_failed(version, 0, error).await,
+                Ok(newer) => {
+                    version = newer.unwrap_or(version);
+                    if !std::mem::replace(&mut proven, true) {
+                        self.sink.phase(Phase::Synced);
+                    }
+                }
+                Err(error) => {
+                    let failed = if proven { 0 } else { failed };
+                    return self.watch_failed(version, failed, error).await;
+                }
             }
         }
     }
 
     /// Hands one event over; gives the version up to which everything is now known.
-    fn event(&mut self, line: &[u8]) -> Result<Option<String>, WireError> {
+    fn event(&mut self, line: &[u8], ends: Instant) -> Result<Option<String>, WireError> {
         let event = Event::parse(line)?;
-        self.received();
+        self.sink.alive();
         self.sink.count(Signal::Event(event.kind));
         match event.kind {
             EventType::Added | EventType::Modified => self.sink.seen(event.object),
             EventType::Deleted => self.sink.deleted(event.object),
-            EventType::Bookmark => self.bookmarks = true,
+            // One comes at the end of every watch, also where none comes on the way.
+            EventType::Bookmark => self.bookmarks |= Instant::now() + FINAL_BOOKMARK < ends,
             EventType::Error => {} // `Event::parse` makes it an error
         }
         Ok(version_of(event.object).map(std::borrow::Cow::into_owned))
@@ -307,14 +364,6 @@ impl<S: Sink> Informer<S> {
     }
 
     // ---- back-off ----
-
-    /// The watch lives. A list alone does not end the back-off: a server whose watches all fail at once would be
-    /// listed for ever.
-    fn received(&mut self) {
-        self.failures = 0;
-        self.asked = false;
-        self.sink.alive();
-    }
 
     async fn rest(&mut self, retry_after: Option<Duration>) {
         let (first, longest) = self.settings.backoff;

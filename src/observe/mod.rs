@@ -12,6 +12,7 @@ pub mod informer;
 pub mod policies;
 mod samples;
 mod shelf_sink;
+mod standing;
 pub mod wire;
 
 pub use samples::samples;

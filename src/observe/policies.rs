@@ -62,7 +62,7 @@ impl PolicySink {
         let known = self.entries.get(&id.name).map(|kept| &kept.entry);
         let state = match known {
             // Only the status is new.
-            Some(known) if known.uid == id.uid && known.generation == generation => known.state.clone(),
+            Some(known) if is_same(known, id, generation) => known.state.clone(),
             _ => match policy::compile(&policy, &self.settings) {
                 Ok(compiled) => PolicyState::Compiled(Arc::new(compiled)),
                 Err(faults) => PolicyState::Invalid(Arc::new(faults)),
@@ -97,7 +97,10 @@ impl Sink for PolicySink {
         let Some(id) = self.identity(raw) else { return };
         let entry = self.entry(&id, raw);
         let known = self.entries.get(&id.name).map(|kept| &kept.entry);
-        let same = known.is_some_and(|known| known.uid == entry.uid && known.generation == entry.generation);
+        let same = known.is_some_and(|known| {
+            let unreadable = matches!(entry.state, PolicyState::Unreadable(_));
+            is_same(known, &id, entry.generation) && !unreadable
+        });
         let kept = Kept { entry: Arc::new(entry), list: self.list };
         self.entries.insert(id.name, kept);
         self.publish(!same);
@@ -133,6 +136,13 @@ impl Sink for PolicySink {
             Phase::Degraded(why) => tracing::warn!(why, "policies cannot be followed at this moment"),
         }
     }
+}
+
+/// Whether the known state still holds. What could not be read may be readable by now: a repaired CRD prunes, defaults
+/// or converts without a new generation.
+fn is_same(known: &PolicyEntry, id: &Identity, generation: i64) -> bool {
+    let readable = !matches!(known.state, PolicyState::Unreadable(_));
+    readable && known.uid == id.uid && known.generation == generation
 }
 
 /// What can be said of a policy that was stored by another version of the CRD.

@@ -24,7 +24,7 @@ pub(super) struct ShelfSink {
 
 impl ShelfSink {
     fn enqueue(&self, object: ObjectName) {
-        self.queue.add(ObjectKey { resource: self.shelf.resource.clone(), object });
+        self.queue.add(ObjectKey { resource: self.shelf.resource.resource.clone(), object });
     }
 
     /// `None` for an item that has not even a name: it cannot be judged, only counted.

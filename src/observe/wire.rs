@@ -32,10 +32,14 @@ pub struct Limits {
     pub line_bytes: usize,
 }
 
+/// A watch answers with its headers at once, whatever it will have to say.
+const WATCH_OPENS: Duration = Duration::from_secs(10);
+
 impl Default for Limits {
     fn default() -> Self {
-        // etcd takes objects of 1.5 MiB; a page of 500 ordinary ones has about 5 MiB.
-        Self { answer: Duration::from_secs(60), body_bytes: 128 << 20, line_bytes: 16 << 20 }
+        // etcd takes objects of 1.5 MiB; a page of 500 ordinary ones has about 5 MiB, and one that is too large is asked
+        // for again in smaller pages.
+        Self { answer: Duration::from_secs(60), body_bytes: 32 << 20, line_bytes: 16 << 20 }
     }
 }
 
@@ -159,15 +163,18 @@ pub struct Page {
 
 #[derive(Deserialize)]
 struct RawPage<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
     metadata: PageMetadata,
-    #[serde(borrow, default)]
+    /// Must be there, though Go writes an empty list as `null`: an answer without it is no list, and must not be taken
+    /// for an empty one.
+    #[serde(borrow, deserialize_with = "Option::deserialize")]
     items: Option<Vec<&'a RawValue>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PageMetadata {
-    #[serde(default)]
     resource_version: String,
     #[serde(default, rename = "continue")]
     continue_token: Option<String>,
@@ -190,6 +197,9 @@ impl Page {
     pub fn each(&self, mut take: impl FnMut(&str)) -> Result<PageEnd, WireError> {
         let page: RawPage<'_> =
             serde_json::from_slice(&self.body).map_err(|e| WireError::Unintelligible(e.to_string()))?;
+        if !page.kind.ends_with("List") || page.metadata.resource_version.is_empty() {
+            return Err(WireError::Unintelligible(format!("it is no list, but {:?}", cut(&page.kind, 64))));
+        }
         for item in page.items.into_iter().flatten() {
             take(item.get());
         }
@@ -362,7 +372,9 @@ impl Wire {
         ];
         query.extend(collection.labels.as_deref().map(|labels| ("labelSelector", labels)));
         let request = get(&collection.path(), &query, collection.accept(false))?;
-        let response = self.answer(request).await?;
+        let opened = self.limits.answer.min(WATCH_OPENS);
+        let response =
+            timeout(opened, self.answer(request)).await.map_err(|_elapsed| WireError::Silent(opened))??;
         Ok(Lines::new(response.into_body(), self.limits.line_bytes))
     }
 
@@ -553,7 +565,7 @@ mod tests {
     fn a_bad_item_hides_no_other_in_its_page() {
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         let body = format!(
-            r#"{{"metadata":{{"resourceVersion":"7","continue":"t"}},"items":[{{"a":1}},{{"a":1e400}},{{"a":"\ud800"}},{{"a":{deep}}},{{"a":2}}]}}"#
+            r#"{{"kind":"PodList","metadata":{{"resourceVersion":"7","continue":"t"}},"items":[{{"a":1}},{{"a":1e400}},{{"a":"\ud800"}},{{"a":{deep}}},{{"a":2}}]}}"#
         );
         let mut items = Vec::new();
         let end = Page { body: body.into() }.each(|raw| items.push(raw.to_owned())).unwrap();
@@ -564,8 +576,24 @@ mod tests {
 
     #[test]
     fn an_empty_continue_token_ends_the_list() {
-        let page = Page { body: r#"{"metadata":{"resourceVersion":"7","continue":""},"items":null}"#.into() };
+        let page = Page {
+            body: r#"{"kind":"PodList","metadata":{"resourceVersion":"7","continue":""},"items":null}"#
+                .into(),
+        };
         assert_eq!(page.each(|_| ()).unwrap().next, None);
+    }
+
+    #[test]
+    fn what_is_no_list_is_not_taken_for_an_empty_one() {
+        for body in [
+            r#"{"metadata":{}}"#,
+            r#"{"kind":"PodList","metadata":{"resourceVersion":"7"}}"#,
+            r#"{"kind":"PodList","metadata":{"resourceVersion":""},"items":[]}"#,
+            r#"{"kind":"Status","metadata":{"resourceVersion":"7"},"items":[],"code":500}"#,
+        ] {
+            let page = Page { body: body.into() };
+            assert!(matches!(page.each(|_| ()), Err(WireError::Unintelligible(_))), "{body}");
+        }
     }
 
     #[test]

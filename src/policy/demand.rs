@@ -1,7 +1,8 @@
 //! From policies and catalog to the smallest set of watches; pure.
 //!
 //! One watch a resource, shared by all policies. Where every policy names its namespaces, one watch a namespace
-//! instead, so that a Role is enough. A selector is left to the server only when all policies have the same one.
+//! instead, so that a Role is enough; where only some do, spare watches stand by for them, in case that the watch of
+//! everything is refused. A selector is left to the server only when all policies have the same one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,6 +14,12 @@ use crate::resource::{GroupResource, Gvr};
 
 /// More namespaces than this are watched as a whole cluster: each watch is a connection.
 const NAMESPACED_WATCHES: usize = 64;
+
+/// Names of namespaces; `None` for all there are.
+pub type Namespaces = Option<BTreeSet<Arc<str>>>;
+
+/// A policy as it was compiled, and where `$pod` is for it on a resource.
+pub type Program = (Arc<CompiledPolicy>, Arc<Roots>);
 
 /// One wanted watch.
 #[derive(Clone)]
@@ -30,7 +37,7 @@ pub struct WatchSpec {
     /// What is kept of each object.
     pub projection: Arc<Projection>,
     /// Who is judged by it, and where `$pod` is for each of them.
-    pub policies: Vec<(Arc<CompiledPolicy>, Arc<Roots>)>,
+    pub policies: Vec<Program>,
 }
 
 impl WatchSpec {
@@ -44,10 +51,22 @@ impl WatchSpec {
             && self.projection.covers(&wanted.projection)
     }
 
+    /// Whether it brings what one program reads, of the objects that it shows.
+    pub fn carries(&self, policy: &CompiledPolicy, roots: &Roots) -> bool {
+        let mut read = Projection::default();
+        policy.read(&self.resource.resource, roots, &mut read);
+        (!self.metadata_only || read.metadata_only()) && self.projection.covers(&read)
+    }
+
     /// Whether the same policies are judged, as they were compiled.
-    pub fn serves_as(&self, wanted: &Self) -> bool {
-        self.policies.len() == wanted.policies.len()
-            && self.policies.iter().zip(&wanted.policies).all(|((a, _), (b, _))| Arc::ptr_eq(a, b))
+    pub fn serves_as(&self, wanted: &[Program]) -> bool {
+        self.policies.len() == wanted.len()
+            && self.policies.iter().zip(wanted).all(|((a, _), (b, _))| Arc::ptr_eq(a, b))
+    }
+
+    /// The program of a policy, if it is judged by this watch.
+    pub fn program(&self, name: &str) -> Option<&Program> {
+        self.policies.iter().find(|(policy, _)| *policy.name == *name)
     }
 }
 
@@ -58,6 +77,8 @@ pub struct PolicyTarget {
     pub resource: GroupResource,
     /// The version that the policy names.
     pub version: Option<Arc<str>>,
+    /// Where the policy looks.
+    pub namespaces: Namespaces,
     /// What is watched for it, or why nothing is.
     pub found: Result<Gvr, Unresolved>,
 }
@@ -67,6 +88,8 @@ pub struct PolicyTarget {
 pub struct Demand {
     /// The watches.
     pub watches: Vec<WatchSpec>,
+    /// Watches of single namespaces, for those who name them, while the watch of everything is refused.
+    pub spares: Vec<WatchSpec>,
     /// What each policy's targets came to, by policy name.
     pub targets: BTreeMap<Arc<str>, Vec<PolicyTarget>>,
 }
@@ -74,15 +97,15 @@ pub struct Demand {
 /// Works out what must be watched.
 pub fn demand(set: &PolicySet, catalog: &Catalog) -> Demand {
     let mut wants: BTreeMap<Gvr, Want> = BTreeMap::new();
-    let mut targets = BTreeMap::new();
+    let mut demand = Demand::default();
     for policy in set.running() {
         let found = policy_targets(policy, catalog, &mut wants);
-        targets.insert(Arc::clone(&policy.name), found);
+        demand.targets.insert(Arc::clone(&policy.name), found);
     }
-    Demand {
-        watches: wants.into_iter().flat_map(|(resource, want)| want.watches(&resource)).collect(),
-        targets,
+    for (resource, want) in wants {
+        want.specify(&resource, &mut demand);
     }
+    demand
 }
 
 fn policy_targets(
@@ -90,75 +113,98 @@ fn policy_targets(
     catalog: &Catalog,
     wants: &mut BTreeMap<Gvr, Want>,
 ) -> Vec<PolicyTarget> {
-    let mut seen: BTreeMap<GroupResource, PolicyTarget> = BTreeMap::new();
+    let mut targets: BTreeMap<GroupResource, PolicyTarget> = BTreeMap::new();
     for target in &policy.targets {
         for resource in &target.resources {
             let resource = GroupResource { group: Arc::clone(&target.group), resource: Arc::clone(resource) };
-            let found =
-                catalog.resolve(&resource, target.version.as_deref()).map(|Resolved { resource, served }| {
-                    let want = wants.entry(resource.clone()).or_insert_with(|| Want::new(served));
-                    want.add(policy, target);
+            let entry = targets.entry(resource.clone()).or_insert_with(|| PolicyTarget {
+                found: catalog.resolve(&resource, target.version.as_deref()).map(|found| {
+                    let Resolved { resource, served } = found;
+                    wants.entry(resource.clone()).or_insert_with(|| Want::new(served));
                     resource
-                });
-            let version = target.version.clone();
-            seen.entry(resource.clone()).or_insert(PolicyTarget { resource, version, found });
+                }),
+                resource,
+                version: target.version.clone(),
+                namespaces: Some(BTreeSet::new()),
+            });
+            let Some(want) = entry.found.as_ref().ok().and_then(|resource| wants.get_mut(resource)) else {
+                continue;
+            };
+            entry.namespaces = want.scope(entry.namespaces.take(), target);
+            want.labels.insert(target.labels.as_ref().map(|selector| selector.to_string().into()));
         }
     }
-    seen.into_values().collect()
+    for target in targets.values() {
+        if let Some(want) = target.found.as_ref().ok().and_then(|resource| wants.get_mut(resource)) {
+            want.policies.push((Arc::clone(policy), target.namespaces.clone()));
+        }
+    }
+    targets.into_values().collect()
 }
 
 /// What all policies together want of one resource.
 struct Want {
     served: ServedResource,
-    policies: Vec<Arc<CompiledPolicy>>,
-    /// `None` once anybody wants all.
-    namespaces: Option<BTreeSet<Arc<str>>>,
+    policies: Vec<(Arc<CompiledPolicy>, Namespaces)>,
     labels: BTreeSet<Option<Arc<str>>>,
 }
 
 impl Want {
     fn new(served: ServedResource) -> Self {
-        let namespaces = served.namespaced.then(BTreeSet::new);
-        Self { served, policies: Vec::new(), namespaces, labels: BTreeSet::new() }
+        Self { served, policies: Vec::new(), labels: BTreeSet::new() }
     }
 
-    fn add(&mut self, policy: &Arc<CompiledPolicy>, target: &CompiledTarget) {
-        if !self.policies.iter().any(|known| Arc::ptr_eq(known, policy)) {
-            self.policies.push(Arc::clone(policy));
+    /// The namespaces of one more target entry beside those known.
+    fn scope(&self, known: Namespaces, target: &CompiledTarget) -> Namespaces {
+        let mut known = known?;
+        if target.namespaces.is_empty() || !self.served.namespaced {
+            return None;
         }
-        match &mut self.namespaces {
-            Some(named) if !target.namespaces.is_empty() => named.extend(target.namespaces.iter().cloned()),
-            all => *all = None,
-        }
-        self.labels.insert(target.labels.as_ref().map(|selector| selector.to_string().into()));
+        known.extend(target.namespaces.iter().cloned());
+        Some(known)
     }
 
-    fn watches(self, resource: &Gvr) -> Vec<WatchSpec> {
+    fn specify(&self, resource: &Gvr, demand: &mut Demand) {
+        let named: BTreeSet<_> =
+            self.policies.iter().filter_map(|(_, named)| named.as_ref()).flatten().collect();
+        let narrow = |namespace: &&Arc<str>| self.spec(resource, Some(Arc::clone(namespace)));
+        let few = named.len() <= NAMESPACED_WATCHES;
+        let all_name = self.policies.iter().all(|(_, named)| named.is_some());
+        if all_name && few {
+            demand.watches.extend(named.iter().map(narrow));
+            return;
+        }
+        demand.watches.push(self.spec(resource, None));
+        if few {
+            demand.spares.extend(named.iter().map(narrow));
+        }
+    }
+
+    /// A watch of a namespace serves those who name it; the watch of everything serves all.
+    fn spec(&self, resource: &Gvr, namespace: Option<Arc<str>>) -> WatchSpec {
         let mut projection = Projection::default();
-        let mut policies = Vec::with_capacity(self.policies.len());
-        for policy in self.policies {
-            let roots = Arc::new(policy.roots(&resource.resource));
-            policy.read(&resource.resource, &roots, &mut projection);
-            policies.push((policy, roots));
+        let mut policies = Vec::new();
+        for (policy, named) in &self.policies {
+            let looks = namespace
+                .as_ref()
+                .is_none_or(|namespace| named.as_ref().is_some_and(|n| n.contains(namespace)));
+            if looks {
+                let roots = Arc::new(policy.roots(&resource.resource));
+                policy.read(&resource.resource, &roots, &mut projection);
+                policies.push((Arc::clone(policy), roots));
+            }
         }
-        let labels = match self.labels.into_iter().collect::<Vec<_>>().as_mut_slice() {
-            [only] => only.take(),
-            _ => None,
-        };
-        let wide = WatchSpec {
+        WatchSpec {
             resource: resource.clone(),
-            served: self.served,
-            namespace: None,
-            labels,
+            served: self.served.clone(),
+            namespace,
+            labels: if self.labels.len() == 1 { self.labels.first().cloned().flatten() } else { None },
             metadata_only: projection.metadata_only(),
             projection: Arc::new(projection),
             policies,
-        };
-        match self.namespaces {
-            Some(named) if named.len() <= NAMESPACED_WATCHES => {
-                named.into_iter().map(|name| WatchSpec { namespace: Some(name), ..wide.clone() }).collect()
-            }
-            _ => vec![wide],
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,25 +5,29 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::crd::TargetState;
 use crate::crd::{Severity, WatchPolicy};
 use crate::ledger::{Judged, Ledger};
-use crate::observe::board::{TargetReport, TargetState};
+use crate::observe::board::TargetReport;
 use crate::policy::{
     Judgement, NodeVerdict, Outcome, PolicyEntry, PolicyState, RuleVerdict, Settings, Verdict, compile,
 };
-use crate::resource::{Gvr, ObjectKey, ObjectName};
+use crate::resource::{GroupResource, ObjectKey, ObjectName};
 
 /// A moment, so many seconds after the tests' beginning of time.
 pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
+/// Of the policies here, and of the programs that judge by them.
+pub(super) const GENERATION: i64 = 3;
+
 /// A policy on Deployments whose one rule has this path.
 fn policy(name: &str, path: &str, suspend: bool) -> WatchPolicy {
     let object: Value = json!({
         "apiVersion": "watchpolicy.io/v1alpha1",
         "kind": "WatchPolicy",
-        "metadata": {"name": name, "uid": format!("uid-of-{name}"), "generation": 3},
+        "metadata": {"name": name, "uid": format!("uid-of-{name}"), "generation": GENERATION},
         "spec": {
             "suspend": suspend,
             "targets": [{"group": "apps", "resources": ["deployments"]}],
@@ -43,7 +47,7 @@ fn compiled(name: &str, path: &str, suspend: bool) -> PolicyState {
 
 fn entry_of(name: &str, state: PolicyState) -> PolicyEntry {
     let uid = format!("uid-of-{name}").into();
-    PolicyEntry { name: name.into(), uid, generation: 3, state, stored: None }
+    PolicyEntry { name: name.into(), uid, generation: GENERATION, state, stored: None }
 }
 
 /// A policy that runs.
@@ -73,7 +77,7 @@ pub(super) fn target(resource: &str, state: TargetState) -> TargetReport {
         resource: resource.into(),
         version: Some("v1".into()),
         state,
-        objects: 0,
+        generation: GENERATION,
         since: at(0),
         message: None,
     }
@@ -96,7 +100,16 @@ pub(super) fn verdict(nodes: Vec<NodeVerdict>) -> Judgement {
 pub(super) fn enter(ledger: &Ledger, policy: &str, object: &str, judgement: Judgement, now: Timestamp) {
     let object = ObjectName { namespace: Some("shop".into()), name: object.into() };
     let uid: Arc<str> = object.name.clone();
-    let key = ObjectKey { resource: Gvr::new("apps", "v1", "deployments"), object };
+    let key = ObjectKey { resource: GroupResource::new("apps", "deployments"), object };
     let judgements = vec![(policy.into(), judgement)];
-    ledger.enter(Judged { key: &key, kind: &"Deployment".into(), uid: &uid, judgements }, now);
+    ledger.enter(
+        Judged {
+            key: &key,
+            api_version: &"apps/v1".into(),
+            kind: &"Deployment".into(),
+            uid: &uid,
+            judgements,
+        },
+        now,
+    );
 }

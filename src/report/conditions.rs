@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::status::cut;
-use crate::observe::board::{TargetReport, TargetState};
+use crate::crd::TargetState;
+use crate::observe::board::TargetReport;
 use crate::policy::{PolicyEntry, PolicyState};
 
 /// The most bytes of the message that lists all faults of a policy; others are one line.
@@ -86,7 +87,7 @@ pub(super) fn statements(entry: &PolicyEntry, targets: Option<&[TargetReport]>) 
         }
         PolicyState::Compiled(_) => {
             let survey = Survey::of(targets);
-            let mut statements = vec![valid(), survey.resolved(), survey.authorized()];
+            let mut statements = vec![valid(), survey.resolved(), survey.authorized(), enforcing()];
             statements.extend(survey.reconciling());
             statements.extend(survey.stalled());
             statements
@@ -101,6 +102,11 @@ pub(super) fn statements(entry: &PolicyEntry, targets: Option<&[TargetReport]>) 
     };
     statements.insert(0, ready);
     statements
+}
+
+/// Every policy that this version runs is in mode Audit; the others are refused when compiled.
+fn enforcing() -> Statement {
+    Statement::new("Enforcing", FALSE, "Audit", "the mode is Audit: the policy reports and writes nothing")
 }
 
 /// A policy that is not run at all.
@@ -170,8 +176,12 @@ impl<'t> Survey<'t> {
         } else if !self.any(TargetState::Synced) {
             let message = "no target exists in the cluster yet; each is watched as soon as it is served";
             Statement::new("Ready", TRUE, "TargetsAbsent", message)
+        } else if self.any(TargetState::Absent) {
+            let message =
+                format!("followed, but for what does not exist: {}", self.named(TargetState::Absent));
+            Statement::new("Ready", TRUE, "SomeTargetsAbsent", message)
         } else {
-            Statement::new("Ready", TRUE, "Synced", "every target that exists is followed")
+            Statement::new("Ready", TRUE, "Synced", "every target is followed")
         }
     }
 

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::crd::WatchPolicyStatus;
-use crate::observe::board::{TargetReport, TargetState};
+use crate::crd::{TargetState, WatchPolicyStatus};
+use crate::observe::board::TargetReport;
 use crate::policy::PolicyEntry;
 
 /// From the first change of a quiet time to its write: long enough to take the rest of a burst along.
 const QUIET: Duration = Duration::from_millis(200);
 /// For so long the status of an earlier run stands while the targets are listed anew.
 const RESTART: Duration = Duration::from_secs(60);
+/// For so long the first status of a new policy or an edit waits for the targets: a page without verdicts would take
+/// the place of the one that people wait for.
+const FIRST_PAGE: Duration = Duration::from_secs(1);
 /// The waits after failed writes.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
@@ -27,8 +30,8 @@ pub(super) struct Pace {
     due: Option<Instant>,
     not_before: Option<Instant>,
     failures: u32,
-    /// A status of the same generation is stored, and until then it is better than what half a list would say.
-    inherited_until: Option<Instant>,
+    /// While the targets are not known, the status is left as it is until then.
+    waits_until: Option<Instant>,
 }
 
 impl Pace {
@@ -43,7 +46,7 @@ impl Pace {
             due: Some(now + QUIET),
             not_before: None,
             failures: 0,
-            inherited_until: current.then_some(now + RESTART),
+            waits_until: Some(now + if current { RESTART } else { FIRST_PAGE }),
         }
     }
 
@@ -56,25 +59,25 @@ impl Pace {
             self.believed.clone_from(&entry.stored);
         }
         if self.entry.generation != entry.generation {
-            self.inherited_until = None;
+            self.waits_until = Some(now + FIRST_PAGE);
         }
         self.entry = Arc::clone(entry);
         self.mark(now);
     }
 
-    /// Whether to wait once more, because a restarted operator does not know yet what the stored status knows.
+    /// Whether to wait once more, because the targets are not known yet.
     pub(super) fn waits_for(&mut self, targets: Option<&[TargetReport]>, now: Instant) -> bool {
         let unknown =
             |report: &TargetReport| matches!(report.state, TargetState::Resolving | TargetState::Listing);
         let known = targets.is_some_and(|targets| !targets.iter().any(unknown));
-        let stands =
-            self.entry.running().is_some() && !known && self.inherited_until.is_some_and(|until| now < until);
-        if stands {
+        let waits =
+            self.entry.running().is_some() && !known && self.waits_until.is_some_and(|until| now < until);
+        if waits {
             self.due = Some(now + QUIET);
         } else {
-            self.inherited_until = None;
+            self.waits_until = None;
         }
-        stands
+        waits
     }
 
     /// Something changed.
@@ -111,11 +114,6 @@ impl Pace {
         self.in_flight = false;
         self.failures = 0;
         self.believed = Some(status);
-    }
-
-    /// A write found nothing to write to.
-    pub(super) fn gone(&mut self) {
-        self.in_flight = false;
     }
 
     /// A write failed and is to be tried again.

@@ -5,11 +5,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions::statements;
 use crate::crd::status::{MAX_ACTUAL, MAX_MESSAGE, MAX_OTHER_PATHS, MAX_PATH, MAX_TARGETS, MAX_VIOLATIONS};
-use crate::crd::{
-    TargetState as Stored, TargetStatus, Violation, ViolationObject, ViolationResult, WatchPolicyStatus,
-};
+use crate::crd::{TargetState, TargetStatus, Violation, ViolationObject, ViolationResult, WatchPolicyStatus};
 use crate::ledger::{Finding, Page, Place};
-use crate::observe::board::{TargetReport, TargetState};
+use crate::observe::board::TargetReport;
 use crate::policy::{Outcome, PolicyEntry};
 use crate::resource::GroupResource;
 
@@ -54,20 +52,11 @@ pub struct View<'v> {
 }
 
 impl View<'_> {
-    /// Right after a start there are no verdicts yet, and those of the stored status are still the best that is known;
-    /// as soon as there is one, or the policy was edited, the ledger speaks.
-    fn kept_verdicts(&self) -> Option<&WatchPolicyStatus> {
-        let previous = self.previous?;
-        let settled = self.targets.is_some_and(|targets| {
-            !targets
-                .iter()
-                .any(|target| matches!(target.state, TargetState::Resolving | TargetState::Listing))
-        });
-        let keep = self.entry.running().is_some()
-            && self.page.changed.is_none()
-            && !settled
-            && previous.observed_generation == Some(self.entry.generation);
-        keep.then_some(previous)
+    /// The generation that is judged by: while an edit waits for a wider watch, that of the program before it.
+    fn generation(&self) -> i64 {
+        let written = self.entry.generation;
+        let judged = self.targets.unwrap_or_default().iter().map(|target| target.generation).min();
+        judged.filter(|_| self.entry.running().is_some()).map_or(written, |judged| judged.min(written))
     }
 }
 
@@ -93,23 +82,22 @@ pub fn render(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
 fn base(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
     let View { entry, targets, page, previous } = view;
     let before = previous.map(|previous| &*previous.conditions).unwrap_or_default();
-    let conditions: Vec<_> = statements(entry, *targets)
-        .into_iter()
-        .map(|statement| statement.condition(entry.generation, before, now))
-        .collect();
-    let kept = view.kept_verdicts();
+    let generation = view.generation();
+    let mut statements = statements(entry, *targets);
+    if page.tally.summary.errored > 0
+        && let Some(ready) = statements.first_mut()
+    {
+        let errored = page.tally.summary.errored;
+        ready.message.push_str(&format!("; {errored} objects could not be judged, see the violations"));
+    }
+    let conditions: Vec<_> =
+        statements.into_iter().map(|statement| statement.condition(generation, before, now)).collect();
     WatchPolicyStatus {
-        observed_generation: Some(entry.generation),
-        last_evaluated: match kept {
-            Some(previous) => previous.last_evaluated.clone(),
-            None => page.changed.map(|changed| Time(whole_seconds(changed))),
-        },
+        observed_generation: Some(generation),
+        last_evaluated: page.changed.map(|changed| Time(whole_seconds(changed))),
         targets_summary: targets.map(synced_of),
         reason: conditions.first().map(|ready| ready.reason.clone()),
-        summary: match kept {
-            Some(previous) => previous.summary,
-            None => entry.running().map(|_| page.tally.summary),
-        },
+        summary: entry.running().map(|_| page.tally.summary),
         conditions,
         ..WatchPolicyStatus::default()
     }
@@ -117,11 +105,6 @@ fn base(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
 
 fn fill(status: &mut WatchPolicyStatus, view: &View<'_>, limits: &Limits) {
     status.targets = targets(view, limits);
-    if let Some(previous) = view.kept_verdicts() {
-        status.violations = previous.violations.clone();
-        status.violations_truncated = previous.violations_truncated;
-        return;
-    }
     let Page { worst, more, .. } = view.page;
     let listed = worst.iter().take(MAX_VIOLATIONS);
     status.violations = listed.map(|(place, finding)| violation(place, finding, limits)).collect();
@@ -142,7 +125,7 @@ fn targets(view: &View<'_>, limits: &Limits) -> Vec<TargetStatus> {
         group: report.group.to_string(),
         resource: report.resource.to_string(),
         version: report.version.as_deref().map(str::to_owned),
-        state: stored(report.state),
+        state: report.state,
         objects: objects
             .get(&GroupResource::new(report.group.clone(), report.resource.clone()))
             .copied()
@@ -159,22 +142,10 @@ fn since(report: &TargetReport, previous: Option<&WatchPolicyStatus>) -> Time {
         *target.group == *report.group
             && *target.resource == *report.resource
             && target.version.as_deref() == report.version.as_deref()
-            && target.state == stored(report.state)
+            && target.state == report.state
     };
     let known = previous.and_then(|previous| previous.targets.iter().find(is_same)?.since.clone());
     known.unwrap_or_else(|| Time(whole_seconds(report.since)))
-}
-
-fn stored(state: TargetState) -> Stored {
-    match state {
-        TargetState::Resolving => Stored::Resolving,
-        TargetState::Absent => Stored::Absent,
-        TargetState::Forbidden => Stored::Forbidden,
-        TargetState::Listing => Stored::Listing,
-        TargetState::Synced => Stored::Synced,
-        TargetState::Degraded => Stored::Degraded,
-        TargetState::Stopping => Stored::Stopping,
-    }
 }
 
 fn synced_of(targets: &[TargetReport]) -> String {
@@ -188,9 +159,9 @@ fn violation(place: &Place, finding: &Finding, limits: &Limits) -> Violation {
     let others = finding.nodes.iter().skip(1).take(limits.other_paths);
     Violation {
         object: ViolationObject {
-            api_version: Some(key.resource.api_version()),
-            group: key.resource.resource.group.to_string(),
-            resource: key.resource.resource.resource.to_string(),
+            api_version: Some(finding.api_version.to_string()),
+            group: key.resource.group.to_string(),
+            resource: key.resource.resource.to_string(),
             kind: Some(finding.kind.to_string()),
             namespace: key.object.namespace.as_deref().map(str::to_owned),
             name: key.object.name.to_string(),

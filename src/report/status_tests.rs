@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::ledger::Ledger;
+use crate::policy::Judgement;
 use crate::report::cases::{at, enter, invalid, node, running, suspended, target, unreadable, verdict};
 use TargetState::{Absent, Degraded, Forbidden, Listing, Resolving, Synced};
 
@@ -11,12 +12,13 @@ fn status(entry: &PolicyEntry, targets: Option<&[TargetReport]>) -> WatchPolicyS
     render(&View { entry, targets, page: &Page::default(), previous: None }, at(0))
 }
 
-/// Each condition as `Type=Status/Reason`, sorted.
+/// Each condition as `Type=Status/Reason`, sorted; without that of the mode, which is not theirs to follow.
 fn conditions(status: &WatchPolicyStatus) -> Vec<String> {
     let shown = |condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
         format!("{}={}/{}", condition.type_, condition.status, condition.reason)
     };
-    let mut conditions: Vec<_> = status.conditions.iter().map(shown).collect();
+    let of_targets = status.conditions.iter().filter(|condition| condition.type_ != "Enforcing");
+    let mut conditions: Vec<_> = of_targets.map(shown).collect();
     conditions.sort_unstable();
     conditions
 }
@@ -35,7 +37,12 @@ fn conditions_follow_the_states_of_the_targets() {
         ),
         (
             &[Synced, Absent],
-            &["Authorized=True/Allowed", "Ready=True/Synced", "TargetsResolved=False/Absent", valid],
+            &[
+                "Authorized=True/Allowed",
+                "Ready=True/SomeTargetsAbsent",
+                "TargetsResolved=False/Absent",
+                valid,
+            ],
         ),
         (
             &[Absent],
@@ -207,24 +214,35 @@ fn a_status_reads_back_as_it_was_written() {
 }
 
 #[test]
-fn after_a_restart_the_stored_verdicts_stand_until_there_are_new_ones() {
+fn a_policy_that_only_reports_says_that_it_does_not_enforce() {
+    let status = status(&running("p"), Some(&[target("deployments", Synced)]));
+    assert!(message(&status, "Enforcing").contains("writes nothing"));
+}
+
+#[test]
+fn the_observed_generation_is_the_one_that_judges() {
+    let entry = PolicyEntry { generation: 4, ..running("p") };
+    let empty = Page::default();
+    let observed = |targets: &[TargetReport]| {
+        let view = View { entry: &entry, targets: Some(targets), page: &empty, previous: None };
+        render(&view, at(1)).observed_generation
+    };
+    let judged_by = |generation| TargetReport { generation, ..target("deployments", Listing) };
+    assert_eq!(observed(&[judged_by(4), judged_by(3)]), Some(3), "an edit waits for a wider watch");
+    assert_eq!(observed(&[judged_by(4)]), Some(4));
+    assert_eq!(observed(&[judged_by(5)]), Some(4), "the set is older than the board");
+}
+
+#[test]
+fn objects_that_could_not_be_judged_are_told_where_people_look_first() {
     let ledger = Ledger::new();
-    enter(&ledger, "p", "web", verdict(vec![node("spec.a")]), at(1));
+    let Judgement::Judged(mut errs) = verdict(vec![node("spec.a")]) else { unreachable!() };
+    errs.outcome = Outcome::Error;
+    enter(&ledger, "p", "web", Judgement::Judged(errs), at(1));
     let (entry, synced) = (running("p"), [target("deployments", Synced)]);
     let page = ledger.page("p", &[], 20);
-    let stored = render(&View { entry: &entry, targets: Some(&synced), page: &page, previous: None }, at(1));
-
-    let listing = [target("deployments", Listing)];
-    let empty = Page::default();
-    let again = |entry: &PolicyEntry, targets: &[TargetReport]| {
-        render(&View { entry, targets: Some(targets), page: &empty, previous: Some(&stored) }, at(2))
-    };
-    let restarted = again(&entry, &listing);
-    assert_eq!((&restarted.violations, restarted.summary), (&stored.violations, stored.summary));
-    assert_eq!(restarted.reason.as_deref(), Some("Listing"));
-    assert!(again(&entry, &synced).violations.is_empty(), "synced, and nothing was found");
-    let edited = PolicyEntry { generation: 4, ..entry };
-    assert!(again(&edited, &listing).violations.is_empty(), "they are verdicts of an earlier edit");
+    let status = render(&View { entry: &entry, targets: Some(&synced), page: &page, previous: None }, at(1));
+    assert!(status.conditions[0].message.ends_with("1 objects could not be judged, see the violations"));
 }
 
 /// Everything as long as it may be, and of characters that are long in JSON.

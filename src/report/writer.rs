@@ -16,11 +16,12 @@ use tracing::{debug, warn};
 use super::pace::Pace;
 use super::patch::{StatusPatch, StatusStore, WriteFault};
 use super::status::{View, render};
+use crate::crd::TargetState;
 use crate::crd::WatchPolicyStatus;
 use crate::crd::status::MAX_VIOLATIONS;
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, ReportWrite};
-use crate::observe::board::{Board, TargetReport, TargetState};
+use crate::observe::board::{Board, TargetReport};
 use crate::policy::{PolicyEntry, PolicySet};
 use crate::resource::GroupResource;
 
@@ -99,7 +100,6 @@ impl<S: StatusStore> StatusWriter<S> {
             self.paces.keys().filter(|name| !set.entries.contains_key(*name)).cloned().collect();
         for name in gone {
             self.paces.remove(&name);
-            self.metrics.forget_policy(&name);
         }
         let runs = |policy: &str| set.entries.get(policy).is_some_and(|entry| entry.running().is_some());
         self.ledger.retain_policies(runs);
@@ -220,8 +220,8 @@ impl<S: StatusStore> StatusWriter<S> {
                 pace.stored(Arc::clone(&patch.status));
             }
             Err(WriteFault::Gone) => {
-                debug!(policy, "the policy went before its status was written");
-                pace.gone();
+                debug!(policy, "the policy is gone, or will be shown anew");
+                pace.failed(Instant::now());
             }
             Err(WriteFault::Failed(error)) => {
                 warn!(policy, error, "cannot write the status; it is tried again");

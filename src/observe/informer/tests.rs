@@ -22,6 +22,8 @@ enum Answer {
     Body(u16, String),
     /// Lines of a watch, then what follows them.
     Watch(Vec<String>, Then),
+    /// Lines of a watch, each after so many seconds.
+    Drip(Vec<(u64, String)>),
     /// Nothing, for ever.
     Silence,
     RetryAfter(u64),
@@ -83,6 +85,13 @@ impl Server {
                     Answer::Watch(lines, then) => response
                         .body(chunks(lines.into_iter().map(|line| Ok(line + "\n")).collect(), then))
                         .unwrap(),
+                    Answer::Drip(drops) => {
+                        let drops = stream::iter(drops).then(|(seconds, line)| async move {
+                            sleep(Duration::from_secs(seconds)).await;
+                            Ok(Frame::data(Bytes::from(line + "\n")))
+                        });
+                        response.body(UnsyncBoxBody::new(StreamBody::new(drops))).unwrap()
+                    }
                     Answer::Silence => std::future::pending().await,
                     Answer::RetryAfter(seconds) => response
                         .status(429)
@@ -154,7 +163,9 @@ fn list(names: &[&str], version: u32, next: &str) -> Answer {
     let items = items.join(",");
     Answer::Body(
         200,
-        format!(r#"{{"metadata":{{"resourceVersion":"{version}","continue":"{next}"}},"items":[{items}]}}"#),
+        format!(
+            r#"{{"kind":"PodList","metadata":{{"resourceVersion":"{version}","continue":"{next}"}},"items":[{items}]}}"#
+        ),
     )
 }
 
@@ -258,11 +269,79 @@ async fn three_failed_starts_mean_a_new_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_without_a_sign_of_life_is_degraded_and_opened_again() {
-    let (held, requests) = run(vec![list(&["a"], 5, ""), watching()], 200).await;
-    assert!(requests[2].starts_with("120 ") || requests[2].starts_with("121 "), "{}", requests[2]);
-    assert!(matches!(held.phases[2], Phase::Degraded(_)), "{:?}", held.phases);
-    assert_eq!(names(&held), ["a"], "what is known is kept");
+async fn where_no_bookmarks_come_watches_end_before_the_patience() {
+    let (_, requests) = run(vec![list(&["a"], 5, ""), watching()], 50).await;
+    let seconds: u32 =
+        requests[1].split("timeoutSeconds=").nth(1).unwrap().split('&').next().unwrap().parse().unwrap();
+    assert!((60..=84).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_falls_silent_is_degraded_within_the_liveness_and_a_list_tells_the_truth() {
+    let script = vec![list(&["a"], 5, ""), watching(), list(&["b"], 9, ""), watching()];
+    let (held, _) = run(script.clone(), 95).await;
+    assert_eq!(held.phases, [Phase::Listing, Phase::Synced]);
+    let (held, requests) = run(script, 120).await;
+    assert!(
+        matches!(&held.phases[2], Phase::Degraded(why) if why.contains("no answer")),
+        "{:?}",
+        held.phases
+    );
+    assert_eq!((names(&held), held.phases.last()), (vec!["b"], Some(&Phase::Synced)));
+    assert_eq!(requests.len(), 4, "{requests:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_drips_on_after_its_end_is_given_up() {
+    let drops = vec![event("MODIFIED", "a", 6); 40].into_iter().map(|line| (50, line));
+    let (_, requests) = run(vec![list(&["a"], 5, ""), Answer::Drip(drops.collect()), watching()], 200).await;
+    assert!(requests.len() >= 3, "{requests:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_before_a_sudden_end_do_not_become_a_storm() {
+    let one = || Answer::Watch(vec![event("MODIFIED", "a", 6)], Then::End);
+    let (_, requests) = run(vec![list(&["a"], 5, ""), one()], 600).await;
+    assert!(requests.len() < 60, "{}", requests.len());
+    let expired = r#"{"type":"ERROR","object":{"code":410,"reason":"Expired"}}"#.to_owned();
+    let lists = (0..200).flat_map(|_| {
+        [list(&["a"], 5, ""), Answer::Watch(vec![event("MODIFIED", "a", 6), expired.clone()], Then::Silence)]
+    });
+    let (_, requests) = run(lists.collect(), 600).await;
+    assert!(requests.len() < 100, "{}", requests.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_goes_on_where_it_was_is_an_error_and_no_storm() {
+    let (held, requests) = run(vec![list(&["a"], 5, "same")], 600).await;
+    assert!(requests.len() < 100, "{}", requests.len());
+    assert!(matches!(held.phases.last(), Some(Phase::Degraded(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_list_takes_nothing_away() {
+    let script = vec![
+        list(&["a"], 5, ""),
+        status(410, "Gone"),
+        Answer::Body(200, r#"{"kind":"Status","metadata":{},"status":"Failure","code":500}"#.to_owned()),
+    ];
+    let (held, _) = run(script, 60).await;
+    assert_eq!(names(&held), ["a"]);
+    assert!(matches!(held.phases.last(), Some(Phase::Degraded(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_opens_and_dies_again_and_again_is_not_called_synced() {
+    let dies = Answer::Watch(Vec::new(), Then::Cut);
+    let (held, _) = run(
+        vec![list(&["a"], 5, ""), dies.clone(), dies.clone(), dies.clone(), list(&["a"], 6, ""), dies],
+        60,
+    )
+    .await;
+    assert_eq!(held.phases[..2], [Phase::Listing, Phase::Synced]);
+    assert!(matches!(held.phases.last(), Some(Phase::Degraded(_))), "{:?}", held.phases);
+    let (held, _) = run(vec![list(&["a"], 5, ""), Answer::RetryAfter(60)], 10).await;
+    assert!(matches!(held.phases.last(), Some(Phase::Degraded(_))), "{:?}", held.phases);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,311 @@
+//! The fleet over a small server in the process, under paused time.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use http_body_util::combinators::UnsyncBoxBody;
+use parking_lot::Mutex;
+use tokio::time::sleep;
+
+use super::*;
+use crate::crd::WatchPolicy;
+use crate::observe::wire::Limits;
+use crate::policy::catalog::{ServedResource, ServedVersion};
+use crate::policy::{self, PolicyEntry, PolicyState};
+use crate::queue::Backoff;
+
+/// What the server answers to a list of a path; watches of it stay silent.
+#[derive(Clone, Copy, PartialEq)]
+enum Answer {
+    /// One object of this name.
+    One(&'static str),
+    Forbidden,
+    /// Never.
+    Nothing,
+}
+
+#[derive(Default)]
+struct Server {
+    answers: Mutex<BTreeMap<String, Answer>>,
+    requests: Mutex<Vec<String>>,
+}
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+fn whole(text: String) -> Body {
+    UnsyncBoxBody::new(StreamBody::new(stream::iter([Ok(Frame::data(Bytes::from(text)))])))
+}
+
+impl Server {
+    fn client(self: &Arc<Self>) -> kube::Client {
+        let server = Arc::clone(self);
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let server = Arc::clone(&server);
+            async move { Ok::<_, Infallible>(server.answer(request.uri()).await) }
+        });
+        kube::Client::new(service, "default")
+    }
+
+    async fn answer(&self, uri: &http::Uri) -> http::Response<Body> {
+        let response = http::Response::builder();
+        if uri.path().contains("selfsubjectaccessreviews") {
+            return response
+                .body(whole(r#"{"metadata":{},"spec":{},"status":{"allowed":true}}"#.into()))
+                .unwrap();
+        }
+        let watch = uri.query().is_some_and(|query| query.contains("watch=true"));
+        self.requests.lock().push(format!("{} {}", if watch { "watch" } else { "list" }, uri.path()));
+        let answer = self.answers.lock().get(uri.path()).copied();
+        match answer {
+            Some(Answer::Forbidden) => response.status(403).body(whole("{}".into())).unwrap(),
+            Some(Answer::Nothing) => std::future::pending().await,
+            _ if watch => {
+                response.body(UnsyncBoxBody::new(StreamBody::new(stream::pending().boxed()))).unwrap()
+            }
+            Some(Answer::One(name)) => {
+                let namespace =
+                    uri.path().split('/').nth_back(1).filter(|_| uri.path().contains("namespaces"));
+                let namespace = namespace.unwrap_or("a");
+                let item = format!(
+                    r#"{{"metadata":{{"name":"{name}","namespace":"{namespace}","uid":"u","resourceVersion":"3"}},"spec":{{"size":1}}}}"#
+                );
+                let list =
+                    format!(r#"{{"kind":"List","metadata":{{"resourceVersion":"5"}},"items":[{item}]}}"#);
+                response.body(whole(list)).unwrap()
+            }
+            None => response
+                .body(whole(r#"{"kind":"List","metadata":{"resourceVersion":"5"},"items":[]}"#.into()))
+                .unwrap(),
+        }
+    }
+}
+
+const ALL: &str = "/apis/example.com/v1/widgets";
+const IN_A: &str = "/apis/example.com/v1/namespaces/a/widgets";
+const IN_B: &str = "/apis/example.com/v1/namespaces/b/widgets";
+
+struct Harbour {
+    server: Arc<Server>,
+    store: Arc<Store>,
+    queue: Arc<Queue<ObjectKey>>,
+    policies: watch::Sender<Arc<PolicySet>>,
+    catalog: watch::Sender<Option<Arc<Catalog>>>,
+    board: watch::Receiver<Arc<Board>>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    revision: u64,
+}
+
+impl Harbour {
+    fn new(answers: &[(&str, Answer)]) -> Self {
+        let server = Arc::new(Server::default());
+        *server.answers.lock() = answers.iter().map(|(path, answer)| ((*path).to_owned(), *answer)).collect();
+        let metrics = Metrics::new("test").unwrap();
+        let store = Arc::new(Store::default());
+        let queue = Queue::new(Backoff::default(), 1, metrics.queue("objects"));
+        let parts = Parts {
+            wire: Wire::new(server.client(), Limits::default()),
+            store: Arc::clone(&store),
+            queue: Arc::clone(&queue),
+            metrics,
+        };
+        let settings = Settings { informer: informer::Settings::default(), linger: Duration::from_secs(60) };
+        let (fleet, board) = Fleet::new(parts, settings);
+        let (policies, sets) = watch::channel(Arc::default());
+        let (catalog, catalogs) = watch::channel(Some(Arc::new(serving(&["v1"]))));
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(fleet.run(sets, catalogs, stop.clone()));
+        Self { server, store, queue, policies, catalog, board, stop, tasks, revision: 0 }
+    }
+
+    /// Shows these policies: name, generation, namespaces, path.
+    async fn show(&mut self, policies: &[(&str, i64, &str, &str)]) {
+        self.revision += 1;
+        let entries = policies.iter().map(|(name, generation, namespaces, path)| {
+            let entry = entry(name, *generation, namespaces, path);
+            (Arc::clone(&entry.name), Arc::new(entry))
+        });
+        self.policies
+            .send_replace(Arc::new(PolicySet { revision: self.revision, entries: entries.collect() }));
+        self.pass(3).await;
+    }
+
+    async fn pass(&self, seconds: u64) {
+        sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// State and judging generation of a policy's one target.
+    fn target(&self, policy: &str) -> (TargetState, i64) {
+        let board = self.board.borrow();
+        let report = &board.policies[policy][0];
+        (report.state, report.generation)
+    }
+
+    fn message(&self, policy: &str) -> String {
+        self.board.borrow().policies[policy][0].message.as_deref().unwrap_or_default().to_owned()
+    }
+
+    /// Who is judged by what is known of an object in namespace `a`, with the generation; the best view first.
+    fn judged(&self, name: &str) -> Vec<(String, i64)> {
+        let object = ObjectName { namespace: Some("a".into()), name: name.into() };
+        let key = ObjectKey { resource: GroupResource::new("example.com", "widgets"), object };
+        let mut judged: Vec<(String, i64)> = Vec::new();
+        for view in self.store.views(&key) {
+            for served in view.serving.iter() {
+                if !judged.iter().any(|(name, _)| **name == *served.policy.name) {
+                    judged.push((served.policy.name.to_string(), served.policy.generation));
+                }
+            }
+        }
+        judged
+    }
+
+    fn lists(&self) -> usize {
+        self.server.requests.lock().iter().filter(|request| request.starts_with("list")).count()
+    }
+
+    async fn end(mut self) {
+        self.stop.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.unwrap();
+        }
+    }
+}
+
+fn serving(versions: &[&str]) -> Catalog {
+    let served = ServedResource { kind: "Widget".into(), namespaced: true, watchable: true };
+    let version = |version: &&str| ServedVersion {
+        version: (*version).into(),
+        resources: [("widgets".into(), served.clone())].into(),
+    };
+    Catalog { groups: [("example.com".into(), versions.iter().map(version).collect())].into() }
+}
+
+fn entry(name: &str, generation: i64, namespaces: &str, path: &str) -> PolicyEntry {
+    let yaml = format!(
+        "{{apiVersion: watchpolicy.io/v1alpha1, kind: WatchPolicy, \
+         metadata: {{name: {name}, uid: u-{name}, generation: {generation}}}, \
+         spec: {{targets: [{{group: example.com, resources: [widgets], namespaces: {namespaces}}}], \
+         rules: [{{name: r, path: '{path}', assert: {{exists: true}}}}]}}}}"
+    );
+    let policy: WatchPolicy = serde_saphyr::from_str(&yaml).unwrap();
+    let compiled = policy::compile(&policy, &policy::Settings::default()).unwrap();
+    let state = PolicyState::Compiled(Arc::new(compiled));
+    PolicyEntry { name: name.into(), uid: format!("u-{name}").into(), generation, state, stored: None }
+}
+
+const SIZE: &str = "$.spec.size";
+const COLOR: &str = "$.spec.color";
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_is_refused_to_one_policy_is_no_matter_of_another() {
+    let mut harbour = Harbour::new(&[(IN_A, Answer::One("x")), (IN_B, Answer::Forbidden)]);
+    harbour.show(&[("p", 1, "[a]", SIZE), ("q", 1, "[b]", SIZE)]).await;
+    assert_eq!(harbour.target("p").0, TargetState::Synced);
+    assert_eq!(harbour.target("q").0, TargetState::Forbidden);
+    assert!(harbour.message("q").contains("in namespace b"), "{}", harbour.message("q"));
+    assert_eq!(harbour.judged("x"), [("p".to_owned(), 1)]);
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_names_namespaces_sees_them_though_the_watch_of_everything_is_refused() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::Forbidden), (IN_A, Answer::One("x"))]);
+    harbour.show(&[("p", 1, "[a]", SIZE), ("q", 1, "[]", SIZE)]).await;
+    assert_eq!((harbour.target("p").0, harbour.target("q").0), (TargetState::Synced, TargetState::Forbidden));
+    assert_eq!(harbour.judged("x"), [("p".to_owned(), 1)]);
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_reads_more_judges_by_the_old_program_until_the_wider_watch_is_synced() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x"))]);
+    harbour.show(&[("p", 1, "[]", SIZE)]).await;
+    harbour.server.answers.lock().insert(ALL.into(), Answer::Nothing);
+    harbour.show(&[("p", 2, "[]", COLOR)]).await;
+    assert_eq!(harbour.judged("x"), [("p".to_owned(), 1)]);
+    assert_eq!(harbour.target("p").1, 1, "and says so");
+    harbour.server.answers.lock().insert(ALL.into(), Answer::One("x"));
+    harbour.pass(120).await;
+    assert_eq!(harbour.target("p"), (TargetState::Synced, 2));
+    assert_eq!(harbour.judged("x"), [("p".to_owned(), 2)]);
+    assert_eq!(harbour.store.shelves().len(), 1, "the old watch is stopped");
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_reads_no_more_judges_at_once_and_lists_nothing() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x"))]);
+    harbour.show(&[("p", 1, "[]", SIZE), ("q", 1, "[]", COLOR)]).await;
+    let lists = harbour.lists();
+    harbour.show(&[("p", 2, "[]", COLOR), ("q", 1, "[]", COLOR)]).await;
+    assert_eq!((harbour.target("p"), harbour.lists()), ((TargetState::Synced, 2), lists));
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_preferred_version_takes_over_without_a_gap() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x"))]);
+    harbour.show(&[("p", 1, "[]", SIZE)]).await;
+    let v2 = "/apis/example.com/v2/widgets";
+    harbour.server.answers.lock().insert(v2.into(), Answer::Nothing);
+    harbour.catalog.send_replace(Some(Arc::new(serving(&["v2", "v1"]))));
+    harbour.pass(3).await;
+    assert_eq!(harbour.judged("x"), [("p".to_owned(), 1)], "the old version serves");
+    harbour.server.answers.lock().insert(v2.into(), Answer::One("x"));
+    harbour.pass(120).await;
+    assert_eq!(harbour.judged("x"), [("p".to_owned(), 1)]);
+    assert_eq!(&*harbour.store.shelves()[0].resource.version, "v2");
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_lingers_for_a_policy_that_comes_back_and_then_leaves_nothing() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x"))]);
+    harbour.show(&[("p", 1, "[]", SIZE)]).await;
+    harbour.show(&[]).await;
+    assert_eq!(harbour.judged("x"), [], "nobody is judged meanwhile");
+    harbour.pass(30).await;
+    harbour.show(&[("p", 1, "[]", SIZE)]).await;
+    assert_eq!((harbour.judged("x").len(), harbour.lists()), (1, 1));
+    harbour.show(&[]).await;
+    harbour.pass(61).await;
+    assert!(harbour.store.shelves().is_empty());
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_longer_served_is_stopped_at_once_and_its_objects_are_enqueued() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x"))]);
+    harbour.show(&[("p", 1, "[]", SIZE)]).await;
+    while !harbour.queue.is_empty() {
+        drop(harbour.queue.get().await);
+    }
+    harbour.catalog.send_replace(Some(Arc::default()));
+    harbour.pass(1).await;
+    assert_eq!(harbour.target("p").0, TargetState::Absent);
+    assert!(harbour.store.shelves().is_empty());
+    assert_eq!(harbour.queue.len(), 1, "its verdicts are to be withdrawn");
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn policies_that_come_together_cost_one_list() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x"))]);
+    harbour.revision = 1;
+    for (revision, path) in [(1, SIZE), (2, COLOR)] {
+        let entries = (1..=revision).map(|n| {
+            let entry = entry(&format!("p{n}"), 1, "[]", if n == 1 { SIZE } else { path });
+            (Arc::clone(&entry.name), Arc::new(entry))
+        });
+        harbour.policies.send_replace(Arc::new(PolicySet { revision, entries: entries.collect() }));
+        sleep(Duration::from_millis(20)).await;
+    }
+    harbour.pass(3).await;
+    assert_eq!((harbour.judged("x").len(), harbour.lists()), (2, 1));
+    harbour.end().await;
+}

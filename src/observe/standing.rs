@@ -1,0 +1,116 @@
+//! What the running watches mean for the targets of a policy.
+
+use std::sync::Arc;
+
+use super::board::TargetReport;
+use super::fleet::{Running, Stand};
+use super::informer::Phase;
+use crate::crd::TargetState;
+use crate::policy::demand::{PolicyTarget, WatchSpec};
+use crate::resource::Gvr;
+
+/// How one watch stands, in the contract's words.
+pub(super) fn state(phase: &Phase) -> TargetState {
+    match phase {
+        Phase::Listing => TargetState::Listing,
+        Phase::Synced => TargetState::Synced,
+        Phase::Forbidden { .. } => TargetState::Forbidden,
+        Phase::Absent => TargetState::Absent,
+        Phase::Degraded(_) => TargetState::Degraded,
+    }
+}
+
+/// Of several watches of one target, the one that needs attention most speaks for all.
+fn urgency(state: TargetState) -> u8 {
+    match state {
+        TargetState::Synced => 0,
+        TargetState::Stopping => 1,
+        TargetState::Resolving => 2,
+        TargetState::Listing => 3,
+        TargetState::Degraded => 4,
+        TargetState::Absent => 5,
+        TargetState::Forbidden => 6,
+    }
+}
+
+/// Reports a target that was found, by the watches that serve the policy.
+pub(super) fn report<'r>(
+    policy: &Arc<str>,
+    target: &PolicyTarget,
+    found: &Gvr,
+    running: impl Iterator<Item = &'r Running>,
+) -> TargetReport {
+    let of_policy: Vec<_> = running
+        .filter(|running| {
+            running.spec.resource.resource == found.resource && running.spec.program(policy).is_some()
+        })
+        .collect();
+    let generations =
+        of_policy.iter().filter_map(|running| running.spec.program(policy).map(|(p, _)| p.generation));
+    let current: Vec<_> = of_policy
+        .iter()
+        .copied()
+        .filter(|running| running.role.is_current() && running.spec.resource == *found)
+        .collect();
+    let stands = scopes(target, &current);
+    let worst = stands.iter().max_by_key(|(_, stand)| urgency(state(&stand.phase)));
+    let (state, since, message) = match worst {
+        None => (TargetState::Resolving, jiff::Timestamp::UNIX_EPOCH, None),
+        Some((running, stand)) => (state(&stand.phase), stand.since, message(running, stand, &stands)),
+    };
+    TargetReport {
+        group: Arc::clone(&target.resource.group),
+        resource: Arc::clone(&target.resource.resource),
+        version: Some(Arc::clone(&found.version)),
+        state,
+        generation: generations.min().unwrap_or_default(),
+        since,
+        message,
+    }
+}
+
+/// For each place where the policy looks, the watch that sees it best.
+fn scopes<'r>(target: &PolicyTarget, current: &[&'r Running]) -> Vec<(&'r Running, Stand)> {
+    let best = |namespace: Option<&Arc<str>>| {
+        current
+            .iter()
+            .filter(|running| {
+                running.spec.namespace.is_none() || running.spec.namespace.as_ref() == namespace
+            })
+            .map(|running| (*running, running.stand.borrow().clone()))
+            .min_by_key(|(_, stand)| urgency(state(&stand.phase)))
+    };
+    match &target.namespaces {
+        None => best(None).into_iter().collect(),
+        Some(named) => named.iter().filter_map(|namespace| best(Some(namespace))).collect(),
+    }
+}
+
+fn message(running: &Running, stand: &Stand, all: &[(&Running, Stand)]) -> Option<Arc<str>> {
+    match &stand.phase {
+        Phase::Listing | Phase::Synced => None,
+        Phase::Degraded(why) => Some(why.as_str().into()),
+        Phase::Absent => Some("the server does not serve it at this moment; it is asked again".into()),
+        Phase::Forbidden { verb } => {
+            let refused = all.iter().filter(|(_, stand)| matches!(stand.phase, Phase::Forbidden { .. }));
+            let namespaces: Vec<_> =
+                refused.filter_map(|(running, _)| running.spec.namespace.as_deref()).collect();
+            Some(cure(&running.spec, verb, &namespaces).into())
+        }
+    }
+}
+
+/// Which right is missing where, and the rule that gives it.
+fn cure(spec: &WatchSpec, verb: &str, namespaces: &[&str]) -> String {
+    let resource = &spec.resource.resource;
+    let (place, role) = match namespaces {
+        [] => (String::new(), "its ClusterRole".to_owned()),
+        [one] => (format!(" in namespace {one}"), "its Role there".to_owned()),
+        many => (format!(" in the namespaces {}", many.join(", ")), "its Role in each of them".to_owned()),
+    };
+    format!(
+        "the operator may not {verb} {resource}{place}; add to {role}: \
+         {{apiGroups: [\"{}\"], resources: [\"{}\"], verbs: [\"list\", \"watch\"]}}",
+        resource.group, resource.resource
+    )
+}

@@ -1,0 +1,184 @@
+//! What is watched for which policies.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::crd::WatchPolicy;
+use crate::jsonpath::{Document, TypeMeta};
+use crate::policy::catalog::ServedVersion;
+use crate::policy::{PolicyEntry, PolicyState, Settings, Subject, compile};
+
+fn catalog() -> Catalog {
+    let served = |kind: &str, namespaced| ServedResource { kind: kind.into(), namespaced, watchable: true };
+    let version = |resources: &[(&str, ServedResource)]| ServedVersion {
+        version: "v1".into(),
+        resources: resources.iter().map(|(name, served)| ((*name).into(), served.clone())).collect(),
+    };
+    let core =
+        version(&[("configmaps", served("ConfigMap", true)), ("namespaces", served("Namespace", false))]);
+    let apps = version(&[("deployments", served("Deployment", true))]);
+    Catalog { groups: [("".into(), vec![core]), ("apps".into(), vec![apps])].into() }
+}
+
+fn set(policies: &[(&str, &str)]) -> PolicySet {
+    let entry = |(n, (target, path)): (usize, &(&str, &str))| {
+        let yaml = format!(
+            "{{apiVersion: watchpolicy.io/v1alpha1, kind: WatchPolicy, metadata: {{name: p{n}, uid: u{n}}}, \
+             spec: {{targets: [{target}], rules: [{{name: r, path: '{path}', assert: {{exists: true}}}}]}}}}"
+        );
+        let policy: WatchPolicy = serde_saphyr::from_str(&yaml).unwrap();
+        let compiled = compile(&policy, &Settings::default()).unwrap();
+        let name: Arc<str> = format!("p{n}").into();
+        let state = PolicyState::Compiled(Arc::new(compiled));
+        let entry = PolicyEntry {
+            name: Arc::clone(&name),
+            uid: format!("u{n}").into(),
+            generation: 1,
+            state,
+            stored: None,
+        };
+        (name, Arc::new(entry))
+    };
+    PolicySet { revision: 1, entries: policies.iter().enumerate().map(entry).collect() }
+}
+
+/// `resource@namespace?labels`, with `!` for metadata only and the number of policies.
+fn watches(policies: &[(&str, &str)]) -> Vec<String> {
+    let show = |spec: &WatchSpec| {
+        format!(
+            "{}{}{}{} {}",
+            spec.resource.resource,
+            spec.namespace.as_deref().map(|namespace| format!("@{namespace}")).unwrap_or_default(),
+            spec.labels.as_deref().map(|labels| format!("?{labels}")).unwrap_or_default(),
+            if spec.metadata_only { "!" } else { "" },
+            spec.policies.len(),
+        )
+    };
+    demand(&set(policies), &catalog()).watches.iter().map(show).collect()
+}
+
+const DEPLOYMENTS: &str = "{group: apps, resources: [deployments]}";
+const SPEC: &str = "$.spec.replicas";
+
+#[test]
+fn policies_share_one_watch_of_a_resource() {
+    assert_eq!(watches(&[(DEPLOYMENTS, SPEC), (DEPLOYMENTS, "$.spec.paused")]), ["deployments.apps 2"]);
+}
+
+#[test]
+fn metadata_is_enough_when_nothing_else_is_read() {
+    let owner = "$.metadata.annotations.owner";
+    assert_eq!(watches(&[(DEPLOYMENTS, owner)]), ["deployments.apps! 1"]);
+    assert_eq!(watches(&[(DEPLOYMENTS, owner), (DEPLOYMENTS, SPEC)]), ["deployments.apps 2"]);
+}
+
+#[test]
+fn named_namespaces_are_watched_one_by_one_until_somebody_wants_all() {
+    let (a, b) = (
+        "{group: apps, resources: [deployments], namespaces: [a]}",
+        "{group: apps, resources: [deployments], namespaces: [a, b]}",
+    );
+    assert_eq!(watches(&[(a, SPEC), (b, SPEC)]), ["deployments.apps@a 2", "deployments.apps@b 1"]);
+    assert_eq!(watches(&[(a, SPEC), (DEPLOYMENTS, SPEC)]), ["deployments.apps 2"]);
+    let cluster_scoped = "{resources: [namespaces], namespaces: [a]}";
+    assert_eq!(watches(&[(cluster_scoped, SPEC)]), ["namespaces 1"]);
+}
+
+#[test]
+fn who_names_namespaces_has_spare_watches_beside_that_of_everything() {
+    let a = "{group: apps, resources: [deployments], namespaces: [a]}";
+    let demand = demand(&set(&[(a, SPEC), (DEPLOYMENTS, SPEC)]), &catalog());
+    let spares: Vec<_> =
+        demand.spares.iter().map(|spare| (spare.namespace.as_deref(), spare.policies.len())).collect();
+    assert_eq!(spares, [(Some("a"), 1)]);
+}
+
+#[test]
+fn a_selector_is_left_to_the_server_only_when_all_have_the_same() {
+    let gold = "{group: apps, resources: [deployments], labelSelector: {matchLabels: {tier: gold}}}";
+    assert_eq!(watches(&[(gold, SPEC), (gold, SPEC)]), ["deployments.apps?tier in (gold) 2"]);
+    assert_eq!(watches(&[(gold, SPEC), (DEPLOYMENTS, SPEC)]), ["deployments.apps 2"]);
+}
+
+#[test]
+fn what_is_not_served_is_a_target_without_a_watch() {
+    let found = demand(&set(&[("{group: example.com, resources: [widgets]}", SPEC)]), &catalog());
+    assert!(found.watches.is_empty());
+    assert!(matches!(found.targets["p0"][0].found, Err(Unresolved::Absent(_))));
+}
+
+#[test]
+fn a_running_watch_serves_what_asks_for_no_more() {
+    let spec = |policies: &[(&str, &str)]| demand(&set(policies), &catalog()).watches.remove(0);
+    let one = spec(&[(DEPLOYMENTS, SPEC)]);
+    let two = spec(&[(DEPLOYMENTS, SPEC), (DEPLOYMENTS, "$.spec.paused")]);
+    assert!(two.brings(&one) && !one.brings(&two));
+    let metadata = spec(&[(DEPLOYMENTS, "$.metadata.annotations.owner")]);
+    assert!(!metadata.brings(&one));
+}
+
+fn target() -> impl Strategy<Value = String> {
+    let namespaces = prop::sample::subsequence(vec!["a", "b", "c"], 0..=3);
+    let label = prop::sample::select(vec![
+        "",
+        "labelSelector: {matchLabels: {tier: gold}}",
+        "labelSelector: {matchLabels: {tier: tin}}",
+    ]);
+    let exclude = prop::sample::select(vec!["", "excludeNamespaces: ['b*']"]);
+    (namespaces, label, exclude).prop_map(|(namespaces, label, exclude)| {
+        let parts =
+            [format!("namespaces: [{}]", namespaces.join(", ")), label.to_owned(), exclude.to_owned()];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        format!("{{group: apps, resources: [deployments], {}}}", parts.join(", "))
+    })
+}
+
+proptest! {
+    /// The server shows an object to a watch by namespace and selector; whoever takes the object is served there.
+    #[test]
+    fn every_object_that_a_policy_takes_is_delivered_and_judged_as_if_all_were_watched(
+        targets in prop::collection::vec((target(), prop::sample::select(vec![SPEC, "$.spec.paused", "$.metadata.labels.tier"])), 1..5),
+        namespace in prop::sample::select(vec!["a", "b", "c", "d"]),
+        tier in prop::sample::select(vec!["gold", "tin"]),
+    ) {
+        let policies: Vec<_> = targets.iter().map(|(target, path)| (target.as_str(), *path)).collect();
+        let set = set(&policies);
+        let raw = format!(
+            r#"{{"metadata":{{"name":"x","namespace":"{namespace}","labels":{{"tier":"{tier}"}}}},"spec":{{"replicas":1}}}}"#
+        );
+        let resource = GroupResource::new("apps", "deployments");
+        let types = TypeMeta { api_version: "apps/v1".into(), kind: "Deployment".into() };
+        let demand = demand(&set, &catalog());
+        for policy in set.running() {
+            let roots = policy.roots(&resource);
+            let mut alone = Projection::default();
+            policy.read(&resource, &roots, &mut alone);
+            let judge = |projection: &Projection| {
+                let document = Document::decode(&raw, projection, &types).unwrap();
+                let subject =
+                    Subject {
+                        resource: &resource,
+                        kind: "Deployment",
+                        roots: &roots,
+                        document: &document,
+                        now: jiff::Timestamp::UNIX_EPOCH,
+                    };
+                (policy.takes(&resource, &document), policy.judge(&subject))
+            };
+            let (taken, expected) = judge(&alone);
+            let shown = demand.watches.iter().filter(|spec| {
+                spec.namespace.as_deref().is_none_or(|watched| watched == namespace)
+                    && spec.labels.as_deref().is_none_or(|labels| labels == format!("tier in ({tier})"))
+            });
+            let judged: Vec<_> = shown
+                .filter(|spec| spec.policies.iter().any(|(served, _)| Arc::ptr_eq(served, policy)))
+                .map(|spec| judge(&spec.projection).1)
+                .collect();
+            if taken {
+                prop_assert_eq!(judged, vec![expected]);
+            } else {
+                prop_assert!(judged.iter().all(|judgement| *judgement == expected));
+            }
+        }
+    }
+}
