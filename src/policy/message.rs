@@ -40,6 +40,8 @@ pub(super) enum Fact {
     Rule,
     /// The policy's name.
     Policy,
+    /// The name of the nearest place, from the failing one up, that has one.
+    Container,
 }
 
 impl Template {
@@ -75,6 +77,11 @@ impl Template {
     /// The paths that the message shows.
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.0.iter().filter_map(|part| if let Part::Path(path) = part { Some(path) } else { None })
+    }
+
+    /// Whether the message names the container.
+    pub(super) fn names_container(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Fact(Fact::Container)))
     }
 
     /// Fills in what is known and what the paths find.
@@ -119,15 +126,12 @@ fn placeholder(inner: &str, position: usize, at: &Field<'_>, findings: &mut Find
         "path" => Fact::Path,
         "rule" => Fact::Rule,
         "policy" => Fact::Policy,
-        "container" => {
-            findings.unsupported(at, "the placeholder `{container}`");
-            return None;
-        }
+        "container" => Fact::Container,
         path if path.starts_with(['$', '.']) => {
             return path_placeholder(path, position, at, findings).map(Part::Path);
         }
         other => {
-            let known = "{actual}, {expected}, {path}, {rule}, {policy} and paths such as {$.metadata.name}";
+            let known = "{actual}, {expected}, {path}, {rule}, {policy}, {container} and paths such as {$.metadata.name}";
             let message = format!("at character {position}: `{{{other}}}` is not known; there are {known}");
             findings.invalid(at, message);
             return None;

@@ -10,6 +10,7 @@ pub mod catalog;
 mod check;
 mod clock;
 mod compile;
+mod container;
 mod decimal;
 pub mod demand;
 mod fault;

@@ -7,6 +7,7 @@ use crate::jsonpath::{Budget, Due, Node, Path, Trail};
 
 use super::assertion::{Bearings, Complaint, Doubt, Truth};
 use super::check::{Check, Hearing, Place, Spot, Steps};
+use super::container;
 use super::message::{self, Fact};
 use super::program::{CompiledPolicy, Rule};
 use super::render::{self, NOT_SET};
@@ -59,6 +60,8 @@ struct Finding {
     path: Box<str>,
     actual: Box<str>,
     expected: Box<str>,
+    /// The name of the nearest place that has one; only where the rule's message asks for it.
+    container: Option<Box<str>>,
 }
 
 impl Report {
@@ -97,7 +100,12 @@ impl Report {
             Some(_) => format!("{path} is there, and should not be"),
             None => format!("this {} is there, and should not be", setting.kind),
         };
-        let finding = Finding { path: path.into(), actual: "there".into(), expected: "nothing there".into() };
+        let finding = Finding {
+            path: path.into(),
+            actual: "there".into(),
+            expected: "nothing there".into(),
+            container: None,
+        };
         self.add(false, || setting.node(rule, finding, message));
     }
 
@@ -180,7 +188,8 @@ impl Case<'_> {
     }
 
     fn finding(&self, path: String, actual: &str) -> Finding {
-        Finding { path: path.into(), actual: actual.into(), expected: message::expected(self.check) }
+        let expected = message::expected(self.check);
+        Finding { path: path.into(), actual: actual.into(), expected, container: None }
     }
 
     fn finding_at(&self, place: Place<'_>, spot: Spot<'_>) -> Finding {
@@ -196,7 +205,13 @@ impl Case<'_> {
             Measure::Count => self.check.path.to_string(),
             _ => spot.at.to_string(),
         };
-        self.finding(path, &actual)
+        Finding { container: self.container(spot), ..self.finding(path, &actual) }
+    }
+
+    /// Where a fallback found the value, the place where it was due says what it belongs to.
+    fn container(&self, spot: Spot<'_>) -> Option<Box<str>> {
+        let template = self.role.rule()?.message.as_ref()?;
+        if template.names_container() { container::name(spot.due, self.setting.secret) } else { None }
     }
 
     fn unknown(&self, complaint: Complaint, finding: Finding, value: Option<&Node>) -> NodeVerdict {
@@ -206,7 +221,7 @@ impl Case<'_> {
     }
 
     fn failed(&self, place: Place<'_>, finding: Finding) -> NodeVerdict {
-        let Finding { path, actual, expected } = &finding;
+        let Finding { path, actual, expected, .. } = &finding;
         let what = message::measured(self.check.measure, path);
         let is = match place {
             Place::Default(_) => format!("{what} is not set, which stands for {actual}"),
@@ -234,9 +249,16 @@ impl Setting<'_> {
             Fact::Path => finding.path.clone(),
             Fact::Rule => (*rule.name).into(),
             Fact::Policy => (*self.policy.name).into(),
+            Fact::Container => self.container(&finding),
         };
         let message = template.render(&fact, &|path| self.value_at(path));
         finding.saying(message)
+    }
+
+    /// What a place belongs to; one that belongs to nothing with a name belongs to the element that is judged.
+    fn container(&self, finding: &Finding) -> Box<str> {
+        let of_element = || container::name(self.element?, self.secret);
+        finding.container.clone().or_else(of_element).unwrap_or_else(|| NOT_SET.into())
     }
 
     /// What a placeholder's path finds.
@@ -255,7 +277,7 @@ impl Setting<'_> {
 
 impl Finding {
     fn saying(self, message: Box<str>) -> NodeVerdict {
-        let Self { path, actual, expected } = self;
+        let Self { path, actual, expected, container: _ } = self;
         NodeVerdict { path, actual, expected, message }
     }
 }

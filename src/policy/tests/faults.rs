@@ -69,11 +69,6 @@ fn what_this_version_does_not_have_is_refused_by_its_name() {
             "fieldSelector",
         ),
         later(rule("path: $.a, assert: {exists: true}, fix: {set: 1}"), "spec.rules[0].fix", "`fix`"),
-        later(
-            rule("path: $.a, assert: {exists: true}, message: '{container}'"),
-            "spec.rules[0].message",
-            "`{container}`",
-        ),
     ]);
 }
 

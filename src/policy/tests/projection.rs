@@ -35,6 +35,11 @@ fn policies() -> Vec<CompiledPolicy> {
          assert: {atMost: 1}}]",
         "rules: [{name: r, forEach: '$.status[*]', path: $.a, as: Number, assert: {inPath: '$object.spec.*', above: 0}}, \
          {name: s, path: '$containers[*].image', measure: ImageTag, assert: {equalsPath: $pod.metadata.a}}]",
+        "rules: [{name: r, path: '$.spec[\"a\"][*].b', assert: {equals: a}, message: '{container}'}, {name: s, \
+         forEach: $containers, path: $object.status.a, fallbacks: [$.a], assert: {type: string}, message: '{container}'}]",
+        "rules: [{name: r, path: $podSpec.a.b, assert: {equals: a}, message: '{container}'}, {name: s, \
+         forEach: '$.status.*', forbid: true, message: '{container}'}, {name: t, path: '$containers[*].a.b', \
+         measure: Keys, assert: {exists: true}, message: '{container}'}]",
         "rules: [{name: r, path: $.status.a, measure: Age, assert: {atMost: 1h}}, {name: s, forEach: $.status, \
          when: [{path: $, assert: {type: object}}], path: $.a, assert: {notInPath: $object.spec.a, inCidr: 1.0.0.0/8}}]",
     ]
