@@ -4,6 +4,7 @@ use crate::crd::ValueType;
 use crate::jsonpath::{EvalError, Node, Path};
 
 use super::clock::Clock;
+use super::meter::{Meter, SORTED};
 use super::operator::{self, Manner, Operator};
 use super::peers::Peers;
 
@@ -66,6 +67,7 @@ pub(super) enum Doubt {
 pub(super) struct Bearings<'j> {
     pub(super) peers: &'j Peers<'j>,
     pub(super) clock: &'j Clock,
+    pub(super) meter: &'j Meter,
     pub(super) doubt: Doubt,
 }
 
@@ -102,12 +104,21 @@ impl Assertion {
             && self.places.iter().all(|operator| !operator.wanted)
     }
 
+    /// With how much a value is compared.
+    fn comparisons(&self) -> usize {
+        let sorted = (self.places.len() + usize::from(self.unique)) * SORTED;
+        self.operators.iter().map(Operator::operands).sum::<usize>() + sorted
+    }
+
     /// Judges a place: `found` says whether a value is there, `value` is what is judged (a default may stand in).
     pub(super) fn judge(&self, found: bool, value: Option<&Node>, by: Bearings<'_>) -> Truth {
         let exists = self.exists.map_or(Truth::Yes, |wanted| Truth::from_bool(wanted == found));
         let Some(value) = value else { return exists };
         if self.type_.is_some_and(|wanted| !operator::is_of_type(value, wanted)) {
             return Truth::No;
+        }
+        if let Err(error) = by.meter.charge(value, self.comparisons()) {
+            return Truth::Unknown(Complaint::Path(error));
         }
         let unique = Truth::from_bool(!self.unique || !by.peers.repeats(value));
         let operators = self.operators.iter().map(|operator| operator.judge(value, self.manner, by.clock));

@@ -8,6 +8,7 @@ use crate::jsonpath::{Budget, Due, EvalError, Node, Path, Projection, Roots, Sco
 use super::assertion::{Assertion, Bearings, Complaint, Doubt, Truth};
 use super::clock::Clock;
 use super::measure::{self, Measured};
+use super::meter::{Meter, SORTED};
 use super::order;
 use super::peers::Peers;
 
@@ -28,14 +29,16 @@ pub(super) struct Check {
 pub(super) struct Hearing<'h> {
     pub(super) scope: &'h Scope<'h>,
     pub(super) clock: &'h Clock,
+    pub(super) meter: &'h Meter,
 }
 
 /// The steps that the checks of a rule may take together; fallbacks are paid for apart, since they run within the
-/// walk of a path.
+/// walk of a path, and so are the other places that values are compared with.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
     path: Budget,
     fallbacks: Budget,
+    peers: Budget,
 }
 
 /// What is at a place where a value is due.
@@ -82,8 +85,8 @@ impl Source {
 impl Check {
     /// Whether the check holds. Allocates nothing, unless a measure or a comparison within the object needs it.
     pub(super) fn judge(&self, hearing: Hearing<'_>, steps: &mut Steps, doubt: Doubt) -> Truth {
-        let peers = self.peers(hearing.scope);
-        let by = Bearings { peers: &peers, clock: hearing.clock, doubt };
+        let peers = self.peers(hearing, steps);
+        let by = Bearings { peers: &peers, clock: hearing.clock, meter: hearing.meter, doubt };
         let mut tally = Tally::default();
         let due = self.walk(hearing.scope, steps, &mut |place, _| {
             tally.count(self.truth(place, by));
@@ -102,20 +105,23 @@ impl Check {
     }
 
     /// What the values are compared with in the object itself.
-    pub(super) fn peers<'s>(&self, scope: &'s Scope<'_>) -> Peers<'s> {
-        let peers = Peers::of(&self.assertion, scope);
+    pub(super) fn peers<'s>(&self, hearing: Hearing<'s>, steps: &mut Steps) -> Peers<'s> {
+        let Hearing { scope, meter, .. } = hearing;
+        let peers = Peers::of(&self.assertion, scope, &mut steps.peers, meter);
         if !self.assertion.unique {
             return peers;
         }
         let mut values = Vec::new();
-        let ended = self.walk(scope, &mut Steps::default(), &mut |place, _| {
+        let mut paid = Ok(());
+        let ended = self.walk(scope, steps, &mut |place, _| {
             if let Place::Found(value) = place {
-                values.push(value.clone());
+                paid = meter.charge(value, SORTED);
+                values.extend(paid.is_ok().then(|| value.clone()));
             }
-            ControlFlow::Continue(())
+            if paid.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         // What ends this walk ends the one that judges, and is told there.
-        if ended.is_ok() { peers.among(values) } else { peers }
+        if ended.and(paid).is_ok() { peers.among(values) } else { peers }
     }
 
     /// Visits every place where a value is due.
@@ -128,7 +134,7 @@ impl Check {
         if self.measure == Measure::Count {
             return self.count(scope, steps, visit);
         }
-        let Steps { path, fallbacks } = steps;
+        let Steps { path, fallbacks, peers: _ } = steps;
         self.path.places(scope, path, &mut |node, trail| match node {
             Some(node) => self.measured((node, Source::Object), Spot { at: trail, due: trail }, visit),
             None => self.stand_in(scope, fallbacks, trail, visit),

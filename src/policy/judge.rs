@@ -12,6 +12,7 @@ use super::assertion::{Complaint, Doubt, Truth};
 use super::check::{Check, Hearing, Steps};
 use super::clock::Clock;
 use super::message;
+use super::meter::Meter;
 use super::program::{Body, CompiledPolicy, Rule};
 use super::render::NOT_SET;
 use super::report::{Case, Report, Role, Setting};
@@ -50,7 +51,8 @@ impl CompiledPolicy {
             Err(reason) => return self.unreadable(subject, reason, &clock),
         };
         let scope = Scope::new(root, subject.roots);
-        let hearing = Hearing { scope: &scope, clock: &clock };
+        let meter = Meter::default();
+        let hearing = Hearing { scope: &scope, clock: &clock, meter: &meter };
         let setting =
             Setting { policy: self, hearing, element: None, kind: subject.kind, secret: subject.is_secret() };
         match all(&self.conditions, hearing, &mut Steps::default(), Doubt::YieldsToNo) {
@@ -62,7 +64,7 @@ impl CompiledPolicy {
             }
             Truth::Yes => {}
         }
-        let rules = self.rules.iter().map(|rule| Bench { rule, setting }.judge()).collect();
+        let rules = self.rules.iter().map(|rule| judge_rule(rule, setting)).collect();
         Judgement::Judged(Verdict::of(rules, &clock))
     }
 
@@ -108,18 +110,21 @@ struct Bench<'a> {
     setting: Setting<'a>,
 }
 
-impl Bench<'_> {
-    fn judge(&self) -> RuleVerdict {
-        let mut report = Report::default();
-        let mut steps = Steps::default();
-        let outcome = match &self.rule.for_each {
-            Some(elements) => self.each(elements, &mut steps, &mut report),
-            None => self.element(&mut steps, &mut report),
-        };
-        let Report { nodes, more, .. } = report;
-        RuleVerdict { rule: Arc::clone(&self.rule.name), severity: self.rule.severity, outcome, nodes, more }
-    }
+fn judge_rule(rule: &Rule, setting: Setting<'_>) -> RuleVerdict {
+    let meter = Meter::default();
+    let hearing = Hearing { meter: &meter, ..setting.hearing };
+    let bench = Bench { rule, setting: Setting { hearing, ..setting } };
+    let mut report = Report::default();
+    let mut steps = Steps::default();
+    let outcome = match &rule.for_each {
+        Some(elements) => bench.each(elements, &mut steps, &mut report),
+        None => bench.element(&mut steps, &mut report),
+    };
+    let Report { nodes, more, .. } = report;
+    RuleVerdict { rule: Arc::clone(&rule.name), severity: rule.severity, outcome, nodes, more }
+}
 
+impl Bench<'_> {
     /// Judges each element; without any, nothing is wrong.
     fn each(&self, elements: &Path, steps: &mut Steps, report: &mut Report) -> Outcome {
         let Setting { hearing, .. } = self.setting;
@@ -195,9 +200,7 @@ impl Bench<'_> {
         let mut all_of = |checks: &[Check], role: Role<'_>| {
             for check in checks {
                 // Beside others a check may hold, and some of its values not satisfy it all the same.
-                let holds = checks.len() > 1
-                    && check.judge(setting.hearing, &mut Steps::default(), Doubt::Prevails) == Truth::Yes;
-                if !holds {
+                if checks.len() == 1 || report.truth(check, setting.hearing, Doubt::Prevails) != Truth::Yes {
                     report.check(&Case { setting, role, check });
                 }
             }
@@ -232,11 +235,9 @@ fn all(checks: &[Check], hearing: Hearing<'_>, steps: &mut Steps, doubt: Doubt) 
 
 /// Reports what made a guard err.
 fn report_guard((checks, field): (&[Check], &'static str), setting: Setting<'_>, report: &mut Report) {
-    let errs = |check: &&Check| {
-        let truth = check.judge(setting.hearing, &mut Steps::default(), Doubt::YieldsToNo);
-        matches!(truth, Truth::Unknown(_))
-    };
-    for check in checks.iter().filter(errs) {
-        report.check(&Case { setting, role: Role::Guard(field), check });
+    for check in checks {
+        if matches!(report.truth(check, setting.hearing, Doubt::YieldsToNo), Truth::Unknown(_)) {
+            report.check(&Case { setting, role: Role::Guard(field), check });
+        }
     }
 }

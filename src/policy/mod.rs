@@ -19,6 +19,7 @@ mod image;
 mod judge;
 mod measure;
 mod message;
+mod meter;
 mod network;
 mod operator;
 mod order;

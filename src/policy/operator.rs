@@ -86,6 +86,19 @@ impl Order {
 type Told<T = bool> = Result<T, Complaint>;
 
 impl Operator {
+    /// With how many operands a value is compared.
+    pub(super) fn operands(&self) -> usize {
+        match &self.test {
+            Test::In(operands) => operands.len(),
+            Test::Like(globs) => globs.len(),
+            Test::Contains(operands) => operands.len(),
+            Test::InCidr(blocks) => blocks.len(),
+            Test::InRanges(ranges) => ranges.len(),
+            // All patterns of a list are one automaton.
+            Test::Equals(_) | Test::Matches(_) | Test::Search(_) | Test::Order(..) | Test::Span(_) => 1,
+        }
+    }
+
     /// Whether the value is as the operator wants it.
     pub(super) fn judge(&self, value: &Node, manner: Manner, clock: &Clock) -> Truth {
         let told = match &self.test {

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use crate::jsonpath::{Budget, EvalError, Node, Scope};
 
 use super::assertion::{Assertion, Complaint, PlaceOperator, Truth};
+use super::meter::{Meter, SORTED};
 use super::order::{self, Case};
 use super::scale::{Reading, Scale};
 
@@ -30,9 +31,15 @@ pub(super) enum Found<'s> {
 
 impl<'s> Peers<'s> {
     /// Looks at the other places that the assertion names.
-    pub(super) fn of(assertion: &Assertion, scope: &'s Scope<'_>) -> Self {
+    pub(super) fn of(
+        assertion: &Assertion,
+        scope: &'s Scope<'_>,
+        budget: &mut Budget,
+        meter: &Meter,
+    ) -> Self {
         let scale = assertion.manner.scale;
-        let found = assertion.places.iter().map(|operator| Found::of(operator, scope, scale)).collect();
+        let mut look = |operator| Found::of(values(operator, scope, budget, meter), scale);
+        let found = assertion.places.iter().map(&mut look).collect();
         Self { repeated: Vec::new(), found }
     }
 
@@ -62,8 +69,8 @@ impl<'s> Peers<'s> {
 }
 
 impl<'s> Found<'s> {
-    fn of(operator: &PlaceOperator, scope: &'s Scope<'_>, scale: Scale) -> Self {
-        match values(operator, scope) {
+    fn of(values: Result<Vec<&'s Node>, EvalError>, scale: Scale) -> Self {
+        match values {
             Ok(mut values) if scale == Scale::Json => {
                 values.sort_by(|left, right| by_value(left, right));
                 Self::Values(values)
@@ -101,17 +108,26 @@ impl<'s> Found<'s> {
 }
 
 /// The nodes that the path finds; a `null` member counts as absent.
-fn values<'s>(operator: &PlaceOperator, scope: &'s Scope<'_>) -> Result<Vec<&'s Node>, EvalError> {
-    let mut values = Vec::new();
-    operator.path.each(scope, &mut Budget::default(), &mut |node, trail| {
+fn values<'s>(
+    operator: &PlaceOperator,
+    scope: &'s Scope<'_>,
+    budget: &mut Budget,
+    meter: &Meter,
+) -> Result<Vec<&'s Node>, EvalError> {
+    let (mut values, mut paid) = (Vec::new(), Ok(()));
+    operator.path.each(scope, budget, &mut |node, trail| {
+        if trail.is_member() && matches!(node, Node::Null) {
+            return ControlFlow::Continue(());
+        }
+        paid = meter.charge(node, SORTED);
         match node {
-            Node::Null if trail.is_member() => {}
+            _ if paid.is_err() => return ControlFlow::Break(()),
             Node::Array(elements) if operator.spread => values.extend(elements),
             node => values.push(node),
         }
         ControlFlow::Continue(())
     })?;
-    Ok(values)
+    paid.map(|()| values)
 }
 
 fn by_value(left: &Node, right: &Node) -> Ordering {

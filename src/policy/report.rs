@@ -9,6 +9,7 @@ use super::assertion::{Bearings, Complaint, Doubt, Truth};
 use super::check::{Check, Hearing, Place, Spot, Steps};
 use super::container;
 use super::message::{self, Fact};
+use super::meter::Meter;
 use super::program::{CompiledPolicy, Rule};
 use super::render::{self, NOT_SET};
 use super::verdict::{NODES_PER_RULE, NodeVerdict};
@@ -20,7 +21,9 @@ pub(super) struct Report {
     pub(super) more: usize,
     /// Whether an erring node is listed, without which an `Error` would stay unexplained.
     explained: bool,
+    /// What is reported is looked at once more; for all elements of a rule together that costs no more than judging.
     steps: Steps,
+    meter: Meter,
 }
 
 /// What all messages about an object or element may speak of.
@@ -67,22 +70,23 @@ struct Finding {
 impl Report {
     /// Reports every place at which the check fails or errs.
     pub(super) fn check(&mut self, case: &Case<'_>) {
-        let Hearing { scope, clock } = case.setting.hearing;
-        let peers = case.check.peers(scope);
-        let by = Bearings { peers: &peers, clock, doubt: case.doubt() };
-        let mut steps = std::mem::take(&mut self.steps);
+        let Hearing { scope, clock, .. } = case.setting.hearing;
+        let (mut steps, meter) = (std::mem::take(&mut self.steps), std::mem::take(&mut self.meter));
+        let peers = case.check.peers(Hearing { scope, clock, meter: &meter }, &mut steps);
+        let by = Bearings { peers: &peers, clock, meter: &meter, doubt: case.doubt() };
         let mut visited = false;
         let due = case.check.walk(scope, &mut steps, &mut |place, spot| {
             visited = true;
             self.place(case, case.check.truth(place, by), place, spot);
             ControlFlow::Continue(())
         });
-        self.steps = steps;
+        let of_nothing = case.check.truth_of_nothing(by);
+        drop(peers);
+        (self.steps, self.meter) = (steps, meter);
         match due {
             Ok(Due::Places | Due::Nothing) if visited => {}
             Ok(due) => {
-                let truth = if due == Due::Nothing { case.check.truth_of_nothing(by) } else { None };
-                self.nothing(case, truth);
+                self.nothing(case, of_nothing.filter(|_| due == Due::Nothing));
             }
             Err(error) => {
                 let complaint = Complaint::Path(error);
@@ -91,6 +95,11 @@ impl Report {
                 });
             }
         }
+    }
+
+    /// Whether a check holds, at the report's cost.
+    pub(super) fn truth(&mut self, check: &Check, hearing: Hearing<'_>, doubt: Doubt) -> Truth {
+        check.judge(Hearing { meter: &self.meter, ..hearing }, &mut self.steps, doubt)
     }
 
     /// Reports an element, or object, that should not be there.

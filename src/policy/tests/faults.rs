@@ -423,3 +423,16 @@ fn all_faults_are_told_at_once() {
     assert_eq!(faults.to_string().lines().count(), expected.len());
     assert_eq!(faults.reason(), Invalid);
 }
+
+#[test]
+fn the_examples_have_no_fault() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let files = std::fs::read_dir(folder).expect("examples").map(|entry| entry.expect("an entry").path());
+    let yaml: Vec<_> = files.filter(|path| path.extension().is_some_and(|kind| kind == "yaml")).collect();
+    assert!(yaml.len() > 3, "{yaml:?}");
+    for path in yaml {
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let policy = serde_saphyr::from_str(&text).expect("a policy");
+        compile(&policy, &settings()).unwrap_or_else(|faults| panic!("{}: {faults}", path.display()));
+    }
+}

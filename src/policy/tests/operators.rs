@@ -362,6 +362,27 @@ fn many_values_against_many_stay_cheap() {
 }
 
 #[test]
+fn comparisons_over_their_budget_are_an_error_that_comes_soon() {
+    let elements = format!("[{}]", vec!["1"; 20_000].join(","));
+    let big = "x".repeat(500_000);
+    let object = format!("{{\"a\": {elements}, \"b\": {elements}, \"big\": \"{big}\"}}");
+    for rule in [
+        "forEach: $.a, path: $object.big, assert: {notMatches: '.*z'}",
+        "forEach: $.a, path: $object.big, assert: {equalsPath: $object.big}",
+        "forEach: $.a, path: $, assert: {inPath: $object.b}",
+        "forEach: $.a, path: $object.b, assert: {contains: 1}",
+        "forEach: $.a, path: $object.big, assert: {unique: true}",
+        "forEach: $.a, path: '$object.b[*]', assert: {unique: true}",
+        "forEach: $.a, when: [{path: '$object.b[*]', assert: {equals: 1}}], path: $, assert: {equals: 1}",
+        "forEach: $.a, allOf: [{path: '$object.b[*]', assert: {equals: 1}}, {path: $, assert: {equals: 2}}]",
+    ] {
+        let verdict = verdict(&one_rule(rule), &object);
+        assert_eq!(verdict.outcome, Error, "{rule}");
+        assert!(verdict.nodes.iter().any(|node| node.message.contains("limit of steps")), "{rule}");
+    }
+}
+
+#[test]
 fn messages_say_what_each_operator_wants() {
     for (rule, object, expected) in [
         (
