@@ -38,20 +38,35 @@ test: ## Everything that must hold: formatting, lints, dependencies, documentati
 	cargo test --locked --no-fail-fast -- --test-threads=$(TEST_THREADS)
 
 .PHONY: demo
-demo: build controlplane ## Shows the main job on a real control plane; KEEP=1 leaves it running until Ctrl-C
+demo: build controlplane helm ## Installs the chart on a real control plane and shows the main job; KEEP=1 leaves it running until Ctrl-C
 	@cargo run --locked --quiet --example devcluster -- demo
 
 .PHONY: cluster
-cluster: build controlplane ## Runs a control plane to play with, until Ctrl-C
+cluster: build controlplane helm ## Runs a control plane to play with, until Ctrl-C
 	@cargo run --locked --quiet --example devcluster -- up
 
 .PHONY: tools
-tools: controlplane $(CARGO_DENY) ## Builds the tools of the tests, where they are missing
+tools: controlplane helm $(CARGO_DENY) ## Builds the tools of the tests, where they are missing
 
 .PHONY: controlplane
 controlplane: ## Builds etcd, kube-apiserver, kube-controller-manager and kubectl, where they are missing
 	$(call say,Control plane)
 	@tests/controlplane/tools.sh
+
+.PHONY: helm
+helm: ## Builds Helm 4, where it is missing
+	$(call say,Helm)
+	@tests/helm/tools.sh
+
+.PHONY: crd
+crd: ## Writes the CRD anew from its types: crds/watchpolicy.yaml and the copy in the chart
+	cargo run --locked --quiet -- crd >crds/watchpolicy.yaml.part
+	mv crds/watchpolicy.yaml.part crds/watchpolicy.yaml
+	cp crds/watchpolicy.yaml charts/watchpolicy/files/watchpolicy.yaml
+
+.PHONY: snapshots
+snapshots: helm ## Writes tests/snapshots anew, which is what the chart renders; read the difference
+	UPDATE_SNAPSHOTS=1 cargo test --locked --test it chart::each_file_of_values
 
 $(CARGO_DENY):
 	$(call say,cargo-deny $(CARGO_DENY_VERSION): takes minutes the first time)

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::header::{self as http_header, HeaderValue};
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, ElectionConfig};
 use crate::enforce::Worker;
 use crate::http::{self, Readiness};
+use crate::leader::{self, Elector, Leadership};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::observe::board::Board;
@@ -51,21 +53,31 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}; choose another --listen", config.listen))?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
-    let client = client(&config, &metrics).await?;
-    let outcome = Operator::start(&config, client, listener, metrics)?.until(stop).await;
+    let cluster = cluster(&config).await?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        server = cluster.cluster_url.host(),
+        port = cluster.cluster_url.port_u16(),
+        listen = %config.listen,
+        namespace = %config.namespace,
+        identity = %config.identity,
+        "starting"
+    );
+    let outcome = Operator::start(&config, &cluster, listener, metrics)?.until(stop).await;
     signals.shutdown().await;
     outcome
 }
 
-async fn client(config: &Config, metrics: &Metrics) -> anyhow::Result<kube::Client> {
+/// How the cluster is reached. Requests say which replica asks.
+async fn cluster(config: &Config) -> anyhow::Result<kube::Config> {
     let options = kube::config::KubeConfigOptions { context: config.context.clone(), ..Default::default() };
-    let found = match &config.kubeconfig {
+    let mut found = match &config.kubeconfig {
         Some(path) => {
             let kubeconfig = kube::config::Kubeconfig::read_from(path)
                 .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
             kube::Config::from_custom_kubeconfig(kubeconfig, &options)
                 .await
-                .context("the kubeconfig cannot be used")?
+                .with_context(|| format!("the kubeconfig {} cannot be used", path.display()))?
         }
         None if config.context.is_some() => {
             kube::Config::from_kubeconfig(&options).await.context("the kubeconfig cannot be used")?
@@ -74,7 +86,14 @@ async fn client(config: &Config, metrics: &Metrics) -> anyhow::Result<kube::Clie
             .await
             .context("no kubeconfig and no in-cluster configuration was found; give --kubeconfig")?,
     };
-    crate::metrics::client(found, metrics.requests()).context("no client can be made of the kubeconfig")
+    let agent = format!("watchpolicy/{} ({})", env!("CARGO_PKG_VERSION"), config.identity);
+    found.headers.push((http_header::USER_AGENT, HeaderValue::try_from(agent)?));
+    Ok(found)
+}
+
+fn client(cluster: &kube::Config, metrics: &Metrics) -> anyhow::Result<kube::Client> {
+    crate::metrics::client(cluster.clone(), metrics.requests())
+        .context("no client can be made of the kubeconfig")
 }
 
 /// The running rooms. Each stage of the end has its own token and its own tasks.
@@ -83,6 +102,7 @@ struct Operator {
     observing: (CancellationToken, JoinSet<()>),
     workers: JoinSet<()>,
     reporting: (CancellationToken, JoinSet<()>),
+    leading: (CancellationToken, JoinSet<()>),
     serving: (CancellationToken, JoinSet<()>),
     readiness: Arc<Readiness>,
 }
@@ -90,10 +110,11 @@ struct Operator {
 impl Operator {
     fn start(
         config: &Config,
-        client: kube::Client,
+        cluster: &kube::Config,
         listener: TcpListener,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
+        let client = client(cluster, &metrics)?;
         let readiness = Readiness::until([POLICIES_READ, CATALOG_READ]);
         let queue = Queue::new(Backoff::default(), rand::random(), metrics.queue("objects"));
         let processing: std::sync::Weak<Queue<ObjectKey>> = Arc::downgrade(&queue);
@@ -121,19 +142,25 @@ impl Operator {
         for _ in 0..config.workers.get() {
             workers.spawn(Arc::clone(&worker).run());
         }
-        expose(&metrics, store, &ledger, &(set.clone(), board.clone()))?;
+        let mut leading = (CancellationToken::new(), JoinSet::new());
+        let leadership = match &config.election {
+            Some(election) => elect((config, election), cluster, &metrics, &mut leading)?,
+            None => Leadership::alone(),
+        };
+        expose(&metrics, store, (&ledger, &leadership), &(set.clone(), board.clone()))?;
 
         let mut reporting = (CancellationToken::new(), JoinSet::new());
-        let writer =
-            StatusWriter::new(client, Arc::clone(&ledger), Arc::clone(&metrics), config.status_interval);
+        let (ledger, series) = (Arc::clone(&ledger), Arc::clone(&metrics));
+        let writer = StatusWriter::new(client, ledger, series, config.status_interval, leadership);
         reporting.1.spawn(writer.run(set, board, reporting.0.clone()));
 
         let mut serving = (CancellationToken::new(), JoinSet::new());
         serving.1.spawn(http::serve(listener, metrics, Arc::clone(&readiness), serving.0.clone()));
-        Ok(Self { queue, observing, workers, reporting, serving, readiness })
+        Ok(Self { queue, observing, workers, reporting, leading, serving, readiness })
     }
 
-    /// Waits for the signal, then: stop taking, judge what was taken, write the last status, serve to the last.
+    /// Waits for the signal, then: stop taking, judge what was taken, write the last status, give leadership up,
+    /// serve to the last.
     ///
     /// # Errors
     /// When a part ended unasked: what looks alive and does nothing is worse than a restart.
@@ -143,6 +170,7 @@ impl Operator {
             Some(end) = self.observing.1.join_next() => Some(("observing", end)),
             Some(end) = self.workers.join_next() => Some(("judging", end)),
             Some(end) = self.reporting.1.join_next() => Some(("reporting", end)),
+            Some(end) = self.leading.1.join_next() => Some(("leading", end)),
             Some(end) = self.serving.1.join_next() => Some(("serving", end)),
         };
         self.readiness.lost("shutting down");
@@ -152,6 +180,7 @@ impl Operator {
         self.queue.shutdown();
         stages.run("judging", seconds(5), async { while self.workers.join_next().await.is_some() {} }).await;
         stages.run("reporting", seconds(8), end(&mut self.reporting)).await;
+        stages.run("leading", seconds(3), end(&mut self.leading)).await;
         stages.run("serving", seconds(2), end(&mut self.serving)).await;
         match ended {
             None => Ok(()),
@@ -164,6 +193,31 @@ impl Operator {
 async fn end((token, tasks): &mut (CancellationToken, JoinSet<()>)) {
     token.cancel();
     while tasks.join_next().await.is_some() {}
+}
+
+/// Takes part in the election, on a client of its own: no other request stands before a renewal.
+fn elect(
+    (config, election): (&Config, &ElectionConfig),
+    cluster: &kube::Config,
+    metrics: &Metrics,
+    (stop, tasks): &mut (CancellationToken, JoinSet<()>),
+) -> anyhow::Result<Leadership> {
+    let name = &election.lease_name;
+    let place =
+        leader::Place::new(client(cluster, metrics)?, Arc::clone(&config.namespace), Arc::clone(name));
+    let settings = leader::Settings {
+        identity: Arc::clone(&config.identity),
+        lease: election.lease_duration,
+        renew: election.renew_deadline,
+        retry: election.retry_period,
+    };
+    let (elector, leadership) = Elector::new(place.clone(), settings, rand::random(), jiff::Timestamp::now);
+    let (shown, seen) = watch::channel(None);
+    tasks.spawn(leader::follow(place, shown, election.retry_period, stop.clone()));
+    tasks.spawn(elector.run(seen, stop.clone()));
+    let leads = leadership.clone();
+    metrics.follow_leadership(name, move || leads.permit().is_ok())?;
+    Ok(leadership)
 }
 
 fn wire(config: &Config, client: kube::Client) -> Wire {
@@ -239,11 +293,16 @@ async fn become_ready(
 fn expose(
     metrics: &Metrics,
     store: Arc<Store>,
-    ledger: &Arc<Ledger>,
+    (ledger, leadership): (&Arc<Ledger>, &Leadership),
     (set, board): &Snapshots,
 ) -> anyhow::Result<()> {
     let (set, board, ledger) = (set.clone(), board.clone(), Arc::clone(ledger));
-    metrics.follow_policies(move || report::samples(&set.borrow(), &board.borrow(), &ledger))?;
+    let leadership = leadership.clone();
+    // About the cluster, the leader alone speaks: a sum over all replicas is right.
+    metrics.follow_policies(move || match leadership.permit() {
+        Ok(_leads) => report::samples(&set.borrow(), &board.borrow(), &ledger),
+        Err(_follows) => Vec::new(),
+    })?;
     metrics.follow_informers(move || samples(&store, jiff::Timestamp::now()))?;
     Ok(())
 }

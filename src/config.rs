@@ -4,6 +4,7 @@
 //! process may rely on. A value that cannot work is refused at the start, with the flag, the value and what to do.
 
 mod duration;
+mod election;
 mod flags;
 
 use std::net::SocketAddr;
@@ -12,10 +13,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use election::ElectionConfig;
 pub use flags::{LogFormat, RunFlags};
 
 /// Where a pod finds the namespace that it runs in.
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+/// Where Linux tells the host's name.
+const HOST_FILE: &str = "/proc/sys/kernel/hostname";
 /// The operator's namespace when nothing says otherwise.
 const DEFAULT_NAMESPACE: &str = "watchpolicy-system";
 
@@ -40,6 +44,10 @@ pub struct Config {
     pub system_namespaces: Box<[Arc<str>]>,
     /// Whether a policy may ask for them.
     pub allow_system_namespaces: bool,
+    /// The name of this replica, which no other running one has.
+    pub identity: Arc<str>,
+    /// How a leader is elected; `None` for a replica that is alone.
+    pub election: Option<ElectionConfig>,
     /// How logs are written.
     pub log: LogConfig,
 }
@@ -79,6 +87,10 @@ pub struct Surroundings {
     pub pod_namespace: Option<String>,
     /// The content of the ServiceAccount's namespace file.
     pub account_namespace: Option<String>,
+    /// `POD_NAME`, as the chart sets it, or the host's name.
+    pub host: Option<String>,
+    /// What makes the name of this process unlike that of the one before it.
+    pub suffix: u32,
 }
 
 impl Surroundings {
@@ -88,6 +100,8 @@ impl Surroundings {
             cores: std::thread::available_parallelism().ok(),
             pod_namespace: std::env::var("POD_NAMESPACE").ok(),
             account_namespace: std::fs::read_to_string(NAMESPACE_FILE).ok(),
+            host: std::env::var("POD_NAME").or_else(|_unset| std::fs::read_to_string(HOST_FILE)).ok(),
+            suffix: rand::random(),
         }
     }
 
@@ -120,6 +134,8 @@ impl Config {
     pub fn new(flags: RunFlags, surroundings: Surroundings) -> Result<Self, ConfigError> {
         let watch = watch(&flags)?;
         at_least("status-interval", flags.status_interval, Duration::from_millis(100))?;
+        let election = election::checked(&flags)?;
+        let identity = election::identity(flags.identity.as_deref(), &surroundings)?;
         let cores = surroundings.cores.unwrap_or(NonZeroUsize::MIN);
         let namespace = flags.namespace.unwrap_or_else(|| surroundings.namespace());
         let namespace: Arc<str> = namespace_name("namespace", &namespace)?;
@@ -134,6 +150,8 @@ impl Config {
             status_interval: flags.status_interval,
             system_namespaces,
             allow_system_namespaces: flags.allow_system_namespaces,
+            identity,
+            election,
             log: LogConfig { format: flags.log_format, level: flags.log_level },
         })
     }

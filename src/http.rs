@@ -1,26 +1,29 @@
 //! `/metrics`, `/livez` and `/readyz`.
 //!
 //! Everything is bounded: the number of connections, the time that a client may take for its headers, the size of a
-//! body (none is read) and the time of an answer.
+//! body (none is read), the time of an answer and the pages that are held for slow readers. A probe that is not answered
+//! gets the operator killed, so a new connection is always taken: in place of the oldest one, if need be.
 
-use std::collections::BTreeSet;
-use std::io;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -30,8 +33,12 @@ use crate::metrics::Metrics;
 const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take to send the headers of a request, and an idle connection may stay.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may live; scrapers open the next one.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a connection takes requests; scrapers open the next one.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long an answer may wait to be made, and how long after [`CONNECTION_TIMEOUT`] it may take to be read.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Metrics pages in memory: they are kept until they were sent, which is up to the reader.
+const MAX_PAGES: usize = 4;
 /// The wait after an accept that failed, for instance for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -71,6 +78,44 @@ impl Readiness {
 struct Shared {
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
+    /// Room for pages.
+    pages: Arc<Semaphore>,
+    /// Whoever makes a page.
+    press: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// A page, and its room until it was sent.
+struct HeldPage {
+    page: String,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for HeldPage {
+    fn as_ref(&self) -> &[u8] {
+        self.page.as_bytes()
+    }
+}
+
+/// The connections that are open, at most [`MAX_CONNECTIONS`].
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    /// Oldest first.
+    handles: VecDeque<AbortHandle>,
+}
+
+impl Connections {
+    /// Adds a connection; when there are too many, the oldest is closed: who is honest has long had an answer.
+    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
+        self.handles.retain(|handle| !handle.is_finished());
+        if self.handles.len() >= MAX_CONNECTIONS
+            && let Some(oldest) = self.handles.pop_front()
+        {
+            debug!("too many connections: the oldest is closed");
+            oldest.abort();
+        }
+        self.handles.push_back(self.tasks.spawn(connection));
+    }
 }
 
 /// Serves until the token is cancelled and the answers under way are given.
@@ -80,40 +125,24 @@ pub async fn serve(
     readiness: Arc<Readiness>,
     stop: CancellationToken,
 ) {
-    let router = router(Shared { metrics, readiness });
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
+    let pages = Arc::new(Semaphore::new(MAX_PAGES));
+    let router = router(Shared { metrics, readiness, pages, press: Arc::default() });
+    let mut connections = Connections::default();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            Some(_done) = connections.join_next() => continue,
-            accepted = accept(&listener, &room) => accepted,
+            Some(_done) = connections.tasks.join_next() => continue,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => {
-                let connection = connection(stream, router.clone(), stop.clone());
-                connections.spawn(async move {
-                    connection.await;
-                    drop(permit);
-                });
-            }
+            Ok((stream, _from)) => connections.add(connection(stream, router.clone(), stop.clone())),
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                sleep(ACCEPT_PAUSE).await;
             }
         }
     }
-    while connections.join_next().await.is_some() {}
-}
-
-/// Takes a connection once there is room for it.
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _from) = listener.accept().await?;
-    Ok((stream, permit))
+    while connections.tasks.join_next().await.is_some() {}
 }
 
 async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
@@ -123,17 +152,27 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
         .max_buf_size(16 * 1024)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut serving = std::pin::pin!(serving);
-    let limit = tokio::time::sleep(CONNECTION_TIMEOUT);
     let ended = tokio::select! {
-        ended = &mut serving => ended,
-        () = stop.cancelled() => {
+        ended = &mut serving => Ok(ended),
+        () = async { tokio::select! { () = stop.cancelled() => {}, () = sleep(CONNECTION_TIMEOUT) => {} } } => {
             serving.as_mut().graceful_shutdown();
-            serving.await
+            timeout(ANSWER_TIMEOUT, serving).await
         }
-        () = limit => Ok(()),
     };
-    if let Err(error) = ended {
-        debug!(%error, "connection broke");
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%error, "connection broke"),
+        Err(_elapsed) => debug!("the answer was not read in time"),
+    }
+}
+
+impl Shared {
+    /// The metrics page, once there is room for it. One is made at a time: it takes a processor to itself.
+    async fn page(&self) -> anyhow::Result<Bytes> {
+        let room = Arc::clone(&self.pages).acquire_owned().await?;
+        let _alone = self.press.lock().await;
+        let page = self.metrics.page()?;
+        Ok(Bytes::from_owner(HeldPage { page, _room: room }))
     }
 }
 
@@ -150,8 +189,12 @@ async fn readyz(State(shared): State<Shared>) -> (StatusCode, String) {
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {
-    match shared.metrics.page() {
-        Ok(page) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], page).into_response(),
+    let Ok(page) = timeout(ANSWER_TIMEOUT, shared.page()).await else {
+        let busy = "too many readers take the metrics slowly; try again\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, busy).into_response();
+    };
+    match page {
+        Ok(page) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], Body::from(page)).into_response(),
         Err(error) => {
             warn!(%error, "cannot write the metrics page");
             (StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written; see the log\n")
@@ -220,6 +263,52 @@ mod tests {
         let answer = Server::start().await.get("/metrics").await;
         assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
         assert!(answer.contains("watchpolicy_build_info{version=\"test\"} 1"), "{answer}");
+    }
+
+    /// Liveness is answered, and how fast.
+    async fn assert_alive(server: &Server) {
+        let answer = timeout(Duration::from_secs(2), server.get("/livez")).await.expect("an answer in time");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn liveness_is_answered_while_a_hundred_connections_say_nothing() {
+        let server = Server::start().await;
+        let mut silent = Vec::new();
+        for _ in 0..100 {
+            silent.push(TcpStream::connect(server.address).await.unwrap());
+        }
+        assert_alive(&server).await;
+    }
+
+    #[tokio::test]
+    async fn liveness_is_answered_while_a_hundred_connections_ask_and_never_read() {
+        let server = Server::start().await;
+        let requests = "GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(100);
+        let mut unread = Vec::new();
+        for _ in 0..100 {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.set_recv_buffer_size(4096).unwrap();
+            let mut stream = socket.connect(server.address).await.unwrap();
+            stream.write_all(requests.as_bytes()).await.unwrap();
+            unread.push(stream);
+        }
+        assert_alive(&server).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_has_room_until_it_was_sent_and_later_ones_are_told_to_wait() {
+        let pages = Arc::new(Semaphore::new(MAX_PAGES));
+        let metrics = Metrics::new("test").unwrap();
+        let shared = Shared { metrics, readiness: Readiness::until([]), pages, press: Arc::default() };
+        let mut held = Vec::new();
+        for _ in 0..MAX_PAGES {
+            held.push(shared.page().await.unwrap());
+        }
+        let asked = || super::metrics(State(shared.clone()));
+        assert_eq!(asked().await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        held.pop();
+        assert_eq!(asked().await.status(), StatusCode::OK);
     }
 
     #[tokio::test]

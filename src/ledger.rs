@@ -71,6 +71,7 @@ struct State {
 struct Record {
     /// A hash: it only has to tell one object from the next at the same place.
     uid: u64,
+    /// By policy, in the order of their names, so that the next verdicts find them in one walk.
     standings: Box<[(Arc<str>, Standing)]>,
 }
 
@@ -110,6 +111,14 @@ impl Ledger {
         self.state.lock().books.entry(Arc::clone(policy)).or_default().seed(stored);
     }
 
+    /// Takes over when violations were first seen from a status that another replica stored, since two that judge the
+    /// same change do so at different times.
+    pub fn adopt_first_seen(&self, policy: &str, stored: &WatchPolicyStatus) {
+        if let Some(book) = self.state.lock().books.get_mut(policy) {
+            book.adopt(stored);
+        }
+    }
+
     /// Waits until verdicts of some policies changed, and names them. For one caller: what it was told once, nobody is
     /// told again. Cancel safe.
     pub async fn changed(&self) -> BTreeSet<Arc<str>> {
@@ -146,18 +155,23 @@ impl Ledger {
 
 impl State {
     fn enter(&mut self, judged: Judged<'_>, now: Timestamp) {
-        let Judged { key, api_version, kind, uid, judgements } = judged;
+        let Judged { key, api_version, kind, uid, mut judgements } = judged;
+        judgements.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         let object = Object { key, api_version, kind, uid };
         let uid = self.uids.hash_one(uid);
-        let mut before = self.take(key);
-        if before.as_ref().is_some_and(|record| record.uid != uid) {
-            self.strike(key, before.take(), now);
-        }
-        let mut before = before.map(|record| record.standings.into_vec()).unwrap_or_default();
+        let (same, another) = match self.take(key) {
+            Some(record) if record.uid == uid => (record.standings, Box::default()),
+            Some(record) => (Box::default(), record.standings),
+            None => Default::default(),
+        };
+        self.strike(key, another, now);
+        let mut before = same.into_iter().peekable();
         let mut standings = Vec::with_capacity(judgements.len());
         for (policy, judgement) in judgements {
-            let place = before.iter().position(|(other, _)| *other == policy);
-            let old = place.map(|place| before.swap_remove(place).1);
+            while let Some(silent) = before.next_if(|(other, _)| *other < policy) {
+                self.strike(key, [silent], now);
+            }
+            let old = before.next_if(|(other, _)| *other == policy).map(|(_, standing)| standing);
             let book = self.books.entry(Arc::clone(&policy)).or_default();
             let (standing, changed) = book.post(object, old.as_ref(), judgement, now);
             if changed {
@@ -165,7 +179,7 @@ impl State {
             }
             standings.extend(standing.map(|standing| (policy, standing)));
         }
-        self.strike(key, Some(Record { uid, standings: before.into() }), now);
+        self.strike(key, before, now);
         if !standings.is_empty() {
             let ObjectKey { resource, object } = key.clone();
             let record = Record { uid, standings: standings.into() };
@@ -174,8 +188,8 @@ impl State {
     }
 
     fn forget(&mut self, key: &ObjectKey, now: Timestamp) {
-        let record = self.take(key);
-        self.strike(key, record, now);
+        let standings = self.take(key).map(|record| record.standings);
+        self.strike(key, standings.into_iter().flatten(), now);
     }
 
     fn take(&mut self, key: &ObjectKey) -> Option<Record> {
@@ -188,8 +202,13 @@ impl State {
     }
 
     /// Takes an object's standings out of the books.
-    fn strike(&mut self, key: &ObjectKey, record: Option<Record>, now: Timestamp) {
-        for (policy, standing) in record.into_iter().flat_map(|record| record.standings) {
+    fn strike(
+        &mut self,
+        key: &ObjectKey,
+        standings: impl IntoIterator<Item = (Arc<str>, Standing)>,
+        now: Timestamp,
+    ) {
+        for (policy, standing) in standings {
             if let Some(book) = self.books.get_mut(&policy) {
                 book.strike(key, &standing, now);
                 self.dirty.insert(policy);

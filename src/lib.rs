@@ -13,6 +13,7 @@
 //! | [`enforce`] | workers, from a key to a verdict |
 //! | [`ledger`] | verdicts by policy and object |
 //! | [`report`] | from the ledger to status |
+//! | [`leader`] | which replica may write |
 //! | [`metrics`], [`http`], [`config`], [`logging`], [`shutdown`] | run the process |
 //! | [`app`] | the composition root, the only file that knows everyone |
 //! | [`cli`] | the command line |
@@ -26,6 +27,7 @@ pub mod crd;
 pub mod enforce;
 pub mod http;
 pub mod jsonpath;
+pub mod leader;
 pub mod ledger;
 pub mod logging;
 pub mod metrics;

@@ -16,6 +16,9 @@ use crate::config::{LogConfig, LogFormat};
 /// Targets of kube that put whole bodies into events.
 const BODY_LOGGERS: [&str; 2] = ["kube_client::client", "kube::client"];
 
+/// The levels, in the order of how much they show.
+const LEVELS: &str = "off, error, warn, info, debug, trace";
+
 /// Why logging could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
@@ -30,6 +33,18 @@ pub enum LoggingError {
         directives: String,
         /// What is wrong with them.
         source: ParseError,
+    },
+    /// A word that would be taken for the name of a module, and turn off all that is not of it.
+    #[error(
+        "{origin} is {directives:?}: {word:?} is no level; give {LEVELS}, or directives such as info,kube=debug"
+    )]
+    Level {
+        /// Where the directives are from.
+        origin: &'static str,
+        /// The directives.
+        directives: String,
+        /// The one that is no level.
+        word: String,
     },
     /// Logging was started before.
     #[error("logging is already running: {0}")]
@@ -56,11 +71,22 @@ fn filter(rust_log: Option<String>, level: &str) -> Result<EnvFilter, LoggingErr
         Some(directives) => ("RUST_LOG", directives),
         None => ("--log-level", level.to_owned()),
     };
+    if let Some(word) = directives.split(',').find(|word| is_unknown_level(word)) {
+        let word = word.to_owned();
+        return Err(LoggingError::Level { origin, directives, word });
+    }
     EnvFilter::builder().parse(&directives).map_err(|source| LoggingError::Directives {
         origin,
         directives,
         source,
     })
+}
+
+/// A bare word is a level here, and a module only with a level: `kube=debug`. The parser would take `inof` for a module
+/// of which all is to be shown, and of everything else nothing.
+fn is_unknown_level(directive: &str) -> bool {
+    let is_bare = !directive.contains(['=', '[']);
+    is_bare && !LEVELS.split(", ").any(|level| level.eq_ignore_ascii_case(directive))
 }
 
 /// Spans of those targets hold method, URL and status alone, and may stay.
@@ -115,6 +141,22 @@ mod tests {
         assert_eq!(shown(Some("debug")), "debug");
         assert_eq!(shown(Some("")), "info");
         assert_eq!(shown(None), "info");
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused_with_the_list_of_levels() {
+        for (directives, word) in
+            [("nonsense", "nonsense"), ("info,watchpolicy::observe", "watchpolicy::observe"), ("", "")]
+        {
+            let error = filter(None, directives).unwrap_err().to_string();
+            assert!(error.contains(&format!("{word:?} is no level")), "{error}");
+            assert!(error.contains("error, warn, info, debug, trace"), "{error}");
+        }
+        for directives in
+            ["WARN", "off", "info,kube=debug", "info,watchpolicy::observe=trace", "warn,[step]=debug"]
+        {
+            assert!(filter(None, directives).is_ok(), "{directives}");
+        }
     }
 
     #[test]

@@ -4,8 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use watchpolicy::cli::{self, Cli, Command};
 use watchpolicy::config::{Config, RunFlags, Surroundings};
 use watchpolicy::{app, logging};
@@ -18,6 +17,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(flags) => run(*flags),
         Command::Crd => cli::crd::yaml().and_then(|yaml| print(&yaml)),
+        Command::Query(args) => print(&cli::query::run(&args).unwrap_or_else(|error| fail(&error))),
         Command::Version => print(&cli::version()),
     };
     match outcome {
@@ -38,9 +38,15 @@ fn run(flags: RunFlags) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(app::run(config))
 }
 
-/// Ends the process as clap does for a flag that it refuses: the fault, how to get help, exit code 2.
+/// Ends the process as clap does for a flag that it refuses: the fault, the usage, how to get help, exit code 2.
 fn refuse(error: &dyn Display) -> ! {
-    Cli::command().error(ErrorKind::ValueValidation, error).exit()
+    cli::refusal(error).exit()
+}
+
+/// Ends the process for input that cannot be used: exit code 2.
+fn fail(error: &anyhow::Error) -> ! {
+    complain(&format!("{error:#}"));
+    std::process::exit(2)
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

@@ -1,10 +1,14 @@
 //! What can be written after `watchpolicy`.
 
 use std::env::consts::{ARCH, OS};
+use std::fmt::Display;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::RunFlags;
+
+use super::query::QueryArgs;
 
 /// The version of this build.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -34,8 +38,21 @@ pub enum Command {
     Run(Box<RunFlags>),
     /// Print the CustomResourceDefinition of WatchPolicy, for kubectl apply --server-side -f -
     Crd,
+    /// Print what a path finds in YAML or JSON documents, to try paths out
+    #[command(after_help = "Exit status: 0 also when nothing is found, 2 for a wrong path or file.")]
+    Query(QueryArgs),
     /// Print the version and how it was built
     Version,
+}
+
+/// The refusal of a value of `watchpolicy run` that clap itself cannot judge: the fault, the usage of `run` and how to
+/// get help, with exit status 2.
+pub fn refusal(fault: &dyn Display) -> clap::Error {
+    let mut command = Cli::command();
+    // Only a built command knows the name by which its subcommands are called.
+    command.build();
+    let mut run = command.find_subcommand("run").cloned().unwrap_or(command);
+    run.error(ErrorKind::ValueValidation, fault)
 }
 
 /// What `watchpolicy version` prints: the version, and the revision, profile and platform of the build.
@@ -47,9 +64,6 @@ pub fn version() -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-    use clap::error::ErrorKind;
-
     use super::*;
 
     #[test]
@@ -62,6 +76,15 @@ mod tests {
         for written in [&["watchpolicy"][..], &["watchpolicy", "rum"], &["watchpolicy", "run", "--flag"]] {
             assert_eq!(Cli::try_parse_from(written).unwrap_err().exit_code(), 2, "{written:?}");
         }
+    }
+
+    #[test]
+    fn a_refused_value_of_run_shows_the_usage_of_run_and_exits_with_2() {
+        let refused = refusal(&"--page-size is 0: a page has 1 to 10000 objects");
+        let text = refused.to_string();
+        assert!(text.starts_with("error: --page-size is 0"), "{text}");
+        assert!(text.contains("Usage: watchpolicy run [OPTIONS]"), "{text}");
+        assert_eq!(refused.exit_code(), 2);
     }
 
     #[test]

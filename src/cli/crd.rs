@@ -19,6 +19,6 @@ mod tests {
     fn the_repository_holds_what_the_command_prints() {
         let held = include_str!("../../crds/watchpolicy.yaml");
         let printed = yaml().unwrap();
-        assert!(held == printed, "the types changed: run `cargo run -- crd > crds/watchpolicy.yaml`");
+        assert!(held == printed, "the types changed: run `make crd`");
     }
 }

@@ -4,5 +4,6 @@
 
 mod command;
 pub mod crd;
+pub mod query;
 
-pub use command::{Cli, Command, version};
+pub use command::{Cli, Command, refusal, version};

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
 use super::duration::parse;
 
@@ -35,7 +35,7 @@ pub struct RunFlags {
     pub namespace: Option<String>,
 
     /// Address that serves /metrics, /livez and /readyz
-    #[arg(long, env = "WATCHPOLICY_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    #[arg(long, env = "WATCHPOLICY_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = address)]
     pub listen: SocketAddr,
 
     /// Objects judged at a time; without it the number of CPUs
@@ -126,6 +126,68 @@ pub struct RunFlags {
     )]
     pub watch_liveness: Duration,
 
+    /// Write only while holding a Lease, so that several replicas can run; false for a single one without the right to it
+    #[arg(
+        long,
+        env = "WATCHPOLICY_LEADER_ELECT",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        help_heading = "Leader election"
+    )]
+    pub leader_elect: bool,
+
+    /// Name of the Lease, in the operator's own namespace
+    #[arg(
+        long,
+        env = "WATCHPOLICY_LEASE_NAME",
+        value_name = "NAME",
+        default_value = "watchpolicy",
+        help_heading = "Leader election"
+    )]
+    pub lease_name: String,
+
+    /// How long other replicas wait after the last renewal that they saw
+    #[arg(
+        long,
+        env = "WATCHPOLICY_LEASE_DURATION",
+        value_name = "DURATION",
+        default_value = "15s",
+        value_parser = parse,
+        help_heading = "Leader election"
+    )]
+    pub lease_duration: Duration,
+
+    /// How long a leader may be unable to renew before it stops writing
+    #[arg(
+        long,
+        env = "WATCHPOLICY_RENEW_DEADLINE",
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = parse,
+        help_heading = "Leader election"
+    )]
+    pub renew_deadline: Duration,
+
+    /// How often the Lease is renewed, or looked at
+    #[arg(
+        long,
+        env = "WATCHPOLICY_RETRY_PERIOD",
+        value_name = "DURATION",
+        default_value = "2s",
+        value_parser = parse,
+        help_heading = "Leader election"
+    )]
+    pub retry_period: Duration,
+
+    /// Name of this replica in the Lease and to the API server, another one for each; without it $POD_NAME or the host's
+    /// name, and a random suffix
+    #[arg(long, env = "WATCHPOLICY_IDENTITY", value_name = "NAME", help_heading = "Leader election")]
+    pub identity: Option<String>,
+
     /// How log lines look, on stderr
     #[arg(
         long,
@@ -146,4 +208,10 @@ pub struct RunFlags {
         help_heading = "Logging"
     )]
     pub log_level: String,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_invalid: std::net::AddrParseError| {
+        "an address has an IP and a port; write it as 0.0.0.0:8080 or [::]:8080".to_owned()
+    })
 }

@@ -22,6 +22,9 @@ fn without_flags_the_defaults_are_those_of_the_reference() {
     assert_eq!(config.watch.liveness, Duration::from_secs(120));
     assert_eq!(config.log, LogConfig { format: LogFormat::Json, level: "info".to_owned() });
     assert!(!config.allow_system_namespaces);
+    let election = config.election.unwrap();
+    let times = [election.lease_duration, election.renew_deadline, election.retry_period];
+    assert_eq!((&*election.lease_name, times.map(|time| time.as_secs())), ("watchpolicy", [15, 10, 2]));
 }
 
 #[test]
@@ -30,6 +33,7 @@ fn the_own_namespace_is_taken_from_the_nearest_place_that_says_it() {
         cores: None,
         pod_namespace: pod.map(str::to_owned),
         account_namespace: account.map(str::to_owned),
+        ..Surroundings::default()
     };
     for (written, surroundings, namespace) in [
         (&["--namespace", "flag"][..], around(Some("pod"), Some("account")), "flag"),
@@ -58,6 +62,13 @@ fn a_value_that_cannot_work_is_refused_with_its_flag_and_what_to_do() {
         (["--page-size", "0"], "--page-size is 0: a page has 1 to 10000 objects"),
         (["--watch-liveness", "10ms"], "--watch-liveness is 10ms: too short to work with; give at least 90s"),
         (["--status-interval", "0"], "--status-interval is 0ns: too short"),
+        (["--retry-period", "6s"], "--retry-period is 6s: a failed renewal must be tried again in time"),
+        (["--renew-deadline", "15s"], "--renew-deadline is 15s: a leader must stop before others begin"),
+        (["--lease-duration", "10s"], "--renew-deadline is 10s: a leader must stop before others begin"),
+        (["--lease-duration", "10m"], "--lease-duration is 600s: a lease has whole seconds, 2s to 300s"),
+        (["--lease-duration", "12500ms"], "--lease-duration is 12.5s: a lease has whole seconds"),
+        (["--lease-name", "Lease"], "--lease-name is \"Lease\": a Lease's name has"),
+        (["--identity", "a b"], "--identity is \"a b\": a name has 1 to 200"),
         (["--namespace", "Not_A_Name"], "--namespace is \"Not_A_Name\": a namespace has 1 to 63"),
         (["--system-namespaces", "a,-b"], "--system-namespaces is \"-b\": a namespace has"),
     ] {
@@ -72,6 +83,7 @@ fn a_value_that_cannot_be_read_is_refused_by_name() {
         (["--watch-linger", "soon"], "write it as 60s"),
         (["--workers", "0"], "--workers <N>"),
         (["--listen", "8080"], "--listen <ADDRESS>"),
+        (["--listen", "8080"], "write it as 0.0.0.0:8080"),
         (["--log-format", "xml"], "json, text"),
     ] {
         let refused = flags(&written).unwrap_err().to_string();
@@ -88,4 +100,24 @@ fn every_flag_has_an_environment_twin_of_its_name() {
         let twin = format!("WATCHPOLICY_{}", flag.get_id().as_str().to_uppercase());
         assert_eq!(flag.get_env().and_then(|env| env.to_str()), Some(twin.as_str()));
     }
+}
+
+#[test]
+fn a_replica_has_a_name_that_its_predecessor_in_the_same_pod_had_not() {
+    let name = |written: &[&str], host: Option<&str>, suffix| {
+        let around = Surroundings { host: host.map(str::to_owned), suffix, ..Surroundings::default() };
+        Config::new(flags(written).unwrap(), around).unwrap().identity.to_string()
+    };
+    assert_eq!(name(&[], Some("watchpolicy-0\n"), 0xbeef), "watchpolicy-0_0000beef");
+    assert_eq!(name(&[], Some("a name"), 1), "watchpolicy_00000001");
+    assert_eq!(name(&[], None, 1), "watchpolicy_00000001");
+    assert_eq!(name(&["--identity", "one"], Some("host"), 1), "one");
+}
+
+#[test]
+fn election_can_be_switched_off() {
+    for written in [&["--leader-elect"][..], &["--leader-elect=true"], &[]] {
+        assert!(config(written).unwrap().election.is_some(), "{written:?}");
+    }
+    assert_eq!(config(&["--leader-elect=false"]).unwrap().election, None);
 }

@@ -22,6 +22,14 @@ pub const MAX_PATH: usize = 1024;
 pub const MAX_ACTUAL: usize = 256;
 /// The most further paths that a violation lists.
 pub const MAX_OTHER_PATHS: usize = 8;
+/// The most characters of an API group in a status, of a resource, and of an object's name.
+pub const MAX_NAME: usize = 253;
+/// The most characters of a namespace, a kind, a version and a rule's name in a status.
+pub const MAX_LABEL: usize = 63;
+/// The most characters of a group and version in a status.
+pub const MAX_API_VERSION: usize = 317;
+/// The most characters of a uid in a status.
+pub const MAX_UID: usize = 128;
 
 /// What the operator found, at the generation that it names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -109,14 +117,14 @@ pub struct Summary {
 pub struct TargetStatus {
     /// The API group; empty for the core group.
     #[serde(default)]
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = MAX_NAME))]
     pub group: String,
     /// The plural name of the resource.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = MAX_NAME))]
     pub resource: String,
     /// The version that is watched; absent while the server does not serve the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = MAX_LABEL))]
     pub version: Option<String>,
     /// Resolving, Absent (the server does not serve it), Forbidden (a right is missing), Listing, Synced, Degraded
     /// (its watch is lost, verdicts are stale) or Stopping.
@@ -174,7 +182,7 @@ pub struct Violation {
     /// The object.
     pub object: ViolationObject,
     /// The name of the rule.
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = MAX_LABEL))]
     pub rule: String,
     /// How bad it is: info, low, medium, high or critical.
     pub severity: Severity,
@@ -218,29 +226,29 @@ pub enum ViolationResult {
 pub struct ViolationObject {
     /// The group and version in which it was judged. Example: `apps/v1`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 317))]
+    #[schemars(length(max = MAX_API_VERSION))]
     pub api_version: Option<String>,
     /// Its API group; empty for the core group.
     #[serde(default)]
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = MAX_NAME))]
     pub group: String,
     /// Its resource, in the plural. Example: `deployments`.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = MAX_NAME))]
     pub resource: String,
     /// Its kind. Example: `Deployment`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = MAX_LABEL))]
     pub kind: Option<String>,
     /// Its namespace; absent for a cluster-scoped object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = MAX_LABEL))]
     pub namespace: Option<String>,
     /// Its name.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = MAX_NAME))]
     pub name: String,
     /// Its uid, which tells it from an earlier object of the same name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128))]
+    #[schemars(length(max = MAX_UID))]
     pub uid: Option<String>,
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::node::Node;
-use super::projection::Trie;
+use super::trie::Trie;
 
 /// Reads a whole JSON text.
 pub(super) fn whole(text: &str) -> Result<Node, serde_json::Error> {

@@ -9,7 +9,8 @@ use thiserror::Error;
 use super::decode::{KeySeed, Seed};
 use super::metadata::{Metadata, MetadataSeed};
 use super::node::{Node, shared_bytes};
-use super::projection::{Projection, Trie};
+use super::projection::Projection;
+use super::trie::Trie;
 
 /// What the watch knows of all its objects: list items do not carry it, metadata-only objects carry another.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,17 +6,16 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::node::{self, Node};
+use super::containers::{CONTAINER_LISTS, Joined};
+use super::node::Node;
 use super::path::{Path, Root, Segment};
 use super::roots::Roots;
 use super::trail::Trail;
+use super::walk::{Flow, Then, Walk, flow, settle};
 
-/// Steps that one evaluation may take by default. A step is one member or element looked at; 100,000 take a few
-/// milliseconds, and no honest policy on an object within etcd's 1.5 MiB comes near.
+/// Steps that one evaluation may take by default. A step is one member or element looked at, or a piece of
+/// text compared; 100,000 take a few milliseconds, and no honest policy on an object within etcd's 1.5 MiB comes near.
 pub const DEFAULT_STEPS: u32 = 100_000;
-
-/// The lists of a pod's containers, in the order in which `$containers` joins them.
-pub(super) const CONTAINER_LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
 
 /// How much an evaluation may still do. Share one among all that should end together.
 #[derive(Debug)]
@@ -31,6 +30,13 @@ impl Budget {
     /// Pays for one step, or tells that nothing is left.
     pub fn spend(&mut self) -> Result<(), EvalError> {
         self.0 = self.0.checked_sub(1).ok_or(EvalError::OverBudget)?;
+        Ok(())
+    }
+
+    /// Pays for work on this many units, of which a step covers so many; nothing for less than a step.
+    pub(super) fn spend_for(&mut self, units: usize, per_step: usize) -> Result<(), EvalError> {
+        let steps = u32::try_from(units / per_step).or(Err(EvalError::OverBudget))?;
+        self.0 = self.0.checked_sub(steps).ok_or(EvalError::OverBudget)?;
         Ok(())
     }
 }
@@ -71,21 +77,26 @@ pub struct Scope<'d> {
     current: Option<(&'d Node, &'d Trail<'d>)>,
     /// The scope of the whole object, where this is the scope of an element.
     outer: Option<&'d Scope<'d>>,
-    /// `$containers` as one value, made once for an object, when a path asks for the array itself.
-    containers: OnceCell<Node>,
+    /// `$containers` and `$appContainers` as one value, made once for an object, when a path asks for the array itself.
+    containers: [OnceCell<Node>; 2],
 }
 
 impl<'d> Scope<'d> {
     /// The scope of a whole object: `$` is the object.
     pub fn new(object: &'d Node, roots: &'d Roots) -> Self {
-        Self { object, pod: roots.pod.as_deref(), current: None, outer: None, containers: OnceCell::new() }
+        Self { object, pod: roots.pod.as_deref(), current: None, outer: None, containers: Default::default() }
     }
 
     /// The scope of one element of `forEach`: `$` is the element, `$object` and the other roots stay.
     pub fn within<'e>(&'e self, element: &'e Node, trail: &'e Trail<'e>) -> Scope<'e> {
         let Self { object, pod, current: _, outer, containers: _ } = self;
         let outer = Some(outer.unwrap_or(self));
-        Scope { object, pod: *pod, current: Some((element, trail)), outer, containers: OnceCell::new() }
+        Scope { object, pod: *pod, current: Some((element, trail)), outer, containers: Default::default() }
+    }
+
+    /// What `$` is.
+    fn root(&self) -> &Node {
+        self.current.map_or(self.object, |(element, _)| element)
     }
 
     /// The whole object.
@@ -93,11 +104,10 @@ impl<'d> Scope<'d> {
         self.object
     }
 
-    fn all_containers(&self, spec: &Node) -> &Node {
-        self.outer.unwrap_or(self).containers.get_or_init(|| {
-            let lists = CONTAINER_LISTS.iter().filter_map(|list| spec.get(list));
-            Node::Array(lists.flat_map(Node::elements).cloned().collect())
-        })
+    fn all_containers(&self, joined: Joined<'_, '_>) -> &Node {
+        let [all, app] = &self.outer.unwrap_or(self).containers;
+        let cell = if joined.root == Root::AppContainers { app } else { all };
+        cell.get_or_init(|| Node::Array(joined.iter().map(|container| container.node.clone()).collect()))
     }
 }
 
@@ -119,7 +129,7 @@ impl Path {
             Some(node) => flow(visit(node, trail)),
             None => Ok(()),
         };
-        settle(start(self.root(), self.segments(), scope, &mut Walk { budget, then: &mut found }))
+        settle(start((self.root(), self.segments(), scope), budget, &mut found))
     }
 
     /// Visits every place where the path makes a value due: the tail of the path in every node that its head finds,
@@ -140,20 +150,21 @@ impl Path {
             flow(visit(present(node, trail), trail))
         };
         if head.is_empty() {
-            settle(start(self.root(), tail, scope, &mut Walk { budget, then: &mut place }))?;
+            settle(start((self.root(), tail, scope), budget, &mut place))?;
             return Ok(due);
         }
+        let root = scope.root();
         let mut below = |node: Option<&'s Node>, trail: &Trail<'_>, budget: &mut Budget| {
             let Some(node) = present(node, trail) else { return Ok(()) };
             due = Due::Places;
-            Walk { budget, then: &mut place }.descend(tail, Some(node), trail)
+            Walk { budget, root, then: &mut place }.descend(tail, Some(node), trail)
         };
-        settle(start(self.root(), head, scope, &mut Walk { budget, then: &mut below }))?;
+        settle(start((self.root(), head, scope), budget, &mut below))?;
         Ok(due)
     }
 
     /// Visits the elements of a `forEach`: what the path finds, or, where it names one place and an array is there,
-    /// the elements of that array. `$containers` goes over every container, at its real place. A `null` member is
+    /// the elements of that array. `$containers` and `$appContainers` go over every container, at its real place. A `null` member is
     /// no element.
     pub fn elements<'s>(
         &self,
@@ -162,6 +173,7 @@ impl Path {
         visit: &mut Visit<'_, 's>,
     ) -> Result<(), EvalError> {
         // `$containers` is opened by its wildcard already; a container that is an array is one element.
+        let root = scope.root();
         let spread = self.is_singular() && !self.is_list_of_containers();
         let mut found = |node: Option<&'s Node>, trail: &Trail<'_>, budget: &mut Budget| match (
             present(node, trail),
@@ -172,19 +184,19 @@ impl Path {
                     Some(node) => flow(visit(node, trail)),
                     None => Ok(()),
                 };
-                Walk { budget, then: &mut element }.children(&[], array, trail)
+                Walk { budget, root, then: &mut element }.children(None, &[], array, trail)
             }
             (Some(node), _) => flow(visit(node, trail)),
             (None, _) => Ok(()),
         };
         let all = [Segment::Wildcard];
         let segments = if self.is_list_of_containers() { &all } else { self.segments() };
-        settle(start(self.root(), segments, scope, &mut Walk { budget, then: &mut found }))
+        settle(start((self.root(), segments, scope), budget, &mut found))
     }
 
-    /// Whether it is `$containers` itself.
+    /// Whether it is `$containers` or `$appContainers` itself.
     pub(super) fn is_list_of_containers(&self) -> bool {
-        self.root() == Root::Containers && self.segments().is_empty()
+        self.root().joins_containers() && self.segments().is_empty()
     }
 }
 
@@ -193,95 +205,25 @@ fn present<'s>(node: Option<&'s Node>, trail: &Trail<'_>) -> Option<&'s Node> {
     node.filter(|node| !(trail.is_member() && matches!(node, Node::Null)))
 }
 
-/// Why a walk ended early.
-enum Stop {
-    Visitor,
-    Error(EvalError),
-}
-
-impl From<EvalError> for Stop {
-    fn from(error: EvalError) -> Self {
-        Self::Error(error)
-    }
-}
-
-type Flow = Result<(), Stop>;
-
-fn flow(answer: ControlFlow<()>) -> Flow {
-    if answer.is_break() { Err(Stop::Visitor) } else { Ok(()) }
-}
-
-fn settle(flow: Flow) -> Result<(), EvalError> {
-    flow.or_else(|stop| match stop {
-        Stop::Visitor => Ok(()),
-        Stop::Error(error) => Err(error),
-    })
-}
-
-/// Where a walk continues when its segments are used up. `None` is a place with nothing in it.
-type Then<'w, 's> = dyn FnMut(Option<&'s Node>, &Trail<'_>, &mut Budget) -> Flow + 'w;
-
-/// One walk down a document. It recurses once for each segment, of which there are at most
-/// [`MAX_SEGMENTS`](super::MAX_SEGMENTS) and those that lead to the pod.
-struct Walk<'w, 's> {
-    budget: &'w mut Budget,
-    then: &'w mut Then<'w, 's>,
-}
+/// What is wanted of an object.
+type Wanted<'a, 's, 'd> = (Root, &'a [Segment], &'s Scope<'d>);
 
 /// Walks from the root to what the segments find.
-fn start<'s>(root: Root, segments: &[Segment], scope: &'s Scope<'_>, walk: &mut Walk<'_, 's>) -> Flow {
+fn start<'s>(wanted: Wanted<'_, 's, '_>, budget: &mut Budget, then: &mut Then<'_, 's>) -> Flow {
+    let (root, segments, scope) = wanted;
     let object = Trail::root(scope.object);
+    let mut walk = Walk { budget, root: scope.root(), then };
     match (root, scope.current) {
         (Root::Current, Some((node, trail))) => walk.descend(segments, Some(node), trail),
         (Root::Current, None) | (Root::Object, _) => walk.descend(segments, Some(scope.object), &object),
-        (Root::Pod | Root::PodSpec | Root::Containers, _) => {
+        (Root::Pod | Root::PodSpec | Root::Containers | Root::AppContainers, _) => {
             let names = scope.pod.ok_or(EvalError::NoPod)?;
-            walk.enter_pod((root, segments, scope), names, Some(scope.object), &object)
+            walk.enter_pod(wanted, names, Some(scope.object), &object)
         }
     }
 }
 
-/// What is wanted once the pod is reached.
-type Wanted<'a, 's, 'd> = (Root, &'a [Segment], &'s Scope<'d>);
-
 impl<'s> Walk<'_, 's> {
-    fn descend(&mut self, segments: &[Segment], node: Option<&'s Node>, trail: &Trail<'_>) -> Flow {
-        let Some((segment, rest)) = segments.split_first() else {
-            return (self.then)(node, trail, self.budget);
-        };
-        match segment {
-            Segment::Name(name) => {
-                self.budget.spend()?;
-                let child = node.and_then(|node| node.get(name));
-                self.descend(rest, child, &trail.member(name, child))
-            }
-            Segment::Index(index) => {
-                self.budget.spend()?;
-                let elements = node.map_or(&[][..], Node::elements);
-                let (at, child) = resolve(*index, elements);
-                self.descend(rest, child, &trail.element(at, child))
-            }
-            Segment::Wildcard => match node {
-                Some(node) => self.children(rest, node, trail),
-                None => Ok(()),
-            },
-        }
-    }
-
-    fn children(&mut self, rest: &[Segment], node: &'s Node, trail: &Trail<'_>) -> Flow {
-        if let Node::Object(members) = node {
-            for (name, child) in members.iter() {
-                self.budget.spend()?;
-                self.descend(rest, Some(child), &trail.member(name, Some(child)))?;
-            }
-        }
-        for (at, child) in (0..).zip(node.elements()) {
-            self.budget.spend()?;
-            self.descend(rest, Some(child), &trail.element(at, Some(child)))?;
-        }
-        Ok(())
-    }
-
     fn enter_pod(
         &mut self,
         wanted: Wanted<'_, 's, '_>,
@@ -294,88 +236,25 @@ impl<'s> Walk<'_, 's> {
             let child = node.and_then(|node| node.get(name));
             return self.enter_pod(wanted, names, child, &trail.member(name, child));
         }
-        let (root, segments, _) = wanted;
+        let (root, segments, scope) = wanted;
         if root == Root::Pod {
             return self.descend(segments, node, trail);
         }
         let spec = node.and_then(|node| node.get("spec"));
         let trail = trail.member("spec", spec);
+        let joined = Joined { root, spec, trail: &trail };
         match root {
-            Root::Containers => self.enter_containers(wanted, spec, &trail),
-            _ => self.descend(segments, spec, &trail),
+            Root::PodSpec => self.descend(segments, spec, &trail),
+            _ if segments.is_empty() => self.containers_as_one(scope, joined),
+            _ => self.enter_joined(joined, segments),
         }
     }
 
-    fn enter_containers(
-        &mut self,
-        (_, segments, scope): Wanted<'_, 's, '_>,
-        spec: Option<&'s Node>,
-        trail: &Trail<'_>,
-    ) -> Flow {
-        match segments.split_first() {
-            None => self.containers_as_one(scope, spec, trail),
-            Some((Segment::Wildcard, rest)) => self.every_container(rest, spec, trail),
-            Some((Segment::Index(index), rest)) => self.one_container((*index, rest), spec, trail),
-            // An array has no members. The parser refuses it with a suggestion.
-            Some((Segment::Name(_), _)) => Ok(()),
-        }
+    fn containers_as_one(&mut self, scope: &'s Scope<'_>, joined: Joined<'s, '_>) -> Flow {
+        let there = matches!(joined.spec, Some(Node::Object(_)));
+        let array = there.then(|| scope.all_containers(joined));
+        (self.then)(array, &joined.trail.member(CONTAINER_LISTS[0], array), self.budget)
     }
-
-    fn containers_as_one(&mut self, scope: &'s Scope<'_>, spec: Option<&'s Node>, trail: &Trail<'_>) -> Flow {
-        let spec = spec.filter(|spec| matches!(spec, Node::Object(_)));
-        let array = spec.map(|spec| scope.all_containers(spec));
-        (self.then)(array, &trail.member(CONTAINER_LISTS[0], array), self.budget)
-    }
-
-    fn every_container(&mut self, rest: &[Segment], spec: Option<&'s Node>, trail: &Trail<'_>) -> Flow {
-        for name in CONTAINER_LISTS {
-            self.budget.spend()?;
-            if let Some(list @ Node::Array(_)) = spec.and_then(|spec| spec.get(name)) {
-                self.children(rest, list, &trail.member(name, Some(list)))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The index counts through all lists; where there is no such container, its place is in the first list.
-    fn one_container(
-        &mut self,
-        (index, rest): (i64, &[Segment]),
-        spec: Option<&'s Node>,
-        trail: &Trail<'_>,
-    ) -> Flow {
-        let lists = CONTAINER_LISTS.map(|name| (name, spec.and_then(|spec| spec.get(name))));
-        let length = lists.iter().map(|(_, list)| list.map_or(0, |list| list.elements().len())).sum();
-        let mut left = node::position(index, length);
-        for (name, list) in lists {
-            self.budget.spend()?;
-            let elements = list.map_or(&[][..], Node::elements);
-            match left {
-                Some(at) if at < elements.len() => {
-                    let child = elements.get(at);
-                    let list = trail.member(name, list);
-                    return self.descend(rest, child, &list.element(signed(at), child));
-                }
-                Some(at) => left = Some(at - elements.len()),
-                None => {}
-            }
-        }
-        let (first, list) = lists[0];
-        self.descend(rest, None, &trail.member(first, list).element(index, None))
-    }
-}
-
-/// The element and its index from the start; the index as it is written where there is no such element.
-fn resolve(index: i64, elements: &[Node]) -> (i64, Option<&Node>) {
-    match node::position(index, elements.len()) {
-        Some(at) => (signed(at), elements.get(at)),
-        None => (index, None),
-    }
-}
-
-/// No array in memory is longer than `i64::MAX`.
-fn signed(at: usize) -> i64 {
-    i64::try_from(at).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -6,13 +6,11 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::path::Segment;
-use super::{Budget, Document, Due, Node, Path, PathError, Projection, Root, Roots, Scope, Trail, TypeMeta};
-
-const NAMES: [&str; 6] = ["a", "b", "c d", "spec", "containers", "initContainers"];
+use super::text;
+use super::{Budget, Document, Due, Node, Path, PathError, Projection, Roots, Scope, Trail, TypeMeta};
 
 fn name() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(&NAMES[..])
+    prop::sample::select(&text::NAMES[..])
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -24,6 +22,7 @@ fn value() -> impl Strategy<Value = Value> {
         // Short ones, which every parser reads alike.
         any::<i32>().prop_map(|eighths| Value::from(f64::from(eighths) / 8.0)),
         "[a-c\"\\\\é]{0,3}".prop_map(Value::from),
+        Just(Value::from("Always")),
     ];
     leaf.prop_recursive(5, 60, 4, |inner| {
         prop_oneof![
@@ -47,26 +46,11 @@ fn object() -> impl Strategy<Value = Value> {
     )
 }
 
-fn segments() -> impl Strategy<Value = Vec<Segment>> {
-    let top = prop::sample::select(vec!["metadata", "kind", "uid", "name"]);
-    let segment = prop_oneof![
-        6 => name().prop_map(|name| Segment::Name(name.into())),
-        1 => top.prop_map(|name| Segment::Name(name.into())),
-        2 => (-3i64..3).prop_map(Segment::Index),
-        2 => Just(Segment::Wildcard),
-    ];
-    prop::collection::vec(segment, 0..5)
-}
-
 fn path() -> impl Strategy<Value = Path> {
     let root =
-        prop::sample::select(vec![Root::Current, Root::Object, Root::Pod, Root::PodSpec, Root::Containers]);
-    (root, segments()).prop_map(|(root, mut segments)| {
-        // `$containers` has no members, which the parser holds.
-        if let (Root::Containers, Some(first @ Segment::Name(_))) = (root, segments.first_mut()) {
-            *first = Segment::Wildcard;
-        }
-        Path::new(root, segments)
+        prop::sample::select(vec!["$", "$object", "$pod", "$podSpec", "$containers", "$appContainers"]);
+    (root, text::segments()).prop_filter_map("`$containers` has no members", |(root, segments)| {
+        Path::parse(&format!("{root}{segments}")).ok()
     })
 }
 
@@ -184,7 +168,10 @@ proptest! {
 
     #[test]
     fn the_normal_spelling_of_a_path_reads_as_that_path(path in path()) {
-        prop_assert_eq!(Path::parse(&path.to_string()), Ok(path));
+        let normal = path.to_string();
+        let read = Path::parse(&normal);
+        prop_assert_eq!(read.as_ref().map(Path::to_string), Ok(normal));
+        prop_assert_eq!(read, Ok(path));
     }
 
     #[test]

@@ -3,14 +3,12 @@
 //! It cuts a path into its segments, each in RFC 9535's own spelling, for the parser to read one by one. What nests
 //! too deep never reaches the parser, which would recurse (and, in nested functions, try the same text again and again).
 
+use super::brackets::{self, Brackets, Marks};
 use super::parse::{MAX_CHARACTERS, MAX_SEGMENTS, PathError};
 use super::path::{self, Root};
 
-/// How deep brackets and parentheses may nest. Two filters in each other, a function and a group fit.
-const MAX_NESTING: usize = 6;
-
 /// RFC 9535's white space.
-const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
+pub(super) const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// A path's characters, of which there are few enough.
 pub(super) struct Text {
@@ -28,8 +26,10 @@ pub(super) struct Piece {
     pub(super) at: usize,
     /// The character after it.
     end: usize,
-    /// The segment in RFC 9535's spelling.
+    /// The segment in RFC 9535's spelling; where it is in brackets, each character is where it is written.
     pub(super) query: String,
+    /// What its filters hold.
+    pub(super) marks: Marks,
 }
 
 impl Text {
@@ -64,12 +64,17 @@ impl Text {
         }
     }
 
-    fn get(&self, at: usize) -> Option<char> {
+    pub(super) fn get(&self, at: usize) -> Option<char> {
         self.characters.get(at).copied().filter(|_| at < self.end)
     }
 
-    fn slice(&self, from: usize, to: usize) -> String {
+    pub(super) fn slice(&self, from: usize, to: usize) -> String {
         self.characters.iter().take(to).skip(from).collect()
+    }
+
+    /// Where the path ends.
+    pub(super) fn end(&self) -> usize {
+        self.end
     }
 
     /// The path with the characters from `from` to `to` replaced, its braces off, from a root.
@@ -79,7 +84,7 @@ impl Text {
     }
 
     /// The first place from `at` on where the test fails.
-    fn skip(&self, at: usize, test: impl Fn(char) -> bool) -> usize {
+    pub(super) fn skip(&self, at: usize, test: impl Fn(char) -> bool) -> usize {
         (at..self.end).find(|at| !self.get(*at).is_some_and(&test)).unwrap_or(self.end)
     }
 }
@@ -124,22 +129,25 @@ fn root(text: &Text) -> Result<(Root, usize), PathError> {
     named_root(text, &text.slice(start, end), end)
 }
 
-const ROOTS: [Root; 5] = [Root::Current, Root::Object, Root::Pod, Root::PodSpec, Root::Containers];
-const LATER_ROOTS: [&str; 2] = ["$appContainers", "$namespace"];
+const ROOTS: [Root; 6] =
+    [Root::Current, Root::Object, Root::Pod, Root::PodSpec, Root::Containers, Root::AppContainers];
+const LATER_ROOT: &str = "$namespace";
 
 fn named_root(text: &Text, name: &str, end: usize) -> Result<(Root, usize), PathError> {
     if let Some(root) = ROOTS.into_iter().find(|root| root.text() == name) {
         return Ok((root, end));
     }
-    if LATER_ROOTS.contains(&name) {
+    if name == LATER_ROOT {
         return Err(PathError::unsupported(text.start, &format!("the root `{name}` is")));
     }
-    let known = ROOTS.iter().map(|root| root.text()).chain(LATER_ROOTS);
+    let known = ROOTS.iter().map(|root| root.text()).chain([LATER_ROOT]);
     let spelling = match known.into_iter().find(|known| known.eq_ignore_ascii_case(name)) {
         Some(known) => text.splice(text.start, end, known),
         None => text.splice(text.start + 1, text.start + 1, "."),
     };
-    let reason = format!("`{name}` is no root; the roots are $, $object, $pod, $podSpec and $containers");
+    let reason = format!(
+        "`{name}` is no root; the roots are $, $object, $pod, $podSpec, $containers and $appContainers"
+    );
     Err(PathError::new(text.start, reason).suggest(spelling))
 }
 
@@ -156,9 +164,9 @@ fn white_space(text: &Text, before: Option<&Piece>, at: usize) -> PathError {
 
 fn piece(text: &Text, at: usize) -> Result<Piece, PathError> {
     match (text.get(at), text.get(at + 1)) {
-        (Some('['), _) => brackets(text, at, at),
+        (Some('['), _) => bracketed(text, at, at),
         (Some('.'), Some('.')) => match text.get(at + 2) {
-            Some('[') => brackets(text, at, at + 2),
+            Some('[') => bracketed(text, at, at + 2),
             _ => dotted(text, at, at + 2),
         },
         (Some('.'), Some('[')) => {
@@ -173,31 +181,13 @@ fn piece(text: &Text, at: usize) -> Result<Piece, PathError> {
     }
 }
 
-/// A segment in brackets, as it stands. `open` is where the bracket is, behind `..` perhaps.
-fn brackets(text: &Text, at: usize, open: usize) -> Result<Piece, PathError> {
-    let mut depth = 0_usize;
-    let mut position = open;
-    while let Some(character) = text.get(position) {
-        match character {
-            '\'' | '"' => position = closing_quote(text, position, character)?,
-            '[' | '(' if depth == MAX_NESTING => {
-                let reason = format!("brackets and parentheses nest deeper than {MAX_NESTING}");
-                return Err(PathError::new(position, reason));
-            }
-            '[' | '(' => depth += 1,
-            ']' | ')' => depth -= 1,
-            _ => {}
-        }
-        position += 1;
-        if depth == 0 {
-            return Ok(Piece { at, end: position, query: text.slice(at, position) });
-        }
-    }
-    Err(PathError::new(open, "`[` without its `]`")
-        .suggest_if(depth == 1, || text.splice(text.end, text.end, "]")))
+/// A segment in brackets. `open` is where the bracket is, behind `..` perhaps.
+fn bracketed(text: &Text, at: usize, open: usize) -> Result<Piece, PathError> {
+    let Brackets { end, query, marks } = brackets::read(text, open)?;
+    Ok(Piece { at, end, query: format!("{}{query}", text.slice(at, open)), marks })
 }
 
-fn closing_quote(text: &Text, open: usize, quote: char) -> Result<usize, PathError> {
+pub(super) fn closing_quote(text: &Text, open: usize, quote: char) -> Result<usize, PathError> {
     let mut position = open + 1;
     while let Some(character) = text.get(position) {
         match character {
@@ -230,7 +220,7 @@ fn dotted(text: &Text, at: usize, from: usize) -> Result<Piece, PathError> {
             quoted(&raw)
         }
     };
-    Ok(Piece { at, end, query: format!("{dots}{segment}") })
+    Ok(Piece { at, end, query: format!("{dots}{segment}"), marks: Marks::default() })
 }
 
 /// What ends a name after a dot, in either spelling.
@@ -275,8 +265,8 @@ fn check_name(text: &Text, raw: &str, from: usize) -> Result<(), PathError> {
         .suggest_if(!callable, || text.splice(from - 1, from + raw.chars().count(), &spelling)))
 }
 
-/// Why the parser could not read a segment.
-pub(super) fn unreadable(text: &Text, piece: &Piece) -> PathError {
+/// Why the parser could not read a segment; `failed` is the character where it stopped.
+pub(super) fn unreadable(text: &Text, piece: &Piece, failed: Option<usize>) -> PathError {
     let inner = piece
         .query
         .trim_start_matches('.')
@@ -291,15 +281,15 @@ pub(super) fn unreadable(text: &Text, piece: &Piece) -> PathError {
     let zeros = digits.trim_start_matches('0');
     let (reason, spelling) = match inner.chars().next() {
         None => ("brackets without a selector", None),
+        _ if inner.contains('?') => return unreadable_filter(text, piece, failed),
         Some('\'' | '"') => ("the quoted name has an escape or a character that JSON does not allow", None),
-        Some('?') => ("the filter cannot be read", None),
         _ if number && zeros.len() < digits.len() => (
             "an index has no leading zeros",
             Some(format!("[{}]", if zeros.is_empty() { "0" } else { zeros })),
         ),
         _ if number => ("the index is too large", None),
         _ if is_word(inner) => ("a name in brackets is quoted", Some(quoted(inner))),
-        _ => ("not a selector; wanted a quoted name, an index or `*`", None),
+        _ => ("not a selector; wanted a quoted name, an index, a slice, `*` or a filter", None),
     };
     let error = PathError::new(piece.at, reason);
     match spelling {
@@ -308,6 +298,28 @@ pub(super) fn unreadable(text: &Text, piece: &Piece) -> PathError {
     }
 }
 
+fn unreadable_filter(text: &Text, piece: &Piece, failed: Option<usize>) -> PathError {
+    // Where the text is right and its meaning is not, the parser tells no place.
+    if let (None, Some(function)) = (failed, piece.marks.functions.first()) {
+        let reason = "a function that cannot stand here or take this: match() and search() give no value to compare, count() and value() take a query";
+        return PathError::new(*function, reason);
+    }
+    let at = failed.filter(|at| (piece.at..piece.end).contains(at)).unwrap_or(piece.at);
+    let pair = (text.get(at), text.get(at + 1));
+    let is_comparison = |next: &str| ["==", "!=", "<", ">"].iter().any(|operator| next.starts_with(operator));
+    let reason = match pair {
+        _ if at == piece.at => "the filter cannot be read",
+        (Some('='), after) if after != Some('=') => "the filter cannot be read from here on; `==` compares",
+        (Some('&'), after) if after != Some('&') => "the filter cannot be read from here on; `&&` means and",
+        (Some('|'), after) if after != Some('|') => "the filter cannot be read from here on; `||` means or",
+        _ if is_comparison(&text.slice(at, at + 2)) => {
+            "what is compared is a literal, a query that names one place, or length(), count() or value()"
+        }
+        _ => "the filter cannot be read from here on",
+    };
+    PathError::new(at, reason)
+}
+
 fn quoted(name: &str) -> String {
-    path::Quoted(name).to_string()
+    format!("[{}]", path::Quoted(name))
 }

@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 
 use super::decode::{self, KeySeed, Seed};
 use super::node::Node;
-use super::projection::{Projection, Trie};
+use super::projection::Projection;
+use super::trie::Trie;
 
 /// How the field managers of this operator's writes begin.
 const FIELD_MANAGER_PREFIX: &str = "watchpolicy/";

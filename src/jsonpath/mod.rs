@@ -5,9 +5,19 @@
 //! [`Path::elements`] evaluate in a [`Scope`] under a [`Budget`], and report real places as [`Trail`]s.
 //! Everything here is pure.
 
+mod brackets;
+mod containers;
+mod convert;
 mod decode;
+#[cfg(test)]
+mod differential;
 mod document;
 mod eval;
+mod filter;
+mod iregexp;
+mod judge;
+#[cfg(test)]
+mod language;
 #[cfg(test)]
 mod laws;
 mod lexer;
@@ -16,12 +26,19 @@ mod node;
 mod number;
 mod parse;
 mod path;
+mod pattern;
 mod projection;
 mod roots;
+mod routes;
+#[cfg(test)]
+mod text;
 mod trail;
+mod trie;
+mod walk;
 
 pub use document::{DecodeError, Document, Identity, TypeMeta};
 pub use eval::{Budget, DEFAULT_STEPS, Due, EvalError, Scope, Visit, VisitDue};
+pub(crate) use iregexp::{Reach, translate_iregexp};
 pub use node::{Members, Node};
 pub use number::Number;
 pub use parse::{MAX_CHARACTERS, MAX_SEGMENTS, PathError};

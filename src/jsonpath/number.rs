@@ -1,5 +1,6 @@
 //! JSON numbers, with integers of 64 bits kept exactly.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -27,19 +28,36 @@ impl Number {
     }
 }
 
+const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
+
 /// Every double in this range that has no fraction is an integer that an `i128` holds exactly.
 #[allow(clippy::cast_possible_truncation, reason = "the range and the fraction are checked before")]
 fn whole(value: f64) -> Option<i128> {
-    const LIMIT: f64 = 18_446_744_073_709_551_616.0; // 2^64
-    (value.fract() == 0.0 && value.abs() < LIMIT).then_some(value as i128)
+    (value.fract() == 0.0 && value.abs() < TWO_TO_64).then_some(value as i128)
+}
+
+/// An integer of 64 bits against a double that is none. Where the double has a fraction it is below 2^53, and rounding
+/// the integer to a double does not take it past; where it has none it is beyond all integers of 64 bits.
+#[allow(clippy::cast_precision_loss, reason = "see above")]
+fn integer_to_double(integer: i128, double: f64) -> Option<Ordering> {
+    if double.abs() < TWO_TO_64 { (integer as f64).partial_cmp(&double) } else { 0.0.partial_cmp(&double) }
+}
+
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        match (*self, *other, self.integer(), other.integer()) {
+            (_, _, Some(left), Some(right)) => Some(left.cmp(&right)),
+            (_, Self::F64(right), Some(left), None) => integer_to_double(left, right),
+            (Self::F64(left), _, None, Some(right)) => integer_to_double(right, left).map(Ordering::reverse),
+            (Self::F64(left), Self::F64(right), ..) => left.partial_cmp(&right),
+            _ => None,
+        }
+    }
 }
 
 impl PartialEq for Number {
     fn eq(&self, other: &Self) -> bool {
-        match (*self, *other) {
-            (Self::F64(left), Self::F64(right)) => left == right,
-            (left, right) => left.integer().is_some_and(|value| right.integer() == Some(value)),
-        }
+        self.partial_cmp(other) == Some(Ordering::Equal)
     }
 }
 
@@ -102,6 +120,29 @@ mod tests {
         assert_eq!(Number::I64(9_007_199_254_740_992), Number::F64(9_007_199_254_740_992.0));
         assert_ne!(Number::U64(u64::MAX), Number::F64(18_446_744_073_709_551_616.0));
         assert_ne!(Number::I64(-1), Number::U64(u64::MAX));
+    }
+
+    #[test]
+    fn numbers_are_ordered_by_value_to_the_last_digit() {
+        let rising = [
+            Number::F64(-1e300),
+            Number::I64(i64::MIN),
+            Number::F64(-1.5),
+            Number::I64(-1),
+            Number::F64(0.5),
+            Number::I64(1),
+            Number::F64(9_007_199_254_740_992.0),
+            Number::I64(9_007_199_254_740_993),
+            Number::U64(u64::MAX),
+            Number::F64(18_446_744_073_709_551_616.0),
+            Number::F64(1e300),
+        ];
+        for (at, left) in rising.iter().enumerate() {
+            for (to, right) in rising.iter().enumerate() {
+                assert_eq!(left.partial_cmp(right), Some(at.cmp(&to)), "{left} and {right}");
+            }
+        }
+        assert_eq!(Number::F64(f64::NAN).partial_cmp(&Number::I64(0)), None);
     }
 
     #[test]

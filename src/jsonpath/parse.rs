@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use jsonpath_rust::parser::model;
+use jsonpath_rust::parser::errors::JsonPathError;
 use jsonpath_rust::parser::parse_json_path;
 
+use super::convert::Converter;
 use super::lexer::{self, Piece, Text};
 use super::path::{Path, Root, Segment};
 
@@ -68,44 +69,59 @@ impl Path {
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let text = Text::new(text)?;
         let (root, pieces) = lexer::split(&text)?;
-        let segments = pieces.iter().map(|piece| segment(&text, piece)).collect::<Result<Vec<_>, _>>()?;
-        refuse_member_of_containers(&text, root, &segments, &pieces)?;
+        let mut segments = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let at = piece.at;
+            let segment = segment(&text, piece)?;
+            refuse(&text, (root, &segments), &segment, at)?;
+            segments.push(segment);
+        }
         Ok(Self::new(root, segments))
     }
 }
 
 /// Segments are parsed one by one: the parser's tree has no positions, the pieces have.
-fn segment(text: &Text, piece: &Piece) -> Result<Segment, PathError> {
-    let query = parse_json_path(&format!("${}", piece.query)).or(Err(()));
-    let selector = match query.as_ref().map(|query| query.segments.as_slice()) {
-        Ok([model::Segment::Selector(selector)]) => selector,
-        Ok([model::Segment::Selectors(_)]) => {
-            return Err(PathError::unsupported(piece.at, "several selectors in one pair of brackets are"));
+fn segment(text: &Text, piece: Piece) -> Result<Segment, PathError> {
+    let query = match parse_json_path(&format!("${}", piece.query)) {
+        Ok(query) => query,
+        Err(error) => {
+            // The `$` is ours, and columns count from 1.
+            let failed = column(&error).and_then(|column| (piece.at + column).checked_sub(2));
+            return Err(lexer::unreadable(text, &piece, failed));
         }
-        Ok([model::Segment::Descendant(_)]) => {
-            return Err(PathError::unsupported(piece.at, "descendants (`..`) are"));
-        }
-        _ => return Err(lexer::unreadable(text, piece)),
     };
-    match selector {
-        model::Selector::Name(name) => Ok(Segment::Name(name.as_str().into())),
-        model::Selector::Index(index) => Ok(Segment::Index(*index)),
-        model::Selector::Wildcard => Ok(Segment::Wildcard),
-        model::Selector::Slice(..) => Err(PathError::unsupported(piece.at, "slices are")),
-        model::Selector::Filter(_) => Err(PathError::unsupported(piece.at, "filters are")),
+    match query.segments.as_slice() {
+        [segment] => Converter::new(piece.at, piece.marks).segment(segment),
+        _ => Err(lexer::unreadable(text, &piece, None)),
     }
 }
 
-fn refuse_member_of_containers(
+/// Where the parser stopped, which its error tells in words only.
+fn column(error: &JsonPathError) -> Option<usize> {
+    let words = error.to_string();
+    let (_, place) = words.split_once("--> 1:")?;
+    place.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
+}
+
+fn refuse(
     text: &Text,
-    root: Root,
-    segments: &[Segment],
-    pieces: &[Piece],
+    (root, before): (Root, &[Segment]),
+    segment: &Segment,
+    at: usize,
 ) -> Result<(), PathError> {
-    match (root, segments.first(), pieces.first()) {
-        (Root::Containers, Some(Segment::Name(_)), Some(piece)) => {
-            let reason = "`$containers` is an array and has no members";
-            Err(PathError::new(piece.at, reason).suggest(text.splice(piece.at, piece.at, "[*]")))
+    let is_member = |selector: &Segment| matches!(selector, Segment::Name(_));
+    match segment {
+        Segment::Descendants(_)
+            if before.iter().any(|segment| matches!(segment, Segment::Descendants(_))) =>
+        {
+            Err(PathError::new(at, "a second `..`; a path has one at most"))
+        }
+        Segment::Descendants(_) => Ok(()),
+        segment
+            if root.joins_containers() && before.is_empty() && segment.selectors().iter().any(is_member) =>
+        {
+            let reason = format!("`{}` is an array and has no members", root.text());
+            Err(PathError::new(at, reason).suggest(text.splice(at, at, "[*]")))
         }
         _ => Ok(()),
     }
@@ -210,9 +226,9 @@ mod tests {
             ("$.a['b\tc']", 3, None),
             ("$.a]", 3, None),
             ("$.a[?@.b", 3, Some("$.a[?@.b]")),
-            ("$.a[?]", 3, None),
-            ("$.a[?@.b ==]", 3, None),
-            ("$.a[1 2]", 3, None),
+            ("$.a[?]", 5, None),
+            ("$.a[?@.b ==]", 11, None),
+            ("$.a[1 2]", 5, None),
             ("$.a[- 1]", 3, None),
             ("$.größe.a-b", 9, Some("$.größe['a-b']")),
             (r"$.a\b", 3, Some("$['ab']")),
@@ -237,23 +253,87 @@ mod tests {
 
     #[test]
     fn what_later_versions_do_is_refused_as_unsupported_and_not_ignored() {
+        let error = refusal("$namespace.metadata.labels");
+        assert!(error.unsupported && error.reason.contains("`$namespace`"), "{error}");
+        assert_eq!(error.position, 0);
+    }
+
+    #[test]
+    fn mistakes_in_filters_are_refused_where_they_are() {
         let cases = [
-            ("$.a[?@.b == 1].c", 3, "filters"),
-            ("$.a[?@.b && match(@.c, '[a]')]", 3, "filters"),
-            ("$.a[0:2]", 3, "slices"),
-            ("$.a[:]", 3, "slices"),
-            ("$.a['b','c']", 3, "several selectors"),
-            ("$.a[0, 1]", 3, "several selectors"),
-            ("$..a", 1, "descendants"),
-            ("$.b..*", 3, "descendants"),
-            ("$..['a']", 1, "descendants"),
-            ("$appContainers[*].image", 0, "`$appContainers`"),
-            ("$namespace.metadata.labels", 0, "`$namespace`"),
+            ("$.a[?@.b = 1]", 9, "`==` compares"),
+            ("$.a[?@.b == 1 & @.c]", 14, "`&&` means and"),
+            ("$.a[?@.b[*] == 1]", 12, "names one place"),
+            ("$.a[?match(@.b, '[a]') == true]", 5, "no value to compare"),
+            ("$.a[?true]", 9, "cannot be read"),
+            ("$.a[?length(@.b)]", 5, "no test"),
+            ("$.a[?@.x && length(@[*]) > 1]", 12, "takes one value"),
+            ("$.a[?length(@.b == 1) > 1]", 16, ""),
+            ("$.a[?count(1) > 1]", 5, ""),
+            ("$.a[?@.x || count(length(@.a)) > 1]", 12, "takes a query"),
+            ("$.a[?value('a') == 'a']", 5, "takes a query"),
+            ("$.a[?@.x, ?match(@.b, @.c)]", 11, "quoted string"),
+            ("$.a[?match(@.b, '[a')]", 5, "ends within a character class"),
+            ("$.a[?search(@.b, '^a')]", 5, "use `matches`"),
+            ("$.a[?match(@.b, '((((a{999}){999}){9})')]", 5, "the pattern"),
+            ("$.a[?size(@.b) > 1]", 5, "`size` is no function"),
+            ("$.a[?@.length() > 1]", 7, "`length` is no function"),
+            ("$.a[?in(@.b, 'c')]", 5, "`in` is no function"),
+            ("$.a[?count (@.b) > 1]", 10, "white space"),
+            ("$.a[?@.b c == 1]", 8, "white space"),
+            ("$.a[?@. b == 1]", 7, "white space"),
+            ("$.a[?@..b]", 6, "`..` inside a filter"),
+            ("$.a[?@.b == $object.kind]", 12, "the root `$object` inside a filter"),
+            ("$.a[?$pod.metadata]", 5, "the root `$pod` inside a filter"),
+            ("$[?@[?@[?@.a]]]", 8, "filters nest deeper than 2"),
+            ("$.a[?@.b == 1e999]", 12, "out of range"),
+            ("$.a[?(@.b]", 9, "`]` where `)` is wanted"),
+            ("$..a..b", 4, "a second `..`"),
+            ("$..['a'][0]..*", 11, "a second `..`"),
+            ("$containers['image', 0]", 11, "has no members"),
+            ("$appContainers.image", 14, "has no members"),
         ];
         for (text, position, words) in cases {
             let error = refusal(text);
-            assert!(error.unsupported && error.reason.contains(words), "{text}: {error}");
-            assert_eq!(error.position, position, "{text}");
+            assert_eq!(error.position, position, "{text}: {error}");
+            assert!(error.reason.contains(words), "{text}: {error}");
+        }
+        assert_eq!(refusal("$.a[?Length(@.b) > 1]").suggestion.as_deref(), Some("$.a[?length(@.b) > 1]"));
+    }
+
+    #[test]
+    fn the_whole_language_has_one_normal_form() {
+        let cases = [
+            ("$..a", "$..a"),
+            ("$..['a b']", "$..['a b']"),
+            ("$.. [0]", ""),
+            ("$..[0,1]", "$..[0, 1]"),
+            ("$..*", "$..[*]"),
+            ("$['a','b']", "$['a', 'b']"),
+            ("$[1:2 , ::-1,:]", "$[1:2, ::-1, :]"),
+            ("$[?@.a==1&&(@.b||!@.c)]", "$[?@.a == 1 && (@.b || !@.c)]"),
+            ("$[?((@.a&&@.b)&&@.c)]", "$[?@.a && @.b && @.c]"),
+            ("$[?!(@.a<1.50)]", "$[?!(@.a < 1.5)]"),
+            (r#"$[?match(@ .a,"it's")]"#, r"$[?match(@.a, 'it\'s')]"),
+            ("$[?count(@.*)>=length($['x'])]", "$[?count(@[*]) >= length($.x)]"),
+            ("$[?value(@['a','b'])==null]", "$[?value(@['a', 'b']) == null]"),
+            ("$[?@.a==9223372036854775807]", "$[?@.a == 9223372036854775807]"),
+            ("$[?@.a!=-9223372036854775808,?@]", "$[?@.a != -9223372036854775808, ?@]"),
+            ("$.a[?@.b[?@.c==1]]", "$.a[?@.b[?@.c == 1]]"),
+            ("$appContainers[?@.name=='x'].image", "$appContainers[?@.name == 'x'].image"),
+        ];
+        for (text, wanted) in cases {
+            match Path::parse(text) {
+                Ok(path) => assert_eq!(path.to_string(), wanted, "{text}"),
+                Err(error) => assert_eq!(wanted, "", "{text}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_control_character_in_a_quoted_name_is_refused() {
+        for text in ["$['\0']", "$[\"\0\"]", "$['\u{1f}']"] {
+            assert_eq!(refusal(text).position, 1, "{text:?}");
         }
     }
 
@@ -310,6 +390,11 @@ mod tests {
             ("$.a[0].b", true, true),
             ("$.a[*].b", false, true),
             ("$.a[*]", false, false),
+            ("$.a[?@.x].b", false, true),
+            ("$.a[1:].b", false, true),
+            ("$.a['x','y'].b", false, true),
+            ("$..a", false, false),
+            ("$..a.b", false, true),
             ("$containers", true, true),
         ] {
             let path = Path::parse(text).unwrap();

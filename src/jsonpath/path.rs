@@ -3,6 +3,8 @@
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
+use super::filter::Filter;
+
 /// Where a path starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Root {
@@ -16,6 +18,8 @@ pub enum Root {
     PodSpec,
     /// `$containers`: one array of all containers of `$podSpec`.
     Containers,
+    /// `$appContainers`: those of them that run for the pod's life.
+    AppContainers,
 }
 
 impl Root {
@@ -27,17 +31,23 @@ impl Root {
             Self::Pod => "$pod",
             Self::PodSpec => "$podSpec",
             Self::Containers => "$containers",
+            Self::AppContainers => "$appContainers",
         }
     }
 
     /// Whether it can only be found where the resource's pod is known.
     pub fn needs_pod(self) -> bool {
-        matches!(self, Self::Pod | Self::PodSpec | Self::Containers)
+        matches!(self, Self::Pod | Self::PodSpec) || self.joins_containers()
+    }
+
+    /// Whether it is an array joined of lists of containers.
+    pub(super) fn joins_containers(self) -> bool {
+        matches!(self, Self::Containers | Self::AppContainers)
     }
 }
 
-/// One selection of children (RFC 9535, 2.5.1).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// One selection (RFC 9535, 2.5): of children, or of descendants.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Segment {
     /// The member of this name.
     Name(Arc<str>),
@@ -45,20 +55,67 @@ pub(super) enum Segment {
     Index(i64),
     /// Every member or element.
     Wildcard,
+    /// The elements that a slice names.
+    Slice(Slice),
+    /// The members or elements for which a filter holds.
+    Filter(Box<Filter>),
+    /// What each of two or more selectors of the kinds above finds, one after the other.
+    Union(Box<[Segment]>),
+    /// What a selection of the kinds above finds in the node and in all below it.
+    Descendants(Box<Segment>),
 }
 
 impl Segment {
     /// Whether it finds one node at most.
-    fn is_singular(&self) -> bool {
+    pub(super) fn is_singular(&self) -> bool {
+        matches!(self, Self::Name(_) | Self::Index(_))
+    }
+
+    /// The selectors of a union or below `..`; the segment itself where it is one.
+    pub(super) fn selectors(&self) -> &[Self] {
         match self {
-            Self::Name(_) | Self::Index(_) => true,
-            Self::Wildcard => false,
+            Self::Union(selectors) => selectors,
+            Self::Descendants(inner) => inner.selectors(),
+            one => std::slice::from_ref(one),
         }
     }
 }
 
+/// `start:end:step` (RFC 9535, 2.3.4), as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slice {
+    pub(super) start: Option<i64>,
+    pub(super) end: Option<i64>,
+    pub(super) step: Option<i64>,
+}
+
+impl Slice {
+    /// The indexes that it names in an array of this length, in its order (RFC 9535, 2.3.4.2.2).
+    pub(super) fn indexes(self, length: usize) -> impl Iterator<Item = usize> {
+        let length = i64::try_from(length).unwrap_or(i64::MAX);
+        let step = self.step.unwrap_or(1);
+        let from_front = |index: i64| if index < 0 { index.saturating_add(length) } else { index };
+        let (lowest, highest) = if step < 0 { (-1, length - 1) } else { (0, length) };
+        let bound = |given: Option<i64>, default: i64| {
+            given.map_or(default, |index| from_front(index).clamp(lowest, highest))
+        };
+        let (start, end) = match step < 0 {
+            true => (bound(self.start, highest), bound(self.end, lowest)),
+            false => (bound(self.start, lowest), bound(self.end, highest)),
+        };
+        let goes_on = move |at: &i64| match step {
+            0 => false,
+            step if step < 0 => *at > end,
+            _ => *at < end,
+        };
+        let first = Some(start).filter(goes_on);
+        let indexes = std::iter::successors(first, move |at| at.checked_add(step).filter(goes_on));
+        indexes.filter_map(|at| usize::try_from(at).ok())
+    }
+}
+
 /// A path, parsed and within its bounds. Shown in one normal spelling: `{.a['b']}` as `$.a.b`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Path {
     root: Root,
     segments: Box<[Segment]>,
@@ -79,8 +136,8 @@ impl Path {
         self.segments.iter().all(Segment::is_singular)
     }
 
-    /// Whether something is due after the part that can find many: `$.a[*].b` and every singular path have a tail,
-    /// `$.a[*]` has none.
+    /// Whether something is due after the part that can find many: `$.a[?@.x].b` and every singular path have a
+    /// tail, `$.a[*]` and `$..a` have none.
     pub fn has_tail(&self) -> bool {
         self.segments.last().is_none_or(Segment::is_singular)
     }
@@ -89,7 +146,7 @@ impl Path {
     pub fn names(&self) -> Option<Box<[Arc<str>]>> {
         let name = |segment: &Segment| match segment {
             Segment::Name(name) => Some(Arc::clone(name)),
-            Segment::Index(_) | Segment::Wildcard => None,
+            _ => None,
         };
         self.segments.iter().map(name).collect()
     }
@@ -108,11 +165,49 @@ impl Path {
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.root.text())?;
-        self.segments.iter().try_for_each(|segment| match segment {
-            Segment::Name(name) => write_name(f, name),
-            Segment::Index(index) => write!(f, "[{index}]"),
-            Segment::Wildcard => f.write_str("[*]"),
-        })
+        write_segments(f, &self.segments)
+    }
+}
+
+/// Segments in their normal spelling.
+pub(super) fn write_segments(f: &mut fmt::Formatter<'_>, segments: &[Segment]) -> fmt::Result {
+    segments.iter().try_for_each(|segment| match segment {
+        Segment::Name(name) => write_name(f, name),
+        Segment::Descendants(inner) => match &**inner {
+            Segment::Name(name) if is_shorthand(name) => write!(f, "..{name}"),
+            inner => {
+                f.write_str("..")?;
+                write_brackets(f, inner.selectors())
+            }
+        },
+        segment => write_brackets(f, segment.selectors()),
+    })
+}
+
+fn write_brackets(f: &mut fmt::Formatter<'_>, selectors: &[Segment]) -> fmt::Result {
+    for (at, selector) in selectors.iter().enumerate() {
+        f.write_str(if at == 0 { "[" } else { ", " })?;
+        match selector {
+            Segment::Name(name) => write!(f, "{}", Quoted(name))?,
+            Segment::Index(index) => write!(f, "{index}")?,
+            Segment::Slice(slice) => write!(f, "{slice}")?,
+            Segment::Filter(filter) => write!(f, "?{filter}")?,
+            // Unions and descendants are not selectors.
+            Segment::Wildcard | Segment::Union(_) | Segment::Descendants(_) => f.write_char('*')?,
+        }
+    }
+    f.write_char(']')
+}
+
+impl fmt::Display for Slice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut part = |colon: &str, number: Option<i64>| match number {
+            Some(number) => write!(f, "{colon}{number}"),
+            None => f.write_str(colon),
+        };
+        part("", self.start)?;
+        part(":", self.end)?;
+        self.step.map_or(Ok(()), |step| part(":", Some(step)))
     }
 }
 
@@ -130,15 +225,15 @@ pub(super) fn is_name_character(character: char) -> bool {
 
 /// A name as a segment: after a dot where that will do, else quoted in brackets.
 pub(super) fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
-    if is_shorthand(name) { write!(f, ".{name}") } else { write!(f, "{}", Quoted(name)) }
+    if is_shorthand(name) { write!(f, ".{name}") } else { write!(f, "[{}]", Quoted(name)) }
 }
 
-/// A name in brackets and single quotes, escaped as normalized paths are (RFC 9535, 2.7).
+/// A string in single quotes, escaped as normalized paths are (RFC 9535, 2.7).
 pub(super) struct Quoted<'n>(pub(super) &'n str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("['")?;
+        f.write_char('\'')?;
         self.0.chars().try_for_each(|character| match character {
             '\'' => f.write_str(r"\'"),
             '\\' => f.write_str(r"\\"),
@@ -150,6 +245,6 @@ impl fmt::Display for Quoted<'_> {
             '\0'..='\x1f' => write!(f, r"\u{:04x}", u32::from(character)),
             _ => f.write_char(character),
         })?;
-        f.write_str("']")
+        f.write_char('\'')
     }
 }

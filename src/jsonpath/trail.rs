@@ -57,6 +57,11 @@ impl<'t> Trail<'t> {
         self.node
     }
 
+    /// The normalized path of RFC 9535 (2.7) to this place: `$['spec']['containers'][0]`.
+    pub fn normalized(&self) -> impl fmt::Display {
+        Normalized(self)
+    }
+
     /// Whether the place is a member of an object, where `null` counts as absent.
     pub fn is_member(&self) -> bool {
         matches!(self.step, Step::Member(_))
@@ -74,6 +79,21 @@ impl fmt::Display for Trail<'_> {
             Step::Root => Ok(()),
             Step::Member(name) if first && path::is_shorthand(name) => f.write_str(name),
             Step::Member(name) => path::write_name(f, name),
+            Step::Element(index) => write!(f, "[{index}]"),
+        }
+    }
+}
+
+struct Normalized<'t>(&'t Trail<'t>);
+
+impl fmt::Display for Normalized<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.0.parent {
+            Normalized(parent).fmt(f)?;
+        }
+        match self.0.step {
+            Step::Root => f.write_str("$"),
+            Step::Member(name) => write!(f, "[{}]", path::Quoted(name)),
             Step::Element(index) => write!(f, "[{index}]"),
         }
     }
@@ -97,6 +117,18 @@ mod tests {
         assert_eq!(root.member("a b", None).to_string(), "['a b']");
         assert_eq!(root.element(0, None).to_string(), "[0]");
         assert_eq!(metadata.element(-1, None).member("it's", None).to_string(), r"metadata[-1]['it\'s']");
+    }
+
+    #[test]
+    fn a_normalized_path_quotes_every_name() {
+        let object = Node::Null;
+        let root = Trail::root(&object);
+        let a = root.member("a", None);
+        assert_eq!(root.normalized().to_string(), "$");
+        assert_eq!(
+            a.element(2, None).member("it's\n\u{1}", None).normalized().to_string(),
+            r"$['a'][2]['it\'s\n\u0001']"
+        );
     }
 
     #[test]

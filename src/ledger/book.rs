@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::Object;
 use crate::crd::{Severity, Summary, Violation, WatchPolicyStatus};
 use crate::policy::{Judgement, NodeVerdict, Outcome, RuleVerdict};
-use crate::resource::{GroupResource, ObjectKey};
+use crate::resource::{GroupResource, ObjectKey, ObjectName};
 
 /// Where a finding stands: the worst severity first, then by object, then by rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,8 +55,8 @@ pub struct Tally {
 pub struct Page {
     /// Counts.
     pub tally: Tally,
-    /// The worst findings, in order.
-    pub worst: Vec<(Place, Finding)>,
+    /// The worst findings, in order; shared with the ledger, since their texts may be long.
+    pub worst: Vec<(Place, Arc<Finding>)>,
     /// How many findings there are beyond these.
     pub more: u64,
     /// When the verdicts last changed; `None` before the first.
@@ -138,17 +138,34 @@ struct Seed {
 }
 
 impl Seed {
-    fn is_of(&self, key: &ObjectKey) -> bool {
+    /// Whether it is about the place of the object that was judged, if not about that object itself.
+    fn is_of(&self, judged: Object<'_>) -> bool {
         let object = &self.violation.object;
-        *object.name == *key.object.name
-            && object.namespace.as_deref() == key.object.namespace.as_deref()
-            && *object.resource == *key.resource.resource
-            && *object.group == *key.resource.group
+        let ObjectKey { resource, object: name } = judged.key;
+        let same_place =
+            *object.name == *name.name && object.namespace.as_deref() == name.namespace.as_deref();
+        // A status cuts long names and escapes odd ones; the uid stays.
+        let same_place = same_place || object.uid.as_deref() == Some(&**judged.uid);
+        same_place && *object.resource == *resource.resource && *object.group == *resource.group
     }
 
     fn fits(&self, judged: Object<'_>, rule: &str) -> bool {
         let same_object = self.violation.object.uid.as_deref().is_none_or(|uid| uid == &**judged.uid);
-        self.violation.rule == rule && same_object && self.is_of(judged.key)
+        self.violation.rule == rule && same_object && self.is_of(judged)
+    }
+}
+
+/// The place of a stored violation.
+fn place(violation: &Violation) -> Place {
+    let object = &violation.object;
+    let name = ObjectName {
+        namespace: object.namespace.as_deref().map(Arc::from),
+        name: object.name.as_str().into(),
+    };
+    Place {
+        severity: Reverse(violation.severity),
+        key: ObjectKey { resource: GroupResource::new(&*object.group, &*object.resource), object: name },
+        rule: violation.rule.as_str().into(),
     }
 }
 
@@ -156,7 +173,7 @@ impl Seed {
 #[derive(Debug, Default)]
 pub(super) struct Book {
     counts: BTreeMap<GroupResource, Counts>,
-    findings: BTreeMap<Place, Finding>,
+    findings: BTreeMap<Place, Arc<Finding>>,
     /// How many of the findings are failures, by severity.
     failures: BTreeMap<Severity, u64>,
     /// At most as many as a status lists.
@@ -183,7 +200,7 @@ impl Book {
             }
             self.findings.insert(place, finding);
         }
-        self.seeds.retain(|seed| !seed.is_of(judged.key));
+        self.seeds.retain(|seed| !seed.is_of(judged));
         if let Some(old) = old {
             self.discount(&judged.key.resource, old);
         }
@@ -212,7 +229,11 @@ impl Book {
         }
     }
 
-    fn remove_findings(&mut self, key: &ObjectKey, standing: Option<&Standing>) -> Vec<(Place, Finding)> {
+    fn remove_findings(
+        &mut self,
+        key: &ObjectKey,
+        standing: Option<&Standing>,
+    ) -> Vec<(Place, Arc<Finding>)> {
         let places = standing.map(Standing::places).unwrap_or_default();
         let place = |(severity, rule): &(Severity, Arc<str>)| Place {
             severity: Reverse(*severity),
@@ -232,9 +253,9 @@ impl Book {
         &self,
         judged: Object<'_>,
         judgement: Judgement,
-        before: &[(Place, Finding)],
+        before: &[(Place, Arc<Finding>)],
         now: Timestamp,
-    ) -> Vec<(Place, Finding)> {
+    ) -> Vec<(Place, Arc<Finding>)> {
         let Judgement::Judged(verdict) = judgement else { return Vec::new() };
         let finding = |rule: RuleVerdict| {
             let place = Place {
@@ -250,7 +271,7 @@ impl Book {
                 first_seen: self.first_seen(judged, &rule.rule, before).unwrap_or(now),
                 nodes: rule.nodes.into(),
             };
-            (place, finding)
+            (place, Arc::new(finding))
         };
         verdict.rules.into_iter().filter(is_found).map(finding).collect()
     }
@@ -259,7 +280,7 @@ impl Book {
         &self,
         judged: Object<'_>,
         rule: &Arc<str>,
-        before: &[(Place, Finding)],
+        before: &[(Place, Arc<Finding>)],
     ) -> Option<Timestamp> {
         let known =
             before.iter().find(|(place, _)| place.rule == *rule).map(|(_, finding)| finding.first_seen);
@@ -273,6 +294,17 @@ impl Book {
                 Some(Seed { violation: violation.clone(), first_seen })
             };
             self.seeds = stored.violations.iter().filter_map(seed).collect();
+        }
+    }
+
+    pub(super) fn adopt(&mut self, stored: &WatchPolicyStatus) {
+        for violation in &stored.violations {
+            if let Some(first_seen) = &violation.first_seen
+                && let Some(finding) = self.findings.get_mut(&place(violation))
+                && violation.object.uid.as_deref().is_none_or(|uid| uid == &*finding.uid)
+            {
+                Arc::make_mut(finding).first_seen = first_seen.0;
+            }
         }
     }
 
@@ -305,7 +337,7 @@ impl Book {
             .findings
             .iter()
             .take(most)
-            .map(|(place, finding)| (place.clone(), finding.clone()))
+            .map(|(place, finding)| (place.clone(), Arc::clone(finding)))
             .collect();
         let more = self.findings.len().saturating_sub(worst.len());
         Page {

@@ -154,7 +154,7 @@ fn another_object_at_the_same_place_violates_anew() {
 
 fn stored(name: &str, uid: Option<&str>) -> WatchPolicyStatus {
     let object = ViolationObject {
-        api_version: None,
+        api_version: Some("v1".to_owned()),
         group: String::new(),
         resource: "pods".to_owned(),
         kind: None,
@@ -196,6 +196,27 @@ fn a_violation_that_was_gone_after_the_restart_is_new_when_it_comes_back() {
     ledger.seed_first_seen(&"p".into(), &stored("a", Some("a")));
     enter(&ledger, "a", vec![("p", fail())], at(3));
     assert_eq!(first_seen(&ledger, "p"), [("a owner".to_owned(), 2)]);
+}
+
+#[test]
+fn an_object_whose_name_was_stored_cut_is_known_by_its_uid() {
+    let ledger = Ledger::new();
+    let mut status = stored("long…", Some("a"));
+    status.violations[0].object.uid = Some("uid of a".to_owned());
+    ledger.seed_first_seen(&"p".into(), &status);
+    let long = pod(&"long".repeat(100));
+    enter_as(&ledger, &long, "uid of a", vec![("p", fail())], at(99));
+    enter_as(&ledger, &pod("other"), "uid of another", vec![("p", fail())], at(99));
+    let known: Vec<_> = first_seen(&ledger, "p").into_iter().map(|(_, seconds)| seconds == 99).collect();
+    assert_eq!(known, [false, true]);
+}
+
+#[test]
+fn a_page_shares_its_findings_with_the_ledger() {
+    let ledger = Ledger::new();
+    enter(&ledger, "a", vec![("p", fail())], at(0));
+    let finding = || Arc::clone(&ledger.page("p", &[], 20).worst[0].1);
+    assert!(Arc::ptr_eq(&finding(), &finding()));
 }
 
 #[test]
@@ -289,7 +310,9 @@ proptest! {
                     last.retain(|(_, other), _| *other != object);
                     last.extend(verdicts.iter().map(|(policy, kind)| ((*policy, object), *kind)));
                     let names: Vec<_> = verdicts.iter().map(|(policy, kind)| (policy.to_string(), *kind)).collect();
-                    let judgements = names.iter().map(|(policy, kind)| (&**policy, random_judgement(*kind))).collect();
+                    let mut judgements: Vec<_> = names.iter().map(|(policy, kind)| (&**policy, random_judgement(*kind))).collect();
+                    // Whoever judges may do so in any order.
+                    judgements.rotate_left(usize::from(uid).min(names.len()));
                     enter_as(&ledger, &pod(&object.to_string()), &uid.to_string(), judgements, at(0));
                 }
                 Step::Forget(object) => {
@@ -314,5 +337,16 @@ proptest! {
             prop_assert_eq!(summary.violations, count(&[3]) + 2 * count(&[5]));
             prop_assert_eq!(u64::try_from(page.worst.len()).unwrap(), summary.violations + count(&[4]));
         }
+    }
+}
+
+#[test]
+fn a_follower_takes_over_when_the_leader_saw_a_violation_first() {
+    for (uid, expected) in [(Some("a"), -100), (None, -100), (Some("an earlier one"), 1)] {
+        let ledger = Ledger::new();
+        enter(&ledger, "a", vec![("p", fail())], at(1));
+        ledger.adopt_first_seen("p", &stored("a", uid));
+        ledger.adopt_first_seen("p", &stored("another", uid));
+        assert_eq!(first_seen(&ledger, "p"), [("a owner".to_owned(), expected)], "{uid:?}");
     }
 }

@@ -58,9 +58,14 @@ impl RequestSeries {
 /// When the configuration's certificates, proxy or authentication cannot be used.
 pub fn client(mut config: kube::Config, series: &RequestSeries) -> kube::Result<kube::Client> {
     config.default_retry = false;
-    let host = config.cluster_url.authority().map_or("", |authority| authority.as_str()).into();
-    let layer = Counting { series: series.clone(), host };
+    let layer = Counting { series: series.clone(), host: host(&config.cluster_url) };
     Ok(ClientBuilder::try_from(config)?.with_layer(&layer).build())
+}
+
+/// Host and port alone: an authority may hold a password, and a label is for everybody to read.
+fn host(server: &http::Uri) -> Arc<str> {
+    let host = server.host().unwrap_or_default();
+    server.port_u16().map_or_else(|| host.into(), |port| format!("{host}:{port}").into())
 }
 
 /// The layer around kube's own.
@@ -151,6 +156,17 @@ mod tests {
         assert_eq!((count("200", "GET"), count("409", "PATCH")), (2, 1));
         let seconds = series.seconds.with_label_values(&["GET", "kubernetes.default.svc:443"]);
         assert_eq!(seconds.get_sample_count(), 2);
+    }
+
+    #[test]
+    fn the_label_of_a_server_is_its_host_and_port_and_never_its_password() {
+        for (server, label) in [
+            ("https://admin:hunter2@10.0.0.1:6443", "10.0.0.1:6443"),
+            ("https://admin:hunter2@cluster.example.com/api", "cluster.example.com"),
+            ("https://[2001:db8::1]:6443", "[2001:db8::1]:6443"),
+        ] {
+            assert_eq!(&*host(&server.parse().unwrap()), label);
+        }
     }
 
     #[tokio::test]

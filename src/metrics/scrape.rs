@@ -70,7 +70,8 @@ impl PolicyGauges {
             policies: gauges("watchpolicy_policies", "Policies, by mode and readiness.", &["mode", "ready"])?,
             violations: gauges(
                 "watchpolicy_violations",
-                "Rules that fail, counted once for each object, by policy and severity.",
+                "Rules that fail, counted once for each object, by policy and severity. \
+                 Objects on which a rule errs are in watchpolicy_objects{result=\"Error\"}.",
                 &["policy", "severity"],
             )?,
             objects: gauges(
@@ -112,6 +113,24 @@ where
                 families(&gauges.all())
             },
         )
+    };
+    Ok(Box::new(AtScrape { descriptions, collect }))
+}
+
+/// A collector of `leader_election_master_status`.
+pub(super) fn leadership<F>(name: &str, source: F) -> prometheus::Result<Box<dyn Collector>>
+where
+    F: Fn() -> bool + Send + Sync + 'static,
+{
+    let gauge = gauges(
+        "leader_election_master_status",
+        "Whether this replica leads: 1 for the leader, 0 for the others.",
+        &["name"],
+    )?;
+    let (descriptions, status) = (descriptions(&[&gauge]), gauge.with_label_values(&[name]));
+    let collect = move || {
+        status.set(source().into());
+        gauge.collect()
     };
     Ok(Box::new(AtScrape { descriptions, collect }))
 }

@@ -287,6 +287,17 @@ impl Metrics {
         self.registry.register(scrape::policies(source)?)
     }
 
+    /// Shows at each scrape whether this replica leads, under the name that client-go gives it.
+    ///
+    /// # Errors
+    /// When called twice.
+    pub fn follow_leadership<F>(&self, name: &str, source: F) -> prometheus::Result<()>
+    where
+        F: Fn() -> bool + Send + Sync + 'static,
+    {
+        self.registry.register(scrape::leadership(name, source)?)
+    }
+
     /// Shows the informers that the source tells at each scrape.
     ///
     /// # Errors

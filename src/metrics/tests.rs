@@ -96,6 +96,19 @@ fn gauges_of_policies_are_read_at_the_scrape() {
 }
 
 #[test]
+fn leadership_is_read_at_the_scrape() {
+    let metrics = Metrics::new("test").unwrap();
+    let leads = Arc::new(Mutex::new(false));
+    let source = Arc::clone(&leads);
+    metrics.follow_leadership("watchpolicy", move || *source.lock()).unwrap();
+    for now in [false, true, false] {
+        *leads.lock() = now;
+        let shown = value(&scrape(&metrics), "leader_election_master_status", &[("name", "watchpolicy")]);
+        assert_eq!(shown, Some(f64::from(u8::from(now))));
+    }
+}
+
+#[test]
 fn informers_of_one_resource_add_up_and_show_the_oldest_age() {
     let metrics = Metrics::new("test").unwrap();
     let sample = |state, age| InformerSample {

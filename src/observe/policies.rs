@@ -37,7 +37,7 @@ struct Kept {
 }
 
 impl PolicySink {
-    /// The set's revision is 0 until the first list is complete.
+    /// The set's revision is 0 until the first list is complete, or the kind is known not to be served.
     pub fn new(settings: policy::Settings) -> (Self, watch::Receiver<Arc<PolicySet>>) {
         let (set, reader) = watch::channel(Arc::default());
         let types = TypeMeta { api_version: "watchpolicy.io/v1alpha1".into(), kind: "WatchPolicy".into() };
@@ -72,6 +72,7 @@ impl PolicySink {
             name: Arc::clone(&id.name),
             uid: Arc::clone(&id.uid),
             generation,
+            mode: Some(policy.spec.mode),
             state,
             stored: policy.status.map(Arc::new),
         }
@@ -127,6 +128,11 @@ impl Sink for PolicySink {
                 tracing::error!(
                     "the CRD watchpolicies.watchpolicy.io is not installed: apply what `watchpolicy crd` prints"
                 );
+                // Of a kind that is not served there are no objects: that is read as well as an empty list is.
+                if !self.listed {
+                    self.listed = true;
+                    self.publish(true);
+                }
             }
             Phase::Forbidden { verb } => {
                 tracing::error!(
@@ -163,7 +169,24 @@ fn unreadable(id: &Identity, raw: &str, error: &serde_json::Error) -> PolicyEntr
         name: Arc::clone(&id.name),
         uid: Arc::clone(&id.uid),
         generation: readable.metadata.generation,
+        mode: None,
         state: PolicyState::Unreadable(error.to_string().into()),
         stored: readable.status.map(Arc::new),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_that_is_not_served_is_read_as_no_policies() {
+        let (mut sink, set) = PolicySink::new(policy::Settings::default());
+        sink.listing();
+        assert_eq!(set.borrow().revision, 0);
+        sink.phase(Phase::Absent);
+        assert_eq!((set.borrow().revision, set.borrow().entries.len()), (1, 0));
+        sink.phase(Phase::Absent);
+        assert_eq!(set.borrow().revision, 1);
     }
 }

@@ -9,7 +9,7 @@ use super::informer::{Phase, Signal, Sink};
 use crate::jsonpath::{Document, Projection};
 use crate::metrics::{TargetSeries, WatchFailure};
 use crate::queue::Queue;
-use crate::resource::{ObjectKey, ObjectName};
+use crate::resource::{GroupResource, ObjectKey, ObjectName};
 use crate::store::{Change, Shelf};
 
 /// The sink of a target's informer.
@@ -70,7 +70,7 @@ impl Sink for ShelfSink {
         let changed = self.stand.send_if_modified(|stand| {
             let changed = stand.phase != phase;
             if changed {
-                tracing::info!(resource = %self.shelf.resource, ?phase, "target");
+                tell(&self.shelf.resource.resource, &phase);
                 *stand = Stand { phase, since: jiff::Timestamp::now() };
             }
             changed
@@ -90,5 +90,17 @@ impl Sink for ShelfSink {
             Signal::Failure(failure) => self.series.failure(failure),
             Signal::Listed(took) => self.series.listed(took),
         }
+    }
+}
+
+fn tell(target: &GroupResource, phase: &Phase) {
+    match phase {
+        Phase::Listing => tracing::debug!(%target, "listing"),
+        Phase::Synced => tracing::info!(%target, "synced"),
+        Phase::Absent => tracing::info!(%target, "not served at this moment"),
+        Phase::Forbidden { verb } => {
+            tracing::warn!(%target, verb, "forbidden; the policy's status has the cure");
+        }
+        Phase::Degraded(why) => tracing::warn!(%target, why, "degraded"),
     }
 }

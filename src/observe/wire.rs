@@ -514,7 +514,7 @@ fn refusal(code: Option<u16>, body: &[u8], retry_after: Option<Duration>) -> Wir
 }
 
 /// The innermost cause says what happened ("connection refused"); the outer layers only that something did.
-fn broken(error: &(dyn std::error::Error + 'static)) -> WireError {
+pub(crate) fn broken(error: &(dyn std::error::Error + 'static)) -> WireError {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -46,7 +46,12 @@ pub struct Resolved {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unresolved {
     /// No version of the group serves it.
-    Absent(GroupResource),
+    Absent {
+        /// What was looked for.
+        resource: GroupResource,
+        /// What may have been meant.
+        hint: Option<String>,
+    },
     /// It is served, but not in the version that the policy names.
     OtherVersions {
         /// What was looked for.
@@ -63,10 +68,15 @@ pub enum Unresolved {
 impl fmt::Display for Unresolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Absent(resource) => write!(
-                f,
-                "the cluster serves no {resource}; it is watched as soon as it is installed (resources are plural and lower case)"
-            ),
+            Self::Absent { resource, hint: None } => {
+                write!(f, "the cluster serves no {resource}; it is watched as soon as it is installed")
+            }
+            Self::Absent { resource, hint: Some(hint) } => {
+                write!(
+                    f,
+                    "the cluster serves no {resource}: {hint}; if it is to be installed later, it is watched then"
+                )
+            }
             Self::OtherVersions { resource, version, served } => {
                 write!(f, "{resource} is not served in version {version}, but in {}", served.join(", "))
             }
@@ -98,9 +108,42 @@ impl Catalog {
                 version: version.into(),
                 served: serving().map(|(version, _)| Arc::clone(version)).collect(),
             }),
-            (None, _) => Err(Unresolved::Absent(wanted.clone())),
+            (None, _) => Err(Unresolved::Absent { resource: wanted.clone(), hint: self.hint(wanted) }),
         }
     }
+
+    /// What may have been meant: the same resource in another group, or a similar name in the same group.
+    fn hint(&self, wanted: &GroupResource) -> Option<String> {
+        if matches!(&*wanted.group, "core" | "v1" | "api") {
+            return Some("the core group is written by leaving `group` out".to_owned());
+        }
+        let serves = |(group, versions): (&Arc<str>, &Vec<ServedVersion>)| {
+            let known = versions.iter().any(|version| version.resources.contains_key(&wanted.resource));
+            known.then(|| Arc::clone(group))
+        };
+        match self.groups.iter().find_map(serves).as_deref() {
+            Some("") => return Some(format!("{} is in the core group: leave `group` out", wanted.resource)),
+            Some(group) => {
+                return Some(format!(
+                    "{} is served by group {group}: write `group: {group}`",
+                    wanted.resource
+                ));
+            }
+            None => {}
+        }
+        let of_group = self.groups.get(&wanted.group)?.iter().flat_map(|version| &version.resources);
+        let similar = of_group.filter(|(name, served)| is_similar(&wanted.resource, name, &served.kind));
+        let (name, _) = similar.min_by_key(|(name, _)| name.len())?;
+        Some(format!("did you mean {name}? resources are plural and lower case"))
+    }
+}
+
+/// Whether somebody who wrote `written` may have meant a resource: its kind, a beginning of it, or a slip of the pen.
+fn is_similar(written: &str, name: &str, kind: &str) -> bool {
+    let written = written.to_lowercase();
+    written == kind.to_lowercase()
+        || (written.len() >= 3 && name.starts_with(&written))
+        || (written.len() > 3 && strsim::damerau_levenshtein(&written, name) <= 2)
 }
 
 #[cfg(test)]
@@ -140,16 +183,27 @@ mod tests {
 
     #[test]
     fn what_is_not_found_says_why() {
-        assert!(
-            resolve("gizmos", None)
-                .unwrap_err()
-                .to_string()
-                .starts_with("the cluster serves no gizmos.example.com")
-        );
         assert_eq!(
             resolve("gadgets", Some("v9")).unwrap_err().to_string(),
             "gadgets.example.com is not served in version v9, but in v1"
         );
         assert!(resolve("reviews", None).unwrap_err().to_string().contains("cannot be listed"));
+    }
+
+    #[test]
+    fn what_is_absent_comes_with_what_may_have_been_meant() {
+        let said = |group: &str, resource: &str| {
+            catalog().resolve(&GroupResource::new(group, resource), None).unwrap_err().to_string()
+        };
+        for (group, resource, hint) in [
+            ("example.com", "gizmos", "the cluster serves no gizmos.example.com; it is watched as soon as"),
+            ("", "widgets", "widgets is served by group example.com: write `group: example.com`"),
+            ("exampel.com", "widgets", "write `group: example.com`"),
+            ("core", "pods", "leaving `group` out"),
+            ("example.com", "widgts", "did you mean widgets?"),
+            ("example.com", "Gadget", "did you mean gadgets?"),
+        ] {
+            assert!(said(group, resource).contains(hint), "{}", said(group, resource));
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{CompiledPolicy, Faults};
-use crate::crd::WatchPolicyStatus;
+use crate::crd::{Mode, WatchPolicyStatus};
 
 /// What became of a policy when it was compiled.
 #[derive(Clone)]
@@ -26,6 +26,8 @@ pub struct PolicyEntry {
     pub uid: Arc<str>,
     /// `metadata.generation`.
     pub generation: i64,
+    /// `spec.mode`, where it can be read.
+    pub mode: Option<Mode>,
     /// Whether it can be run.
     pub state: PolicyState,
     /// The status as it was last read from the server.

@@ -47,7 +47,14 @@ fn compiled(name: &str, path: &str, suspend: bool) -> PolicyState {
 
 fn entry_of(name: &str, state: PolicyState) -> PolicyEntry {
     let uid = format!("uid-of-{name}").into();
-    PolicyEntry { name: name.into(), uid, generation: GENERATION, state, stored: None }
+    PolicyEntry {
+        name: name.into(),
+        uid,
+        generation: GENERATION,
+        mode: Some(crate::crd::Mode::Audit),
+        state,
+        stored: None,
+    }
 }
 
 /// A policy that runs.

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::status::cut;
+use super::shown::{shown, shown_lines};
 use crate::crd::TargetState;
 use crate::observe::board::TargetReport;
 use crate::policy::{PolicyEntry, PolicyState};
@@ -41,10 +41,13 @@ impl Statement {
     /// The condition; since when it has its status is kept from the one before.
     pub(super) fn condition(self, generation: i64, before: &[Condition], now: Timestamp) -> Condition {
         let same = before.iter().find(|old| old.type_ == self.kind && old.status == self.status);
-        let limit = if self.kind == "Validated" { MAX_FAULTS } else { MAX_MESSAGE };
+        let message = match self.kind {
+            "Validated" => shown_lines(&self.message, MAX_FAULTS),
+            _ => shown(&self.message, MAX_MESSAGE),
+        };
         Condition {
             last_transition_time: same.map_or(Time(now), |old| old.last_transition_time.clone()),
-            message: cut(&self.message, limit),
+            message,
             observed_generation: Some(generation),
             reason: self.reason.to_owned(),
             status: self.status.to_owned(),

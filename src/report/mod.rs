@@ -7,6 +7,7 @@ mod conditions;
 mod pace;
 mod patch;
 mod samples;
+mod shown;
 mod status;
 mod writer;
 

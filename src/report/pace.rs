@@ -116,6 +116,12 @@ impl Pace {
         self.believed = Some(status);
     }
 
+    /// A write was cut off: whoever leads next has it to do.
+    pub(super) fn interrupted(&mut self, now: Instant) {
+        self.in_flight = false;
+        self.due = Some(now);
+    }
+
     /// A write failed and is to be tried again.
     pub(super) fn failed(&mut self, now: Instant) {
         self.in_flight = false;

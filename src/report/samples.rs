@@ -4,7 +4,7 @@ use crate::crd::{Mode, Severity};
 use crate::ledger::{Ledger, Tally};
 use crate::metrics::{PolicySample, VerdictResult};
 use crate::observe::board::Board;
-use crate::policy::{PolicyEntry, PolicySet, PolicyState};
+use crate::policy::{PolicyEntry, PolicySet};
 
 use super::conditions::ready;
 
@@ -48,12 +48,11 @@ fn violations(tally: &Tally) -> Vec<(&'static str, u64)> {
     SEVERITIES.iter().map(|(severity, word)| (*word, count(*severity))).collect()
 }
 
-/// `None` for a policy that is not valid: it has no mode.
 fn mode(entry: &PolicyEntry) -> &'static str {
-    let PolicyState::Compiled(policy) = &entry.state else { return "None" };
-    match policy.mode {
-        Mode::Audit => "Audit",
-        Mode::Plan => "Plan",
-        Mode::Enforce => "Enforce",
+    match entry.mode {
+        Some(Mode::Audit) => "Audit",
+        Some(Mode::Plan) => "Plan",
+        Some(Mode::Enforce) => "Enforce",
+        None => "Unknown",
     }
 }

@@ -2,9 +2,14 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Serialize;
 
 use super::conditions::statements;
-use crate::crd::status::{MAX_ACTUAL, MAX_MESSAGE, MAX_OTHER_PATHS, MAX_PATH, MAX_TARGETS, MAX_VIOLATIONS};
+use super::shown::shown;
+use crate::crd::status::{
+    MAX_ACTUAL, MAX_API_VERSION, MAX_LABEL, MAX_MESSAGE, MAX_NAME, MAX_OTHER_PATHS, MAX_PATH, MAX_TARGETS,
+    MAX_UID, MAX_VIOLATIONS,
+};
 use crate::crd::{TargetState, TargetStatus, Violation, ViolationObject, ViolationResult, WatchPolicyStatus};
 use crate::ledger::{Finding, Page, Place};
 use crate::observe::board::TargetReport;
@@ -60,22 +65,35 @@ impl View<'_> {
     }
 }
 
-/// Makes the status of a policy. Times have whole seconds, as they are stored. Its JSON is shorter than 64 KiB: texts
-/// are cut first, then lists.
+/// Makes the status of a policy, which the CRD's schema takes, whatever the verdicts are: the server refuses a status as
+/// a whole, and one long name would hide all that others are to be told. Times have whole seconds, as they are stored.
+/// Its JSON is shorter than 64 KiB: texts are cut first, then the largest entries go.
 pub fn render(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
     let mut status = base(view, whole_seconds(now));
     fill(&mut status, view, &GENEROUS);
     if size(&status) > MAX_BYTES {
         fill(&mut status, view, &TIGHT);
     }
-    while size(&status) > MAX_BYTES && !(status.violations.is_empty() && status.targets.is_empty()) {
-        if status.violations.pop().is_some() {
-            status.violations_truncated = Some(status.violations_truncated.unwrap_or_default() + 1);
-        } else {
-            status.targets.pop();
-        }
-    }
+    while size(&status) > MAX_BYTES && drop_largest(&mut status) {}
     status
+}
+
+/// Drops the entry that takes the most room, rather than many that take little; `false` when there is none.
+fn drop_largest(status: &mut WatchPolicyStatus) -> bool {
+    match (largest(&status.violations), largest(&status.targets)) {
+        (Some((size, place)), target) if target.is_none_or(|(other, _)| other <= size) => {
+            status.violations.remove(place);
+            status.violations_truncated = Some(status.violations_truncated.unwrap_or_default() + 1);
+        }
+        (_, Some((_, place))) => drop(status.targets.remove(place)),
+        _ => return false,
+    }
+    true
+}
+
+/// The size and place of the largest entry, of equal ones the last.
+fn largest<T: Serialize>(entries: &[T]) -> Option<(usize, usize)> {
+    entries.iter().map(size).zip(0..).max()
 }
 
 /// All but the lists.
@@ -122,16 +140,16 @@ fn targets(view: &View<'_>, limits: &Limits) -> Vec<TargetStatus> {
     }
     let objects = &view.page.tally.objects;
     let status = |report: &TargetReport| TargetStatus {
-        group: report.group.to_string(),
-        resource: report.resource.to_string(),
-        version: report.version.as_deref().map(str::to_owned),
+        group: shown(&report.group, MAX_NAME),
+        resource: shown(&report.resource, MAX_NAME),
+        version: report.version.as_deref().map(|version| shown(version, MAX_LABEL)),
         state: report.state,
         objects: objects
             .get(&GroupResource::new(report.group.clone(), report.resource.clone()))
             .copied()
             .unwrap_or_default(),
         since: Some(since(report, view.previous)),
-        message: report.message.as_deref().map(|message| cut(message, limits.target_message)),
+        message: report.message.as_deref().map(|message| shown(message, limits.target_message)),
     };
     reports.into_iter().map(status).collect()
 }
@@ -159,24 +177,24 @@ fn violation(place: &Place, finding: &Finding, limits: &Limits) -> Violation {
     let others = finding.nodes.iter().skip(1).take(limits.other_paths);
     Violation {
         object: ViolationObject {
-            api_version: Some(finding.api_version.to_string()),
-            group: key.resource.group.to_string(),
-            resource: key.resource.resource.to_string(),
-            kind: Some(finding.kind.to_string()),
-            namespace: key.object.namespace.as_deref().map(str::to_owned),
-            name: key.object.name.to_string(),
-            uid: Some(finding.uid.to_string()),
+            api_version: Some(shown(&finding.api_version, MAX_API_VERSION)),
+            group: shown(&key.resource.group, MAX_NAME),
+            resource: shown(&key.resource.resource, MAX_NAME),
+            kind: Some(shown(&finding.kind, MAX_LABEL)),
+            namespace: key.object.namespace.as_deref().map(|namespace| shown(namespace, MAX_LABEL)),
+            name: shown(&key.object.name, MAX_NAME),
+            uid: Some(shown(&finding.uid, MAX_UID)),
         },
-        rule: rule.to_string(),
+        rule: shown(rule, MAX_LABEL),
         severity: severity.0,
         result: match finding.outcome {
             Outcome::Error => ViolationResult::Error,
             Outcome::Fail | Outcome::Pass | Outcome::Skip => ViolationResult::Fail,
         },
-        path: first.map(|node| cut(&node.path, limits.path)),
-        other_paths: others.map(|node| cut(&node.path, limits.path)).collect(),
-        actual: first.map(|node| cut(&node.actual, limits.actual)),
-        message: first.map(|node| cut(&node.message, limits.message)).unwrap_or_default(),
+        path: first.map(|node| shown(&node.path, limits.path)),
+        other_paths: others.map(|node| shown(&node.path, limits.path)).collect(),
+        actual: first.map(|node| shown(&node.actual, limits.actual)),
+        message: first.map(|node| shown(node.message.trim_end(), limits.message)).unwrap_or_default(),
         first_seen: Some(Time(whole_seconds(finding.first_seen))),
         fix: None,
     }
@@ -187,21 +205,14 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-fn size(status: &WatchPolicyStatus) -> usize {
-    serde_json::to_vec(status).map_or(usize::MAX, |json| json.len())
-}
-
-/// The text in at most so many bytes, with an ellipsis where it was cut.
-pub(super) fn cut(text: &str, bytes: usize) -> String {
-    const ELLIPSIS: &str = "…";
-    if text.len() <= bytes {
-        return text.to_owned();
-    }
-    let end = text.floor_char_boundary(bytes.saturating_sub(ELLIPSIS.len()));
-    let kept = text.get(..end).unwrap_or_default();
-    format!("{kept}{ELLIPSIS}")
+fn size(part: &impl Serialize) -> usize {
+    serde_json::to_vec(part).map_or(usize::MAX, |json| json.len())
 }
 
 #[cfg(test)]
 #[path = "status_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "status_laws.rs"]
+mod laws;

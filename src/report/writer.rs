@@ -19,6 +19,7 @@ use super::status::{View, render};
 use crate::crd::TargetState;
 use crate::crd::WatchPolicyStatus;
 use crate::crd::status::MAX_VIOLATIONS;
+use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, ReportWrite};
 use crate::observe::board::{Board, TargetReport};
@@ -44,6 +45,7 @@ pub struct StatusWriter<S> {
     ledger: Arc<Ledger>,
     metrics: Arc<Metrics>,
     interval: Duration,
+    leadership: Leadership,
     paces: BTreeMap<Arc<str>, Pace>,
     /// The board as it was when policies were last marked by it.
     board: Arc<Board>,
@@ -51,13 +53,20 @@ pub struct StatusWriter<S> {
 }
 
 impl<S: StatusStore> StatusWriter<S> {
-    /// A writer that waits at least `interval` between two writes of one policy.
-    pub fn new(store: S, ledger: Arc<Ledger>, metrics: Arc<Metrics>, interval: Duration) -> Self {
+    /// A writer that waits at least `interval` between two writes of one policy, and for leadership.
+    pub fn new(
+        store: S,
+        ledger: Arc<Ledger>,
+        metrics: Arc<Metrics>,
+        interval: Duration,
+        leadership: Leadership,
+    ) -> Self {
         Self {
             store: Arc::new(store),
             ledger,
             metrics,
             interval,
+            leadership,
             paces: BTreeMap::new(),
             board: Arc::default(),
             writes: JoinSet::new(),
@@ -73,6 +82,7 @@ impl<S: StatusStore> StatusWriter<S> {
     ) {
         let ledger = Arc::clone(&self.ledger);
         let mut sources = Sources { set, board };
+        let mut leadership = self.leadership.clone();
         self.follow_set(&mut sources);
         self.follow_board(&mut sources);
         loop {
@@ -82,6 +92,7 @@ impl<S: StatusStore> StatusWriter<S> {
                 Ok(()) = sources.set.changed() => self.follow_set(&mut sources),
                 Ok(()) = sources.board.changed() => self.follow_board(&mut sources),
                 policies = ledger.changed() => self.follow_ledger(&policies, &sources),
+                () = leadership.changed() => {}
                 Some(Ok((patch, result))) = self.writes.join_next() => self.written(&patch, result),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
@@ -111,14 +122,25 @@ impl<S: StatusStore> StatusWriter<S> {
     /// A policy that is new, or may have changed.
     fn meet(&mut self, entry: &Arc<PolicyEntry>, now: Instant) {
         let known = self.paces.get_mut(&entry.name);
-        match known {
-            Some(pace) if pace.entry.uid == entry.uid => return pace.meet(entry, now),
+        let same = known.as_ref().is_some_and(|pace| pace.entry.uid == entry.uid);
+        if let (Some(_), false) = (&known, same) {
             // Another policy has the name now; the verdicts are those of the one before.
-            Some(_) => self.ledger.withdraw(&entry.name),
-            None => {}
+            self.ledger.withdraw(&entry.name);
         }
-        if let Some(stored) = &entry.stored {
-            self.ledger.seed_first_seen(&entry.name, stored);
+        let shown = known.as_ref().filter(|_| same).and_then(|pace| pace.entry.stored.clone());
+        if let Some(stored) = &entry.stored
+            && shown.as_ref() != Some(stored)
+        {
+            if !same {
+                self.ledger.seed_first_seen(&entry.name, stored);
+            }
+            if self.leadership.permit().is_err() {
+                // Written by the leader, from what it saw first; this replica may be the next one.
+                self.ledger.adopt_first_seen(&entry.name, stored);
+            }
+        }
+        if let (Some(pace), true) = (known, same) {
+            return pace.meet(entry, now);
         }
         self.paces.insert(Arc::clone(&entry.name), Pace::new(Arc::clone(entry), now));
     }
@@ -152,7 +174,7 @@ impl<S: StatusStore> StatusWriter<S> {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        if self.writes.len() >= MAX_WRITES {
+        if self.writes.len() >= MAX_WRITES || self.leadership.permit().is_err() {
             return None;
         }
         self.paces.values().filter_map(Pace::due).min()
@@ -170,15 +192,17 @@ impl<S: StatusStore> StatusWriter<S> {
             .collect();
         due.sort_unstable();
         for (_, name) in due {
+            // Without a permit, what is due stays due.
+            let Ok(permit) = self.leadership.permit() else { break };
             if self.writes.len() >= MAX_WRITES {
                 break;
             }
-            self.write(&name);
+            self.write(&name, permit);
         }
     }
 
     /// Starts a write if the status differs from the stored one.
-    fn write(&mut self, name: &Arc<str>) {
+    fn write(&mut self, name: &Arc<str>, permit: Permit) {
         let Some(pace) = self.paces.get_mut(name) else { return };
         pace.taken();
         let targets = self.board.policies.get(name).map(AsRef::as_ref);
@@ -198,7 +222,7 @@ impl<S: StatusStore> StatusWriter<S> {
         let store = Arc::clone(&self.store);
         self.writes.spawn(async move {
             let late = || WriteFault::Failed(format!("no answer within {WRITE_TIMEOUT:?}"));
-            let stored = timeout(WRITE_TIMEOUT, store.store(&patch)).await;
+            let stored = timeout(WRITE_TIMEOUT, store.store(&patch, &permit)).await;
             (patch, stored.unwrap_or_else(|_elapsed| Err(late())))
         });
     }
@@ -209,7 +233,7 @@ impl<S: StatusStore> StatusWriter<S> {
         self.metrics.report_write(match &result {
             Ok(()) => ReportWrite::Written,
             Err(WriteFault::Gone) => ReportWrite::Gone,
-            Err(WriteFault::Failed(_)) => ReportWrite::Failed,
+            Err(WriteFault::Lost(_) | WriteFault::Failed(_)) => ReportWrite::Failed,
         });
         let Some(pace) = self.paces.get_mut(&patch.name).filter(|pace| pace.entry.uid == patch.uid) else {
             return;
@@ -222,6 +246,10 @@ impl<S: StatusStore> StatusWriter<S> {
             Err(WriteFault::Gone) => {
                 debug!(policy, "the policy is gone, or will be shown anew");
                 pace.failed(Instant::now());
+            }
+            Err(WriteFault::Lost(_)) => {
+                debug!(policy, "leadership was lost before the status was written");
+                pace.interrupted(Instant::now());
             }
             Err(WriteFault::Failed(error)) => {
                 warn!(policy, error, "cannot write the status; it is tried again");

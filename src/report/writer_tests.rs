@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 use parking_lot::Mutex;
 
 use super::*;
+use crate::leader::testing::Lead;
 use crate::report::cases::{at, enter, invalid, node, running, target, verdict};
 
 const MS: Duration = Duration::from_millis(1);
@@ -22,7 +23,8 @@ struct Told {
 }
 
 impl StatusStore for Fake {
-    async fn store(&self, patch: &StatusPatch) -> Result<(), WriteFault> {
+    async fn store(&self, patch: &StatusPatch, permit: &Permit) -> Result<(), WriteFault> {
+        permit.check()?;
         let takes = {
             let mut told = self.0.lock();
             told.writes.push((Instant::now(), patch.clone()));
@@ -30,9 +32,10 @@ impl StatusStore for Fake {
             told.most_under_way = told.most_under_way.max(told.under_way);
             told.takes
         };
-        tokio::time::sleep(takes).await;
+        let answered = permit.guard(tokio::time::sleep(takes)).await;
         let mut told = self.0.lock();
         told.under_way -= 1;
+        answered?;
         told.answers.pop_front().unwrap_or(Ok(()))
     }
 }
@@ -44,6 +47,7 @@ struct Bench {
     metrics: Arc<Metrics>,
     set: watch::Sender<Arc<PolicySet>>,
     board: watch::Sender<Arc<Board>>,
+    lead: Lead,
     stop: CancellationToken,
     tasks: JoinSet<()>,
     start: Instant,
@@ -52,15 +56,25 @@ struct Bench {
 impl Bench {
     /// With these policies, all targets synced.
     fn start(entries: Vec<PolicyEntry>) -> Self {
+        Self::start_with(entries, Lead::new(true))
+    }
+
+    fn start_with(entries: Vec<PolicyEntry>, lead: Lead) -> Self {
         let (fake, ledger, stop) = (Fake::default(), Ledger::new(), CancellationToken::new());
         let metrics = Metrics::new("test").unwrap();
         let board = Board { policies: entries.iter().map(|entry| (entry.name.clone(), synced())).collect() };
         let (set, sets) = watch::channel(Arc::new(set_of(entries)));
         let (board, boards) = watch::channel(Arc::new(board));
-        let writer = StatusWriter::new(fake.clone(), Arc::clone(&ledger), Arc::clone(&metrics), INTERVAL);
+        let writer = StatusWriter::new(
+            fake.clone(),
+            Arc::clone(&ledger),
+            Arc::clone(&metrics),
+            INTERVAL,
+            lead.leadership(),
+        );
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run(sets, boards, stop.clone()));
-        Self { fake, ledger, metrics, set, board, stop, tasks, start: Instant::now() }
+        Self { fake, ledger, metrics, set, board, lead, stop, tasks, start: Instant::now() }
     }
 
     /// Lets so many milliseconds go by.
@@ -342,4 +356,44 @@ async fn a_restart_whose_lists_take_too_long_says_so() {
     restarted.board.send_replace(listing());
     restarted.pass(61_000).await;
     assert_eq!(restarted.writes().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_writes_nothing_and_once_it_leads_only_what_differs() {
+    let leader = Bench::start(vec![running("p")]);
+    leader.fails("a");
+    leader.pass(1000).await;
+
+    let follower = Bench::start_with(vec![running("p"), running("q")], Lead::new(false));
+    // It saw the same, later.
+    enter(&follower.ledger, "p", "a", verdict(vec![node("spec.a")]), at(7));
+    let stored = PolicyEntry { stored: Some(leader.last().status), ..running("p") };
+    follower.show(vec![stored, running("q")]);
+    follower.pass(600_000).await;
+    assert_eq!(follower.writes(), []);
+    follower.lead.set(true);
+    follower.pass(1000).await;
+    let told: Vec<_> = follower.fake.0.lock().writes.iter().map(|(_, patch)| patch.name.clone()).collect();
+    assert_eq!(told, ["q".into()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_being_written_when_leadership_went_is_written_when_it_is_back() {
+    let bench = Bench::start(vec![running("p")]);
+    bench.fake.0.lock().takes = MS * 500;
+    bench.pass(400).await;
+    bench.lead.set(false);
+    bench.pass(60_000).await;
+    assert_eq!(bench.writes().len(), 1);
+    bench.lead.set(true);
+    bench.pass(1000).await;
+    assert_eq!(bench.writes(), [(200, 0), (60_400, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_its_end_a_follower_writes_nothing_and_does_not_wait() {
+    let mut bench = Bench::start_with(vec![running("p")], Lead::new(false));
+    bench.fails("a");
+    bench.end().await;
+    assert_eq!((bench.writes(), bench.start.elapsed()), (vec![], Duration::ZERO));
 }

@@ -13,6 +13,7 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 use watchpolicy::crd::WatchPolicy;
 
+use crate::harness::operator::INSTALL;
 use crate::harness::{ControlPlane, Operator, eventually};
 use crate::{how_to_look_around, section, until_interrupted};
 
@@ -53,7 +54,8 @@ pub(crate) async fn run() -> Result<()> {
     let plane = ControlPlane::start().await?;
     println!("ready");
 
-    section("Operator, with the rights of its ServiceAccount");
+    section("The chart, and the operator as a process with the token of the chart's ServiceAccount");
+    println!("$ helm {}", INSTALL.join(" "));
     let kubeconfig = Operator::install(&plane).await?;
     let operator = Operator::start(&plane, &kubeconfig, &["--log-format", "text"]).await?;
     operator.wait_until_ready().await?;
@@ -94,7 +96,7 @@ async fn show(plane: &ControlPlane, operator: &Operator) -> Result<()> {
 async fn finish(plane: &ControlPlane, operator: Operator) -> Result<()> {
     if std::env::var("KEEP").is_ok_and(|keep| !keep.is_empty() && keep != "0") {
         section("Look around");
-        how_to_look_around(plane);
+        how_to_look_around(plane).await?;
         println!("  $KUBECTL get wpol -o wide");
         println!(
             "  $KUBECTL -n shop annotate deployment/checkout --overwrite corp.io/owner=payments@corp.com"

@@ -11,7 +11,8 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use harness::ControlPlane;
+use harness::operator::INSTALL;
+use harness::{ControlPlane, Helm};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -36,8 +37,8 @@ async fn up() -> Result<()> {
     section("Control plane");
     let plane = ControlPlane::start().await?;
     println!("It is ready; it has no nodes, so that Pods are made and never run. In another terminal:\n");
-    how_to_look_around(&plane);
-    println!("  $KUBECTL apply --server-side -f crds/watchpolicy.yaml");
+    how_to_look_around(&plane).await?;
+    println!("  $HELM {}", INSTALL.join(" "));
     println!("  target/debug/watchpolicy run --listen 127.0.0.1:8080 --log-format text");
     println!("  $KUBECTL apply -f examples/ -f examples/demo/workloads.yaml");
     println!("  $KUBECTL get wpol");
@@ -52,9 +53,12 @@ async fn until_interrupted() -> Result<()> {
     Ok(())
 }
 
-fn how_to_look_around(plane: &ControlPlane) {
+async fn how_to_look_around(plane: &ControlPlane) -> Result<()> {
+    let helm = Helm::with(plane.access().admin_kubeconfig()).await?;
     println!("  export KUBECONFIG={}", plane.access().admin_kubeconfig().display());
     println!("  KUBECTL={}", plane.kubectl().program().display());
+    println!("  HELM={}", helm.program().display());
+    Ok(())
 }
 
 fn section(title: &str) {

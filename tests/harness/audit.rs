@@ -11,6 +11,10 @@ use serde_json::json;
 pub(crate) struct Request {
     /// `system:serviceaccount:<namespace>:<name>`, or `admin`.
     pub user: String,
+    /// The user agent, which tells replicas apart that have one user.
+    pub agent: String,
+    /// When the API server received it.
+    pub at: jiff::Timestamp,
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`.
     pub verb: String,
     /// The API group; empty for the core group and where no resource was asked for.
@@ -131,6 +135,9 @@ struct Event {
     request_uri: String,
     user: User,
     #[serde(default)]
+    user_agent: String,
+    request_received_timestamp: jiff::Timestamp,
+    #[serde(default)]
     object_ref: ObjectRef,
     #[serde(default)]
     response_status: ResponseStatus,
@@ -162,6 +169,8 @@ impl Event {
         let ObjectRef { api_group, resource, subresource, namespace, name } = self.object_ref;
         Request {
             user: self.user.username,
+            agent: self.user_agent,
+            at: self.request_received_timestamp,
             verb: self.verb,
             group: api_group,
             resource,

@@ -29,6 +29,7 @@ pub(crate) struct ControlPlane {
     apiserver: Guarded,
     etcd: Guarded,
     recipe: Recipe,
+    installed: OnceCell<PathBuf>,
     folder: Folder,
 }
 
@@ -54,7 +55,7 @@ impl ControlPlane {
 
     /// Starts one; it is ready when this returns. When it fails, the logs are kept, and the error says where.
     pub(crate) async fn start() -> Result<Self> {
-        let tools = tools::find().await?;
+        let tools = tools::controlplane().await?;
         let mut folder = Folder::new("watchpolicy-controlplane")?;
         let started = match Recipe::new(tools, folder.path()) {
             Ok(recipe) => recipe.start().await.map(|processes| (recipe, processes)),
@@ -62,7 +63,7 @@ impl ControlPlane {
         };
         match started {
             Ok((recipe, [etcd, apiserver, controllers])) => {
-                Ok(Self { controllers, apiserver, etcd, recipe, folder })
+                Ok(Self { controllers, apiserver, etcd, recipe, installed: OnceCell::new(), folder })
             }
             Err(error) => {
                 folder.keep();
@@ -90,6 +91,11 @@ impl ControlPlane {
     /// kubectl as the user of a kubeconfig file.
     pub(crate) fn kubectl_as(&self, kubeconfig: &Path) -> Kubectl {
         Kubectl::new(&self.recipe.tools, kubeconfig)
+    }
+
+    /// The kubeconfig file of the operator's ServiceAccount, once the operator is installed.
+    pub(crate) fn installed(&self) -> &OnceCell<PathBuf> {
+        &self.installed
     }
 
     /// The folder of data, logs and kubeconfig files.

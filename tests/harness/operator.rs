@@ -9,9 +9,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::child::Guarded;
+use super::helm::{CHART, Helm};
 use super::{ControlPlane, eventually, ports};
 
-/// The namespace and the name of the operator's ServiceAccount, as `rbac.yaml` has them.
+/// As README.md and docs/install.md have it.
+pub(crate) const INSTALL: &[&str] =
+    &["install", "watchpolicy", CHART, "--namespace", NAMESPACE, "--create-namespace"];
+
+/// The namespace and the name of the operator's ServiceAccount, after [`INSTALL`].
 pub(crate) const NAMESPACE: &str = "watchpolicy-system";
 /// See [`NAMESPACE`].
 pub(crate) const SERVICE_ACCOUNT: &str = "watchpolicy";
@@ -31,18 +36,17 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// Installs what the operator needs in a cluster, the CRD and its rights, and gives the kubeconfig file of
-    /// its ServiceAccount.
+    /// Installs the chart as it is, once in a control plane, and gives the kubeconfig file of its ServiceAccount:
+    /// there are no nodes, so its pods stay Pending, and the operator runs as a process in their place.
     pub(crate) async fn install(plane: &ControlPlane) -> Result<PathBuf> {
-        let crd = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds/watchpolicy.yaml");
-        let crd = std::fs::read_to_string(&crd).with_context(|| format!("cannot read {}", crd.display()))?;
-        let kubectl = plane.kubectl();
-        // Sent as it is: `kubectl apply` would keep a second copy of it in an annotation, which has a size limit.
-        kubectl.run_with(&["apply", "--server-side", "-f", "-"], &crd).await?;
-        kubectl.apply(include_str!("rbac.yaml")).await?;
-        let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd"];
-        kubectl.run(&[&established[..], &["watchpolicies.watchpolicy.io"]].concat()).await?;
-        plane.access().service_account_kubeconfig(NAMESPACE, SERVICE_ACCOUNT).await
+        let install = async || {
+            let helm = Helm::with(plane.access().admin_kubeconfig()).await?;
+            helm.run(INSTALL).await?;
+            let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd"];
+            plane.kubectl().run(&[&established[..], &["watchpolicies.watchpolicy.io"]].concat()).await?;
+            plane.access().service_account_kubeconfig(NAMESPACE, SERVICE_ACCOUNT).await
+        };
+        plane.installed().get_or_try_init(install).await.cloned()
     }
 
     /// Starts it with a kubeconfig file and further arguments, and waits until its HTTP server answers.
@@ -115,6 +119,11 @@ impl Operator {
     /// The end of its log, for an error message.
     pub(crate) fn last_words(&self) -> String {
         self.process.last_words()
+    }
+
+    /// Sends a signal by its name without `SIG`.
+    pub(crate) fn signal(&mut self, name: &str) -> Result<()> {
+        Ok(self.process.signal(name)?)
     }
 
     /// Asks it to stop, by SIGTERM, and gives its exit code.

@@ -1,4 +1,4 @@
-//! Where etcd, kube-apiserver, kube-controller-manager and kubectl are.
+//! Where etcd, kube-apiserver, kube-controller-manager, kubectl and helm are.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -6,10 +6,20 @@ use std::process::Stdio;
 use anyhow::{Result, ensure};
 use tokio::process::Command;
 
+/// The folder of the control plane's programs and of kubectl.
+pub(crate) async fn controlplane() -> Result<PathBuf> {
+    find("tests/controlplane/tools.sh").await
+}
+
+/// The folder of helm.
+pub(crate) async fn helm() -> Result<PathBuf> {
+    find("tests/helm/tools.sh").await
+}
+
 /// Finds the tools or builds them, which the first time takes minutes: the progress goes to standard error.
-pub(crate) async fn find() -> Result<PathBuf> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controlplane/tools.sh");
-    let output = Command::new("bash").arg(script).stderr(Stdio::inherit()).output().await?;
-    ensure!(output.status.success(), "the control plane's tools cannot be had, see above");
+async fn find(script: &str) -> Result<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+    let output = Command::new("bash").arg(path).stderr(Stdio::inherit()).output().await?;
+    ensure!(output.status.success(), "{script} has failed, see above");
     Ok(PathBuf::from(String::from_utf8(output.stdout)?.trim()))
 }

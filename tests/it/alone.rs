@@ -9,7 +9,7 @@ use kube::api::{ObjectMeta, PostParams};
 
 use crate::harness::operator::USER;
 use crate::harness::{ControlPlane, Operator, eventually};
-use crate::world::{DEADLINE, Policy, QUICK, World, namespace};
+use crate::world::{DEADLINE, Policy, QUICK, World, install, namespace};
 
 const TEAM: &str = "
 apiVersion: watchpolicy.io/v1alpha1
@@ -95,7 +95,7 @@ async fn an_api_server_killed_and_started_again_is_followed_without_loss() {
     let mut plane = ControlPlane::start().await.unwrap();
     plane.kubectl().apply(&namespace("load")).await.unwrap();
     make(&plane, 3).await;
-    let kubeconfig = Operator::install(&plane).await.unwrap();
+    let kubeconfig = install(&plane).await.unwrap();
     let operator = start(&plane, &kubeconfig).await;
     plane.kubectl().apply(TEAM).await.unwrap();
     until(&plane, "three violations", |p| p.count("failed") == 3).await;
@@ -119,7 +119,7 @@ async fn a_restarted_operator_keeps_when_violations_were_first_seen_and_ends_wit
     let plane = ControlPlane::start().await.unwrap();
     plane.kubectl().apply(&namespace("load")).await.unwrap();
     make(&plane, 2).await;
-    let kubeconfig = Operator::install(&plane).await.unwrap();
+    let kubeconfig = install(&plane).await.unwrap();
     let operator = start(&plane, &kubeconfig).await;
     plane.kubectl().apply(TEAM).await.unwrap();
     let before = until(&plane, "two violations", |p| p.count("failed") == 2).await;
@@ -154,7 +154,7 @@ async fn a_policy_that_was_stored_by_another_version_of_the_crd_is_reported_and_
     let plane = ControlPlane::start().await.unwrap();
     plane.kubectl().apply(&namespace("load")).await.unwrap();
     make(&plane, 1).await;
-    let kubeconfig = Operator::install(&plane).await.unwrap();
+    let kubeconfig = install(&plane).await.unwrap();
     // A CRD of another version, that takes what this one does not.
     let schema = r#"[{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema", "value": {
         "type": "object", "x-kubernetes-preserve-unknown-fields": true}}]"#;

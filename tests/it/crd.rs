@@ -2,19 +2,15 @@
 
 use anyhow::Result;
 
-use crate::harness::ControlPlane;
 use crate::harness::kubectl::Kubectl;
+use crate::harness::{ControlPlane, Operator};
 
-const CRD: &str = include_str!("../../crds/watchpolicy.yaml");
 const EXAMPLE: &str = include_str!("../../src/crd/example.yaml");
 
 /// A plane that serves WatchPolicy.
 async fn plane() -> Result<&'static ControlPlane> {
     let plane = ControlPlane::shared().await?;
-    let kubectl = plane.kubectl();
-    kubectl.run_with(&["apply", "--server-side", "--force-conflicts", "-f", "-"], CRD).await?;
-    let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd/watchpolicies.watchpolicy.io"];
-    kubectl.run(&wait).await?;
+    Operator::install(plane).await?;
     Ok(plane)
 }
 

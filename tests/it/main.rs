@@ -8,9 +8,12 @@
 )]
 
 mod alone;
+mod chart;
 mod controlplane;
 mod crd;
+mod leader;
 mod pipeline;
+mod release;
 mod world;
 
 #[allow(dead_code, unused_imports, reason = "the harness is shared with the demo; each needs a part of it")]

@@ -288,11 +288,12 @@ async fn targets_take_exactly_the_objects_that_they_describe() {
         world.apply(&deployment(namespace, name, "", 1)).await.unwrap();
     }
     world.apply(&deployment("kube-system", "take-system", "", 1)).await.unwrap();
+    world.apply(&deployment("take-c", "take-system", "", 1)).await.unwrap();
     world.plane.kubectl().run(&["label", "-n", "take-b", "deployment/web", "tier=gold"]).await.unwrap();
     let cases = [
         ("take-names", "namespaces: [take-a, take-b], names: ['we*']", vec!["take-a/web", "take-b/web"]),
-        ("take-exclude", "excludeNamespaces: ['*'], names: [web]", vec![]),
-        ("take-system", "names: [take-system]", vec![]),
+        ("take-exclude", "excludeNamespaces: ['*-a', '*-c'], names: [web]", vec!["take-b/web"]),
+        ("take-system", "names: [take-system]", vec!["take-c/take-system"]),
         (
             "take-labels",
             "namespaces: [take-a, take-b, take-c], labelSelector: {matchLabels: {tier: gold}}",
@@ -301,7 +302,7 @@ async fn targets_take_exactly_the_objects_that_they_describe() {
         (
             "take-without",
             "namespaces: [take-b, take-c], labelSelector: {matchExpressions: [{key: tier, operator: DoesNotExist}]}",
-            vec!["take-c/web"],
+            vec!["take-c/take-system", "take-c/web"],
         ),
     ];
     for (name, target, expected) in cases {

@@ -1,5 +1,6 @@
 //! One control plane with one operator, shared by the tests that disturb neither.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -39,7 +40,7 @@ pub(crate) async fn shared() -> Result<&'static World<'static>> {
 impl<'p> World<'p> {
     /// Installs and starts an operator in a control plane.
     pub(crate) async fn start(plane: &'p ControlPlane, args: &[&str]) -> Result<Self> {
-        let kubeconfig = Operator::install(plane).await?;
+        let kubeconfig = install(plane).await?;
         let operator = Operator::start(plane, &kubeconfig, args).await?;
         operator.wait_until_ready().await?;
         Ok(Self { plane, operator })
@@ -112,6 +113,13 @@ impl<'p> World<'p> {
     pub(crate) async fn grant(&self, group: &str, plural: &str) -> Result<()> {
         self.apply(&grant(group, plural)).await
     }
+}
+
+/// Installs the operator, and lets it read ConfigMaps, of which tests make many.
+pub(crate) async fn install(plane: &ControlPlane) -> Result<PathBuf> {
+    let kubeconfig = Operator::install(plane).await?;
+    plane.kubectl().apply(&grant("", "configmaps")).await?;
+    Ok(kubeconfig)
 }
 
 /// A Namespace.

@@ -195,7 +195,14 @@ fn entry(name: &str, generation: i64, namespaces: &str, path: &str) -> PolicyEnt
     let policy: WatchPolicy = serde_saphyr::from_str(&yaml).unwrap();
     let compiled = policy::compile(&policy, &policy::Settings::default()).unwrap();
     let state = PolicyState::Compiled(Arc::new(compiled));
-    PolicyEntry { name: name.into(), uid: format!("u-{name}").into(), generation, state, stored: None }
+    PolicyEntry {
+        name: name.into(),
+        uid: format!("u-{name}").into(),
+        generation,
+        mode: Some(crate::crd::Mode::Audit),
+        state,
+        stored: None,
+    }
 }
 
 const SIZE: &str = "$.spec.size";

@@ -3,12 +3,11 @@
 use serde_json::Value;
 
 use crate::crd::{As, Assert, Measure, Patterns};
-use crate::jsonpath::Path;
+use crate::jsonpath::{Path, Reach};
 use crate::policy::assertion::{Assertion, PlaceOperator};
 use crate::policy::fault::{Field, Findings};
 use crate::policy::operator::{Manner, Operator, Order, Test};
 use crate::policy::order::Case;
-use crate::policy::pattern::Reach;
 use crate::policy::scale::Scale;
 use crate::policy::span::Sense;
 

@@ -5,12 +5,12 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 use crate::crd::Patterns;
-use crate::jsonpath::Node;
+use crate::jsonpath::{Node, Reach};
 use crate::policy::fault::{Field, Findings};
 use crate::policy::glob::Glob;
 use crate::policy::network;
 use crate::policy::operator::{Manner, Operand, Order, Range};
-use crate::policy::pattern::{Pattern, Reach};
+use crate::policy::pattern::Pattern;
 use crate::policy::scale::{self, Reading, Scale};
 use crate::policy::span::{Sense, Span};
 

@@ -34,6 +34,7 @@ fn set(policies: &[(&str, &str)]) -> PolicySet {
             name: Arc::clone(&name),
             uid: format!("u{n}").into(),
             generation: 1,
+            mode: None,
             state,
             stored: None,
         };
@@ -104,7 +105,7 @@ fn a_selector_is_left_to_the_server_only_when_all_have_the_same() {
 fn what_is_not_served_is_a_target_without_a_watch() {
     let found = demand(&set(&[("{group: example.com, resources: [widgets]}", SPEC)]), &catalog());
     assert!(found.watches.is_empty());
-    assert!(matches!(found.targets["p0"][0].found, Err(Unresolved::Absent(_))));
+    assert!(matches!(found.targets["p0"][0].found, Err(Unresolved::Absent { .. })));
 }
 
 #[test]

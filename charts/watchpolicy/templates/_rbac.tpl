@@ -1,0 +1,18 @@
+{{/* Binds the ClusterRole of a name to the operator: (list $ name). */}}
+{{- define "watchpolicy.clusterRoleBinding" }}
+{{- $ := index . 0 }}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: {{ index . 1 }}
+  labels:
+    {{- include "watchpolicy.labels" $ | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: {{ index . 1 }}
+subjects:
+- kind: ServiceAccount
+  name: {{ include "watchpolicy.serviceAccountName" $ }}
+  namespace: {{ $.Release.Namespace }}
+{{- end }}

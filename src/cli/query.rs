@@ -1,0 +1,236 @@
+//! `watchpolicy query`: what a path finds in the documents of a file, for trying paths out.
+
+use std::fmt::Write as _;
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::path::{Path as File, PathBuf};
+use std::{fs, io};
+
+use anyhow::{Context, anyhow, bail};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::jsonpath::{Budget, Node, Path, Roots, Scope};
+use crate::resource::GroupResource;
+
+/// Steps that a query may take in one document: a thousand times those of a rule, since a file may hold a whole list,
+/// and somebody waits for it who can break off.
+const STEPS: u32 = 100_000_000;
+
+/// What can be written after `watchpolicy query`.
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// The path, from any root: $, $object, $pod, $podSpec, $containers, $appContainers; in single quotes for the shell
+    pub path: String,
+    /// A file of YAML or JSON documents; - or none for standard input
+    pub file: Option<PathBuf>,
+    /// How what is found is printed
+    #[arg(long, value_enum, default_value_t = QueryFormat::Table)]
+    pub format: QueryFormat,
+}
+
+/// How what is found is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum QueryFormat {
+    /// One line for each node: its path and its value
+    Table,
+    /// {"nodes": [{"path", "value"}]}
+    Json,
+    /// The same as YAML
+    Yaml,
+}
+
+/// All that was found, in the order of the documents.
+#[derive(Debug, Serialize)]
+struct Found {
+    nodes: Vec<FoundNode>,
+}
+
+/// One node that was found.
+#[derive(Debug, Serialize)]
+struct FoundNode {
+    /// Its normalized path (RFC 9535).
+    path: String,
+    value: Node,
+    /// Counted from 1, where there are several documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<usize>,
+}
+
+/// What is to be printed. Nothing found is no error.
+///
+/// # Errors
+/// A path that is refused, a file that cannot be read, or a document in which the path cannot be evaluated.
+pub fn run(args: &QueryArgs) -> anyhow::Result<String> {
+    let QueryArgs { path, file, format } = args;
+    let path = Path::parse(path).with_context(|| format!("the path `{path}` is refused"))?;
+    let name = file.as_deref().filter(|file| *file != File::new("-"));
+    let shown = name.map_or("standard input".into(), |file| file.display().to_string());
+    let text = read(name).with_context(|| format!("cannot read {shown}"))?;
+    let documents = documents(&text).with_context(|| format!("cannot read {shown}"))?;
+    print(&find(&path, &documents)?, *format)
+}
+
+fn read(file: Option<&File>) -> io::Result<String> {
+    match file {
+        Some(file) => fs::read_to_string(file),
+        None => {
+            let mut text = String::new();
+            io::stdin().lock().read_to_string(&mut text)?;
+            Ok(text)
+        }
+    }
+}
+
+/// JSON values one after the other, else YAML documents.
+fn documents(text: &str) -> anyhow::Result<Vec<Node>> {
+    let json = serde_json::Deserializer::from_str(text).into_iter::<&serde_json::value::RawValue>();
+    let nodes: Result<Vec<Node>, _> = json.map(|value| value.and_then(|value| value.get().parse())).collect();
+    let documents = match nodes {
+        Ok(documents) => documents,
+        Err(error) if text.trim_start().starts_with(['{', '[']) => match yaml(text) {
+            Ok(documents) => documents,
+            Err(_) => return Err(anyhow!(error).context("neither JSON nor YAML; as JSON")),
+        },
+        Err(_) => yaml(text)?,
+    };
+    if documents.is_empty() {
+        bail!("there is no document in it");
+    }
+    Ok(documents)
+}
+
+fn yaml(text: &str) -> anyhow::Result<Vec<Node>> {
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    let values: Vec<serde_json::Value> = serde_saphyr::from_multiple_with_options(text, options)?;
+    Ok(values.iter().map(Node::from).collect())
+}
+
+fn find(path: &Path, documents: &[Node]) -> anyhow::Result<Found> {
+    let mut nodes = Vec::new();
+    for (document, node) in (1..).zip(documents) {
+        let roots = roots(node);
+        let scope = Scope::new(node, &roots);
+        let several = (documents.len() > 1).then_some(document);
+        path.each(&scope, &mut Budget::new(STEPS), &mut |found, trail| {
+            nodes.push(FoundNode {
+                path: trail.normalized().to_string(),
+                value: found.clone(),
+                document: several,
+            });
+            ControlFlow::Continue(())
+        })
+        .with_context(|| format!("cannot evaluate `{path}` in document {document}"))?;
+    }
+    Ok(Found { nodes })
+}
+
+/// Where the pod is. The built-in kinds that have one are all named in their resource by a plain plural.
+fn roots(document: &Node) -> Roots {
+    let text = |name| document.get(name).and_then(Node::as_str).unwrap_or_default();
+    let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
+    Roots::of_builtin(&GroupResource::new(group, format!("{}s", text("kind").to_ascii_lowercase())))
+}
+
+fn print(found: &Found, format: QueryFormat) -> anyhow::Result<String> {
+    match format {
+        QueryFormat::Json => Ok(serde_json::to_string_pretty(found)? + "\n"),
+        QueryFormat::Yaml => serde_saphyr::to_string(found).context("cannot print what was found as YAML"),
+        QueryFormat::Table => table(found),
+    }
+}
+
+fn table(found: &Found) -> anyhow::Result<String> {
+    let width = found.nodes.iter().map(|node| node.path.chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    for FoundNode { path, value, document } in &found.nodes {
+        if let Some(document) = document {
+            write!(text, "{document}  ")?;
+        }
+        writeln!(text, "{path:width$}  {value}")?;
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(path: &str, text: &str, format: QueryFormat) -> String {
+        let nodes = documents(text).unwrap();
+        print(&find(&Path::parse(path).unwrap(), &nodes).unwrap(), format).unwrap()
+    }
+
+    #[test]
+    fn values_come_with_their_normalized_paths() {
+        let text = "a: [{b: 1}, {b: null}, 2]";
+        assert_eq!(found("$.a[*].b", text, QueryFormat::Table), "$['a'][0]['b']  1\n$['a'][1]['b']  null\n");
+        let json: serde_json::Value =
+            serde_json::from_str(&found("$.a[0].b", text, QueryFormat::Json)).unwrap();
+        assert_eq!(json, serde_json::json!({"nodes": [{"path": "$['a'][0]['b']", "value": 1}]}));
+        let yaml: serde_json::Value =
+            serde_saphyr::from_str(&found("$.a[0].b", text, QueryFormat::Yaml)).unwrap();
+        assert_eq!(yaml, json);
+    }
+
+    #[test]
+    fn nothing_found_is_an_empty_list() {
+        assert_eq!(found("$.x", "{}", QueryFormat::Table), "");
+        assert_eq!(found("$.x", "{}", QueryFormat::Json), "{\n  \"nodes\": []\n}\n");
+    }
+
+    #[test]
+    fn every_document_of_a_file_is_asked() {
+        for text in ["a: 1\n---\na: 2\n", r#"{"a":1} {"a":2}"#, "{\"a\":1}\n---\n{\"a\":2}\n"] {
+            assert_eq!(found("$.a", text, QueryFormat::Table), "1  $['a']  1\n2  $['a']  2\n", "{text}");
+        }
+    }
+
+    #[test]
+    fn integers_keep_their_digits() {
+        let text = r#"{"a":[9007199254740993,18446744073709551615,-9223372036854775808]}"#;
+        let wanted =
+            "$['a'][0]  9007199254740993\n$['a'][1]  18446744073709551615\n$['a'][2]  -9223372036854775808\n";
+        assert_eq!(found("$.a[*]", text, QueryFormat::Table), wanted);
+        let yaml = text.replace(r#"{"a":"#, "a: ").replace('}', "");
+        assert_eq!(found("$.a[*]", &yaml, QueryFormat::Table), wanted, "as YAML");
+    }
+
+    #[test]
+    fn yaml_is_read_as_kubectl_reads_it() {
+        let text = "a: yes\nb: 'yes'\nc: 0644\nd: ~\n";
+        assert_eq!(
+            found("$[*]", text, QueryFormat::Table),
+            "$['a']  true\n$['b']  \"yes\"\n$['c']  420\n$['d']  null\n"
+        );
+    }
+
+    #[test]
+    fn named_roots_are_those_of_the_documents_kind() {
+        for (kind, spec) in [
+            ("v1\nkind: Pod", "spec: {containers: [{name: a}]}"),
+            ("apps/v1\nkind: Deployment", "spec: {template: {spec: {containers: [{name: a}]}}}"),
+            (
+                "batch/v1\nkind: CronJob",
+                "spec: {jobTemplate: {spec: {template: {spec: {containers: [{name: a}]}}}}}",
+            ),
+        ] {
+            let text = format!("apiVersion: {kind}\n{spec}\n");
+            assert!(found("$containers[*].name", &text, QueryFormat::Table).ends_with("  \"a\"\n"), "{kind}");
+        }
+        let path = Path::parse("$pod.metadata").unwrap();
+        let error = find(&path, &documents("kind: Service").unwrap()).unwrap_err();
+        assert!(
+            format!("{error:#}").starts_with("cannot evaluate `$pod.metadata` in document 1: "),
+            "{error:#}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said() {
+        for (text, words) in [("", "no document"), ("{\"a\":", "line 1"), ("a: [", "line 1")] {
+            let error = format!("{:#}", documents(text).unwrap_err());
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+}

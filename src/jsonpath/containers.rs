@@ -1,0 +1,137 @@
+//! `$containers` and `$appContainers`: one array joined of lists, whose elements keep their real places.
+
+use super::node::{self, Node};
+use super::path::{Root, Segment};
+use super::trail::Trail;
+use super::walk::{Flow, Walk, signed};
+
+/// The lists of a pod's containers, in the order in which `$containers` joins them.
+pub(super) const CONTAINER_LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
+
+/// What tells an init container that runs for the pod's life (KEP-753), a sidecar.
+pub(super) const RESTART_POLICY: &str = "restartPolicy";
+
+/// The lists that a root joins.
+pub(super) fn lists(root: Root) -> &'static [&'static str] {
+    let lists: &'static [&'static str] = &CONTAINER_LISTS;
+    match root {
+        Root::AppContainers => lists.get(..2).unwrap_or(lists),
+        _ => lists,
+    }
+}
+
+/// One container, with its list.
+#[derive(Clone, Copy)]
+pub(super) struct Container<'s> {
+    name: &'static str,
+    list: &'s Node,
+    at: usize,
+    pub(super) node: &'s Node,
+}
+
+/// The joined array.
+#[derive(Clone, Copy)]
+pub(super) struct Joined<'s, 't> {
+    pub(super) root: Root,
+    /// The pod's `spec`, and its place.
+    pub(super) spec: Option<&'s Node>,
+    pub(super) trail: &'t Trail<'t>,
+}
+
+impl<'s> Joined<'s, '_> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Container<'s>> + use<'s> {
+        let (root, spec) = (self.root, self.spec);
+        let all = lists(root).iter().flat_map(move |name| {
+            let list = spec.and_then(|spec| spec.get(name)).into_iter();
+            list.flat_map(move |list| {
+                let elements = list.elements().iter().enumerate();
+                elements.map(move |(at, node)| Container { name, list, at, node })
+            })
+        });
+        all.filter(move |container| root != Root::AppContainers || container.runs_for_life())
+    }
+}
+
+impl Container<'_> {
+    fn runs_for_life(&self) -> bool {
+        let policy = self.node.get(RESTART_POLICY).and_then(Node::as_str);
+        self.name == CONTAINER_LISTS[0] || policy == Some("Always")
+    }
+}
+
+impl<'s> Walk<'_, 's> {
+    /// Walks along segments that begin in the joined array.
+    pub(super) fn enter_joined(&mut self, joined: Joined<'s, '_>, segments: &[Segment]) -> Flow {
+        match segments.split_first() {
+            Some((Segment::Descendants(inner), rest)) => {
+                self.select_joined(joined, inner, rest)?;
+                for container in joined.iter() {
+                    self.budget.spend()?;
+                    let list = joined.trail.member(container.name, Some(container.list));
+                    let trail = list.element(signed(container.at), Some(container.node));
+                    self.descendants(inner, rest, container.node, &trail)?;
+                }
+                Ok(())
+            }
+            Some((segment, rest)) => self.select_joined(joined, segment, rest),
+            None => Ok(()),
+        }
+    }
+
+    fn select_joined(&mut self, joined: Joined<'s, '_>, segment: &Segment, rest: &[Segment]) -> Flow {
+        match segment {
+            Segment::Wildcard => self.every_container(joined, segment, rest),
+            Segment::Filter(_) => self.every_container(joined, segment, rest),
+            Segment::Index(index) => self.one_container(joined, *index, rest),
+            Segment::Slice(slice) => {
+                let all: Vec<Container<'s>> = joined.iter().collect();
+                for at in slice.indexes(all.len()) {
+                    self.budget.spend()?;
+                    if let Some(container) = all.get(at) {
+                        self.container(joined, *container, rest)?;
+                    }
+                }
+                Ok(())
+            }
+            Segment::Union(selectors) => {
+                selectors.iter().try_for_each(|selector| self.select_joined(joined, selector, rest))
+            }
+            // An array has no members; `..` is no selector.
+            Segment::Name(_) | Segment::Descendants(_) => Ok(()),
+        }
+    }
+
+    fn every_container(&mut self, joined: Joined<'s, '_>, segment: &Segment, rest: &[Segment]) -> Flow {
+        let filter = match segment {
+            Segment::Filter(filter) => Some(&**filter),
+            _ => None,
+        };
+        for container in joined.iter() {
+            if self.takes(filter, container.node)? {
+                self.container(joined, container, rest)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The index counts through all lists; where there is no such container, its place is in the first list.
+    fn one_container(&mut self, joined: Joined<'s, '_>, index: i64, rest: &[Segment]) -> Flow {
+        let length = joined.iter().count();
+        self.budget.spend_for(length, 1)?;
+        let found = node::position(index, length).and_then(|at| joined.iter().nth(at));
+        match found {
+            Some(container) => self.container(joined, container, rest),
+            None => {
+                let first = CONTAINER_LISTS[0];
+                let list = joined.spec.and_then(|spec| spec.get(first));
+                self.descend(rest, None, &joined.trail.member(first, list).element(index, None))
+            }
+        }
+    }
+
+    fn container(&mut self, joined: Joined<'s, '_>, container: Container<'s>, rest: &[Segment]) -> Flow {
+        let Container { name, list, at, node } = container;
+        let list = joined.trail.member(name, Some(list));
+        self.descend(rest, Some(node), &list.element(signed(at), Some(node)))
+    }
+}

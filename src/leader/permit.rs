@@ -1,0 +1,190 @@
+//! Leadership as the rest of the process sees it.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+/// Longer than any process runs; what "for ever" is to a timer.
+const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+/// Leadership is not, or no longer, held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this replica is not the leader")]
+pub struct Lost;
+
+/// One stretch of leadership without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Term {
+    pub(super) number: u64,
+    /// By the monotonic clock; moved on by each renewal.
+    pub(super) valid_until: Instant,
+}
+
+/// Whether this replica leads. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Leadership(watch::Receiver<Option<Term>>);
+
+impl Leadership {
+    pub(super) fn new(term: watch::Receiver<Option<Term>>) -> Self {
+        Self(term)
+    }
+
+    /// Of a replica that is alone: always held.
+    pub fn alone() -> Self {
+        let valid_until = Instant::now() + FOR_EVER;
+        Self(watch::channel(Some(Term { number: 0, valid_until })).1)
+    }
+
+    /// A permit for what is about to be written.
+    ///
+    /// # Errors
+    /// When this replica does not lead at this moment.
+    pub fn permit(&self) -> Result<Permit, Lost> {
+        let term = (*self.0.borrow()).ok_or(Lost)?;
+        let permit = Permit { number: term.number, term: self.0.clone() };
+        permit.check().map(|_left| permit)
+    }
+
+    /// Waits until leadership is gained, renewed or lost; for ever when that cannot happen. Cancel safe.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The right to write, for one stretch of leadership.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    number: u64,
+    term: watch::Receiver<Option<Term>>,
+}
+
+impl Permit {
+    /// How long it is still valid, unless it is renewed meanwhile.
+    ///
+    /// # Errors
+    /// When the time has run out, or leadership was cleared; a permit that was lost never comes back.
+    pub fn check(&self) -> Result<Duration, Lost> {
+        let term = (*self.term.borrow()).filter(|term| term.number == self.number).ok_or(Lost)?;
+        let left = term.valid_until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(Lost) } else { Ok(left) }
+    }
+
+    /// Does a piece of work for as long as the permit is valid, and drops it there and then when it is not.
+    ///
+    /// The permit is compared each time before the work goes on: a process that was stopped for longer than its lease
+    /// does not send, when it wakes, what it had been about to send.
+    ///
+    /// # Errors
+    /// When the permit is lost before the work is done. What was sent by then may still take effect.
+    pub async fn guard<W: Future>(&self, work: W) -> Result<W::Output, Lost> {
+        let (mut work, mut term) = (pin!(work), self.term.clone());
+        loop {
+            let left = self.check()?;
+            tokio::select! {
+                biased;
+                Ok(()) = term.changed() => {}
+                () = sleep(left) => {}
+                done = poll_fn(|context| match self.check() {
+                    Ok(_left) => work.as_mut().poll(context).map(Ok),
+                    Err(lost) => Poll::Ready(Err(lost)),
+                }) => return done,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn term(number: u64, seconds: u32) -> Option<Term> {
+        Some(Term { number, valid_until: Instant::now() + SECOND * seconds })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_permit_ends_by_itself() {
+        let (_sender, receiver) = watch::channel(term(1, 10));
+        let permit = Leadership::new(receiver).permit().unwrap();
+        sleep(SECOND * 9).await;
+        assert_eq!(permit.check(), Ok(SECOND));
+        sleep(SECOND).await;
+        assert_eq!(permit.check(), Err(Lost));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_prolongs_the_permits_that_are_out_and_the_work_under_way() {
+        let (sender, receiver) = watch::channel(term(1, 10));
+        let permit = Leadership::new(receiver).permit().unwrap();
+        let renewal = async {
+            sleep(SECOND * 8).await;
+            sender.send_replace(term(1, 10));
+        };
+        let (done, ()) = tokio::join!(permit.guard(sleep(SECOND * 15)), renewal);
+        assert_eq!(done, Ok(()));
+        assert_eq!(permit.check(), Ok(SECOND * 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_permit_of_an_earlier_term_does_not_come_back_with_the_next() {
+        let (sender, receiver) = watch::channel(term(1, 10));
+        let leadership = Leadership::new(receiver);
+        let permit = leadership.permit().unwrap();
+        sender.send_replace(None);
+        assert_eq!(leadership.permit().err(), Some(Lost));
+        sender.send_replace(term(2, 10));
+        assert_eq!(permit.check(), Err(Lost));
+        assert!(leadership.permit().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_is_dropped_when_the_time_runs_out_and_when_leadership_is_cleared() {
+        let (sender, receiver) = watch::channel(term(1, 10));
+        let start = Instant::now();
+        let permit = Leadership::new(receiver).permit().unwrap();
+        assert_eq!(permit.guard(std::future::pending::<()>()).await, Err(Lost));
+        assert_eq!(start.elapsed(), SECOND * 10);
+
+        sender.send_replace(term(1, 10));
+        let clear = async {
+            sleep(SECOND).await;
+            sender.send_replace(None);
+        };
+        let (done, ()) = tokio::join!(permit.guard(std::future::pending::<()>()), clear);
+        assert_eq!((done, start.elapsed()), (Err(Lost), SECOND * 11));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_wakes_after_the_end_of_the_permit_is_not_touched_again() {
+        let (_sender, receiver) = watch::channel(term(1, 10));
+        let permit = Leadership::new(receiver).permit().unwrap();
+        let polls = Cell::new(0);
+        let work = poll_fn(|_context| {
+            polls.set(polls.get() + 1);
+            Poll::<()>::Pending
+        });
+        let mut guarded = pin!(permit.guard(work));
+        assert!(futures::poll!(&mut guarded).is_pending());
+        // Nothing polls it meanwhile, as when the process is stopped.
+        tokio::time::advance(SECOND * 20).await;
+        assert_eq!(guarded.await, Err(Lost));
+        assert_eq!(polls.get(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_that_is_alone_always_leads() {
+        let mut leadership = Leadership::alone();
+        sleep(Duration::from_secs(3600 * 24 * 365)).await;
+        assert_eq!(leadership.permit().unwrap().guard(async { 7 }).await, Ok(7));
+        assert!(tokio::time::timeout(SECOND, leadership.changed()).await.is_err());
+    }
+}

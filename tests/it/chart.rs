@@ -1,0 +1,274 @@
+//! The chart as text: what Helm makes of values, and what it refuses.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::harness::child::Folder;
+use crate::harness::helm::CHART;
+use crate::harness::operator::{INSTALL, NAMESPACE};
+use crate::harness::{ControlPlane, Helm};
+
+/// Helm without a cluster, and the folder that it keeps things in.
+async fn helm() -> (Helm, Folder) {
+    let folder = Folder::new("watchpolicy-helm").unwrap();
+    (Helm::offline(folder.path()).await.unwrap(), folder)
+}
+
+async fn render(helm: &Helm, args: &[&str]) -> anyhow::Result<String> {
+    helm.run(&[&["template", "watchpolicy", CHART, "--namespace", NAMESPACE], args].concat()).await
+}
+
+/// The objects of a rendered chart.
+fn objects(rendered: &str) -> Vec<Value> {
+    serde_saphyr::from_multiple(rendered).unwrap()
+}
+
+/// The files of values under `ci/`, by their names without ending.
+fn files_of_values() -> BTreeMap<String, PathBuf> {
+    let named = |path: PathBuf| {
+        let name = path.file_name()?.to_str()?.strip_suffix("-values.yaml")?.to_owned();
+        Some((name, path))
+    };
+    let files = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(CHART).join("ci")).unwrap();
+    let found: BTreeMap<_, _> = files.filter_map(|entry| named(entry.unwrap().path())).collect();
+    assert!(found.len() >= 5, "{found:?}");
+    found
+}
+
+#[tokio::test]
+async fn the_linter_finds_no_fault_with_any_file_of_values() {
+    let (helm, _folder) = helm().await;
+    for path in files_of_values().values() {
+        helm.run(&["lint", "--strict", CHART, "--values", &path.display().to_string()]).await.unwrap();
+    }
+}
+
+/// All but the definition's schema, which is the file in `files/` and is long.
+fn without_schema(rendered: &str) -> String {
+    let mut kept = String::new();
+    for document in rendered.split_inclusive("\n---\n") {
+        match document.split_once("\nspec:\n") {
+            Some((head, _)) if document.contains("kind: CustomResourceDefinition") => {
+                kept.push_str(head);
+                kept.push_str("\n---\n");
+            }
+            _ => kept.push_str(document),
+        }
+    }
+    kept
+}
+
+#[tokio::test]
+async fn each_file_of_values_renders_what_its_snapshot_holds() {
+    let (helm, _folder) = helm().await;
+    let update = std::env::var_os("UPDATE_SNAPSHOTS").is_some();
+    let mut other = Vec::new();
+    for (name, path) in files_of_values() {
+        let rendered = render(&helm, &["--values", &path.display().to_string()]).await.unwrap();
+        let rendered = without_schema(&rendered);
+        let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/snapshots/{name}.yaml"));
+        if std::fs::read_to_string(&snapshot).is_ok_and(|held| held == rendered) {
+            continue;
+        }
+        if update {
+            std::fs::write(&snapshot, rendered).unwrap();
+        } else {
+            other.push(name);
+        }
+    }
+    assert!(
+        other.is_empty(),
+        "the chart renders {other:?} otherwise than tests/snapshots has it: run `make snapshots` and read \
+         `git diff tests/snapshots`"
+    );
+}
+
+#[tokio::test]
+async fn values_that_are_not_known_or_not_of_their_type_are_refused_by_name() {
+    let (helm, _folder) = helm().await;
+    let cases = [
+        ("replicaCuont=2", "replicaCuont"),
+        ("image.tga=1", "tga"),
+        ("rbac.targets.raed=", "raed"),
+        ("enforcement.enabled=true", "enforcement"),
+        ("rbac.targets.write=", "write"),
+        ("replicaCount=two", "replicaCount"),
+        ("image.digest=latest", "digest"),
+        ("image.repository=corp/watchpolicy:1", "repository"),
+        ("log.format=xml", "format"),
+        ("leaderElection.leaseDuration=15", "leaseDuration"),
+        ("metrics.service.port=0", "port"),
+        ("rbac.targets.read[0].resources={pods}", "apiGroups"),
+        ("rbac.targets.read[0].verbs={get}", "verbs"),
+    ];
+    for (value, named) in cases {
+        let error = render(&helm, &["--set", value]).await.expect_err(value).to_string();
+        assert!(error.contains("schema") && error.contains(named), "{value}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn values_that_cannot_work_are_refused_with_a_way_out() {
+    let (helm, _folder) = helm().await;
+    let cases = [
+        ("leaderElection.enabled=false", "all of them would write. Set leaderElection.enabled=true"),
+        ("leaderElection.renewDeadline=15s", "a leader must stop before others may take over"),
+        ("leaderElection.retryPeriod=6s", "retryPeriod at most half of renewDeadline"),
+        ("leaderElection.leaseDuration=301s", "which is 300s at most"),
+        ("serviceAccount.create=false", "Name the ServiceAccount that is there"),
+        ("podDisruptionBudget.minAvailable=2", "no node that runs one could be drained"),
+        ("podDisruptionBudget.minAvailable=100%", "no node that runs one could be drained"),
+        ("podDisruptionBudget.maxUnavailable=0", "no node that runs one could be drained"),
+        ("podDisruptionBudget.minAvailable=1,podDisruptionBudget.maxUnavailable=1", "Set the other to null"),
+        ("extraArgs={--log-level=debug}", "Use the value log.level"),
+        ("extraArgs={--lease-duration,20s}", "Use the value leaderElection.leaseDuration"),
+    ];
+    for (value, words) in cases {
+        let error = render(&helm, &["--set", value]).await.expect_err(value).to_string();
+        assert!(error.contains(words), "{value}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_umbrella_chart_may_hold_it_under_a_condition_and_with_global_values() {
+    let (helm, folder) = helm().await;
+    let umbrella = folder.path().join("umbrella");
+    std::fs::create_dir_all(umbrella.join("charts")).unwrap();
+    let chart = "{apiVersion: v2, name: platform, version: 1.0.0, dependencies: \
+                 [{name: watchpolicy, version: '*', condition: watchpolicy.enabled}]}";
+    std::fs::write(umbrella.join("Chart.yaml"), chart).unwrap();
+    let values = "{global: {region: north}, watchpolicy: {enabled: true, replicaCount: 3}}";
+    std::fs::write(umbrella.join("values.yaml"), values).unwrap();
+    let charts = umbrella.join("charts").display().to_string();
+    helm.run(&["package", CHART, "--destination", &charts]).await.unwrap();
+
+    let umbrella = umbrella.display().to_string();
+    let rendered = helm.run(&["template", "platform", &umbrella]).await.unwrap();
+    let deployment = objects(&rendered).into_iter().find(|object| object["kind"] == "Deployment").unwrap();
+    assert_eq!(deployment["metadata"]["name"], "platform-watchpolicy");
+    assert_eq!(deployment["spec"]["replicas"], 3);
+    let off = ["template", "platform", &umbrella, "--set", "watchpolicy.enabled=false"];
+    assert_eq!(helm.run(&off).await.unwrap().trim(), "");
+}
+
+#[tokio::test]
+async fn the_notes_warn_of_each_part_that_is_switched_off() {
+    let (helm, _folder) = helm().await;
+    let image = "image.registry=registry.example.com";
+    let cases: &[(&str, &[&str])] = &[
+        ("image.tag=", &["the image is watchpolicy:"]),
+        (image, &[]),
+        ("crds.enabled=false", &["crds.enabled"]),
+        ("crds.keep=false", &["crds.keep"]),
+        ("rbac.create=false", &["rbac.create"]),
+        ("rbac.targets.defaults=false", &["rbac.targets.defaults"]),
+        ("rbac.targets.read[0].apiGroups={},rbac.targets.read[0].resources={secrets}", &["has Secrets"]),
+        ("serviceAccount.automount=false", &["serviceAccount.automount"]),
+        ("replicaCount=0", &["replicaCount is 0"]),
+        ("replicaCount=1", &["replicaCount is 1"]),
+        ("replicaCount=1,leaderElection.enabled=false", &["replicaCount is 1", "leaderElection.enabled"]),
+        ("podDisruptionBudget.enabled=false", &["podDisruptionBudget.enabled"]),
+        ("metrics.service.enabled=false", &["metrics.service.enabled"]),
+    ];
+    for (value, expected) in cases {
+        let value = if value.starts_with("image") { (*value).to_owned() } else { format!("{image},{value}") };
+        let value = value.replace("apiGroups={}", "apiGroups[0]=");
+        let printed =
+            helm.run(&[INSTALL, &["--dry-run=client", "--set", &value][..]].concat()).await.unwrap();
+        let (_, notes) = printed.split_once("\nNOTES:\n").unwrap();
+        let warnings: Vec<_> = notes.split("WARNING: ").skip(1).collect();
+        assert_eq!(warnings.len(), expected.len(), "{value}: {warnings:#?}");
+        for (warning, words) in warnings.iter().zip(*expected) {
+            assert!(warning.contains(words), "{value}: {warning}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn its_pods_pass_the_restricted_pod_security_standard() {
+    let (helm, _folder) = helm().await;
+    let plane = ControlPlane::shared().await.unwrap();
+    let kubectl = plane.kubectl();
+    let namespace = r#"{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "restricted",
+        "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}"#;
+    kubectl.apply(namespace).await.unwrap();
+    let dry_run = ["create", "--dry-run=server", "--namespace", "restricted", "-f", "-"];
+    let refused = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "plain"},
+        "spec": {"containers": [{"name": "plain", "image": "plain"}]}}"#;
+    let error = kubectl.run_with(&dry_run, refused).await.expect_err("nothing is enforced").to_string();
+    assert!(error.contains("PodSecurity"), "{error}");
+
+    let rendered = render(&helm, &["--namespace", "restricted"]).await.unwrap();
+    let mut tried = Vec::new();
+    for object in objects(&rendered) {
+        let pod = match object["kind"].as_str().unwrap() {
+            "Pod" => object,
+            "Deployment" => {
+                let template = &object["spec"]["template"];
+                serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "operator",
+                    "labels": template["metadata"]["labels"]}, "spec": template["spec"]})
+            }
+            _ => continue,
+        };
+        kubectl.run_with(&dry_run, &pod.to_string()).await.unwrap();
+        let [container] = &pod["spec"]["containers"].as_array().unwrap()[..] else { panic!("{pod:#}") };
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+        assert_eq!(pod["spec"]["volumes"], Value::Null);
+        tried.push(pod["metadata"]["name"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(tried, ["operator", "watchpolicy-test"]);
+}
+
+/// Rules as (group, resource or resource/subresource, verb).
+pub(crate) fn verbs(role: &Value) -> impl Iterator<Item = (String, String, String)> + '_ {
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    role["rules"].as_array().into_iter().flatten().flat_map(move |rule| {
+        let (groups, resources, verbs) =
+            (texts(&rule["apiGroups"]), texts(&rule["resources"]), texts(&rule["verbs"]));
+        let mut all = Vec::new();
+        for group in &groups {
+            for resource in &resources {
+                all.extend(verbs.iter().map(|verb| (group.clone(), resource.clone(), verb.clone())));
+            }
+        }
+        all
+    })
+}
+
+#[tokio::test]
+async fn by_default_policies_may_look_at_workloads_and_never_at_secrets() {
+    let (helm, _folder) = helm().await;
+    let rendered = render(&helm, &[]).await.unwrap();
+    let objects = objects(&rendered);
+    let read = objects
+        .iter()
+        .find(|object| object["kind"] == "ClusterRole" && object["metadata"]["name"] == "watchpolicy-read");
+    let of_targets: Vec<_> = verbs(read.unwrap()).collect();
+    for resource in ["pods", "deployments", "cronjobs", "services", "ingresses", "namespaces"] {
+        assert!(of_targets.iter().any(|(_, granted, _)| granted == resource), "{resource}");
+    }
+    assert!(of_targets.iter().all(|(.., verb)| verb == "list" || verb == "watch"), "{of_targets:?}");
+    for object in &objects {
+        let kind = object["kind"].as_str().unwrap();
+        let secret = |(_, resource, _): (_, String, _)| resource == "*" || resource == "secrets";
+        assert!(!verbs(object).any(secret), "{object:#}");
+        // What is granted to admin, edit or view is granted by these labels.
+        let labels = object["metadata"]["labels"].to_string();
+        assert!(!labels.contains("rbac.authorization.k8s.io"), "{kind} {labels}");
+    }
+}
+
+#[test]
+fn readme_and_guide_install_the_chart_as_the_tests_do() {
+    let command = format!("helm {}", INSTALL.join(" "));
+    for (path, text) in [
+        ("README.md", include_str!("../../README.md")),
+        ("docs/install.md", include_str!("../../docs/install.md")),
+    ] {
+        assert!(text.contains(&command), "{path} has no `{command}`");
+    }
+}

@@ -1,0 +1,229 @@
+//! The chart in a cluster: installed, used, upgraded and removed, with the rights that it grants and no others.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::chart::verbs;
+use crate::harness::helm::CHART;
+use crate::harness::operator::{INSTALL, NAMESPACE, SERVICE_ACCOUNT, USER};
+use crate::harness::{ControlPlane, Helm, Operator, Request, eventually};
+use crate::world::{DEADLINE, Policy, QUICK, crd, namespace, shared};
+
+/// A control plane with a release in it.
+struct Cluster {
+    plane: ControlPlane,
+    helm: Helm,
+}
+
+impl Cluster {
+    async fn install(args: &[&str]) -> (Self, String) {
+        let plane = ControlPlane::start().await.unwrap();
+        let helm = Helm::with(plane.access().admin_kubeconfig()).await.unwrap();
+        let notes = helm.run(&[INSTALL, args].concat()).await.unwrap();
+        (Self { plane, helm }, notes)
+    }
+
+    async fn kubectl(&self, args: &[&str]) -> anyhow::Result<String> {
+        self.plane.kubectl().run(args).await
+    }
+
+    async fn upgrade(&self, args: &[&str]) {
+        let upgrade =
+            ["upgrade", "watchpolicy", CHART, "--namespace", NAMESPACE, "--reset-then-reuse-values"];
+        self.helm.run(&[&upgrade, args].concat()).await.unwrap();
+    }
+
+    async fn json(&self, args: &[&str]) -> Value {
+        let text = self.kubectl(&[&["get", "-o", "json"], args].concat()).await.unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    async fn kubeconfig(&self) -> PathBuf {
+        let access = self.plane.access();
+        access.service_account_kubeconfig(NAMESPACE, SERVICE_ACCOUNT).await.unwrap()
+    }
+
+    /// The operator with the arguments that its pods would have.
+    async fn operator(&self) -> Operator {
+        let deployment = self.json(&["-n", NAMESPACE, "deployment/watchpolicy"]).await;
+        let args = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+        let args: Vec<&str> = args.as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
+        let ["run", of_chart @ ..] = &args[..] else { panic!("{args:?}") };
+        let (kubeconfig, args) = (self.kubeconfig().await, [of_chart, QUICK].concat());
+        let operator = Operator::start(&self.plane, &kubeconfig, &args).await.unwrap();
+        operator.wait_until_ready().await.unwrap();
+        operator
+    }
+
+    async fn until(&self, name: &str, what: &str, wanted: impl Fn(&Policy) -> bool) -> Policy {
+        let look = async || {
+            let text = self.kubectl(&["get", "wpol", name, "-o", "json"]).await.map_err(|e| e.to_string())?;
+            let policy = Policy(serde_json::from_str(&text).map_err(|error| error.to_string())?);
+            if wanted(&policy) { Ok(policy) } else { Err(format!("{:#}", policy.0["status"])) }
+        };
+        eventually(DEADLINE, what, look).await.unwrap()
+    }
+}
+
+/// What stands between two lines of a text.
+fn between<'t>(text: &'t str, start: &str, end: &str) -> &'t str {
+    let (_, rest) = text.split_once(start).unwrap_or_else(|| panic!("no {start:?} in {text}"));
+    rest.split_once(end).unwrap_or_else(|| panic!("no {end:?} in {rest}")).0
+}
+
+/// The commands of the notes that start with `kubectl` and a verb, without the `kubectl`.
+fn commands<'t>(notes: &'t str, verb: &str) -> Vec<Vec<&'t str>> {
+    let written = notes.lines().filter_map(|line| line.trim().strip_prefix("kubectl "));
+    written.filter(|line| line.starts_with(verb)).map(|line| line.split(' ').collect()).collect()
+}
+
+#[tokio::test]
+async fn a_new_user_gets_from_install_to_uninstall_by_what_the_notes_say() {
+    let (cluster, notes) = Cluster::install(&[]).await;
+    let _operator = cluster.operator().await;
+
+    // A first policy just works.
+    cluster.kubectl(&["create", "deployment", "web", "--image=web"]).await.unwrap();
+    let first = between(&notes, "<<'EOF'\n", "EOF\n");
+    cluster.plane.kubectl().apply(first).await.unwrap();
+    let found =
+        cluster.until("memory-is-limited", "it is judged", |p| p.is_ready() && p.count("failed") == 1).await;
+    assert!(found.violations()[0].starts_with("default/web memory-limit"), "{:?}", found.violations());
+
+    // A CRD that the chart may not read, cured by the two commands of the notes.
+    cluster
+        .plane
+        .kubectl()
+        .apply(&crd("databases.example.com", "postgresclusters", "PostgresCluster"))
+        .await
+        .unwrap();
+    let policy = "
+apiVersion: watchpolicy.io/v1alpha1
+kind: WatchPolicy
+metadata: {name: databases}
+spec:
+  targets: [{group: databases.example.com, resources: [postgresclusters]}]
+  rules: [{name: size, path: $.spec.size, assert: {exists: true}}]
+";
+    cluster.plane.kubectl().apply(policy).await.unwrap();
+    let refused = cluster
+        .until("databases", "its target is refused", |p| p.target("postgresclusters") == "Forbidden")
+        .await;
+    let message = refused.target_message("postgresclusters");
+    assert!(message.contains("databases.example.com") && message.contains("list"), "{message}");
+    for command in [commands(&notes, "create clusterrole"), commands(&notes, "label clusterrole")].concat() {
+        cluster.kubectl(&command).await.unwrap();
+    }
+    cluster.until("databases", "the pasted rule cures it", Policy::is_ready).await;
+
+    upgraded(&cluster).await;
+    removed_and_installed_again(&cluster).await;
+}
+
+async fn upgraded(cluster: &Cluster) {
+    cluster.upgrade(&["--set", "replicaCount=3"]).await;
+    let deployment = cluster.json(&["-n", NAMESPACE, "deployment/watchpolicy"]).await;
+    assert_eq!(deployment["spec"]["replicas"], 3);
+    let budget = cluster.json(&["-n", NAMESPACE, "pdb/watchpolicy"]).await;
+    assert_eq!(budget["spec"]["maxUnavailable"], 1);
+    cluster.until("memory-is-limited", "the operator still works", Policy::is_ready).await;
+}
+
+async fn removed_and_installed_again(cluster: &Cluster) {
+    let uninstall = ["uninstall", "watchpolicy", "-n", NAMESPACE, "--wait", "--timeout", "60s"];
+    cluster.helm.run(&uninstall).await.unwrap();
+    let policies = cluster.json(&["wpol"]).await;
+    assert_eq!(policies["items"].as_array().unwrap().len(), 2, "{policies:#}");
+    let left =
+        ["get", "clusterrole,clusterrolebinding,role,rolebinding,sa,svc,deploy,pdb", "-A", "-o", "name"];
+    let left =
+        cluster.kubectl(&[&left[..], &["-l", "app.kubernetes.io/instance=watchpolicy"]].concat()).await;
+    assert_eq!(left.unwrap().trim(), "");
+
+    cluster.helm.run(INSTALL).await.unwrap();
+    cluster.kubectl(&["delete", "wpol", "--all", "--timeout=60s"]).await.unwrap();
+    cluster.upgrade(&["--set", "crds.keep=false"]).await;
+    cluster.helm.run(&uninstall).await.unwrap();
+    let gone = async || {
+        let found = cluster.kubectl(&["get", "crd", "-o", "name"]).await?;
+        anyhow::ensure!(!found.contains("watchpolicies"), "{found}");
+        anyhow::Ok(())
+    };
+    eventually(DEADLINE, "without crds.keep the CRD goes too", gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_operator_without_its_crd_is_ready_and_starts_to_work_when_the_crd_comes() {
+    let (cluster, _) = Cluster::install(&["--set", "crds.enabled=false"]).await;
+    let operator = cluster.operator().await;
+    cluster.upgrade(&["--set", "crds.enabled=true"]).await;
+    cluster.plane.kubectl().apply(&namespace("later")).await.unwrap();
+    let policy = "
+apiVersion: watchpolicy.io/v1alpha1
+kind: WatchPolicy
+metadata: {name: later}
+spec:
+  targets: [{resources: [namespaces], names: [later]}]
+  rules: [{name: team, path: $.metadata.labels.team, assert: {exists: true}}]
+";
+    let served = async || cluster.plane.kubectl().apply(policy).await;
+    eventually(DEADLINE, "the kind is served", served).await.unwrap();
+    cluster.until("later", "it is judged", |p| p.is_ready() && p.count("failed") == 1).await;
+    assert_eq!(operator.stop(Duration::from_secs(30)).await.unwrap(), 0);
+}
+
+type Verb = (String, String, String);
+
+/// What the chart grants to the operator for itself, targets apart.
+async fn granted() -> BTreeSet<Verb> {
+    let plane = ControlPlane::shared().await.unwrap();
+    let kubectl = plane.kubectl();
+    let mut granted = BTreeSet::new();
+    for role in ["clusterrole/watchpolicy", "role/watchpolicy"] {
+        let text = kubectl.run(&["get", role, "-n", NAMESPACE, "-o", "json"]).await.unwrap();
+        granted.extend(verbs(&serde_json::from_str(&text).unwrap()));
+    }
+    granted
+}
+
+/// What a request needs, where it needs a grant: discovery and questions about one's own rights do not.
+fn needed(request: &Request) -> Option<Verb> {
+    let asks = request.resource.is_empty() || request.group == "authorization.k8s.io";
+    let resource = match request.subresource.as_str() {
+        "" => request.resource.clone(),
+        subresource => format!("{}/{subresource}", request.resource),
+    };
+    (!asks).then(|| (request.group.clone(), resource, request.verb.clone()))
+}
+
+#[tokio::test]
+async fn the_operator_uses_every_verb_that_it_is_granted_and_asks_for_no_other() {
+    let world = shared().await.unwrap();
+    world.apply(&namespace("verbs")).await.unwrap();
+    let policy = "
+apiVersion: watchpolicy.io/v1alpha1
+kind: WatchPolicy
+metadata: {name: verbs}
+spec:
+  targets: [{resources: [namespaces], names: [verbs]}]
+  rules: [{name: team, path: $.metadata.labels.team, assert: {exists: true}}]
+";
+    world.apply(policy).await.unwrap();
+    let granted = granted().await;
+    let used = || -> BTreeSet<Verb> {
+        world.plane.requests(|user| user == USER).unwrap().iter().filter_map(needed).collect()
+    };
+    let all_used = async || {
+        let used = used();
+        let unused: Vec<_> = granted.difference(&used).collect();
+        if unused.is_empty() { Ok(()) } else { Err(format!("{unused:?}")) }
+    };
+    eventually(DEADLINE, "every verb that is granted is used", all_used).await.unwrap();
+    // Policies' targets, which are listed and watched, are granted apart.
+    let is_target = |(_, _, verb): &&Verb| verb == "list" || verb == "watch";
+    let more: Vec<_> = used().difference(&granted).filter(|verb| !is_target(verb)).cloned().collect();
+    assert!(more.is_empty(), "{more:?}");
+}
