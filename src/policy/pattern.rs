@@ -83,7 +83,8 @@ mod tests {
     use super::*;
 
     fn one(pattern: &str) -> Result<Pattern, String> {
-        Pattern::compile(&[pattern.to_owned()], Reach::Whole, Case::Told).map_err(|errors| errors[0].message.clone())
+        Pattern::compile(&[pattern.to_owned()], Reach::Whole, Case::Told)
+            .map_err(|errors| errors[0].message.clone())
     }
 
     #[test]
@@ -116,7 +117,8 @@ mod tests {
 
     #[test]
     fn any_pattern_of_a_list_will_do() {
-        let pattern = Pattern::compile(&["a|b".to_owned(), "c+".to_owned()], Reach::Whole, Case::Told).expect("patterns");
+        let pattern = Pattern::compile(&["a|b".to_owned(), "c+".to_owned()], Reach::Whole, Case::Told)
+            .expect("patterns");
         assert!(pattern.matches("b") && pattern.matches("cc") && !pattern.matches("bc"));
     }
 

@@ -40,6 +40,8 @@ fn policies() -> Vec<CompiledPolicy> {
         "rules: [{name: r, path: $podSpec.a.b, assert: {equals: a}, message: '{container}'}, {name: s, \
          forEach: '$.status.*', forbid: true, message: '{container}'}, {name: t, path: '$containers[*].a.b', \
          measure: Keys, assert: {exists: true}, message: '{container}'}]",
+        "rules: [{name: r, path: '$.spec..a', assert: {equals: a}, message: '{container}'}, {name: s, \
+         path: \"$containers[?@.name=='a'].b\", assert: {equals: a}, message: '{container}'}]",
         "rules: [{name: r, path: $.status.a, measure: Age, assert: {atMost: 1h}}, {name: s, forEach: $.status, \
          when: [{path: $, assert: {type: object}}], path: $.a, assert: {notInPath: $object.spec.a, inCidr: 1.0.0.0/8}}]",
     ]
