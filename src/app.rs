@@ -136,6 +136,7 @@ impl Operator {
             store: Arc::clone(&store),
             ledger: Arc::clone(&ledger),
             metrics: Arc::clone(&metrics),
+            clock: jiff::Timestamp::now,
         });
         let mut workers = JoinSet::new();
         for _ in 0..config.workers.get() {

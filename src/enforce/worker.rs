@@ -1,7 +1,9 @@
 //! A worker: takes keys, judges what the store holds of them by all policies in one pass, and enters the verdicts.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
 
 use crate::ledger::{Judged, Ledger};
 use crate::metrics::{Metrics, VerdictResult};
@@ -20,6 +22,8 @@ pub struct Worker {
     pub ledger: Arc<Ledger>,
     /// Durations.
     pub metrics: Arc<Metrics>,
+    /// The wall clock, by which ages and ends are judged.
+    pub clock: fn() -> Timestamp,
 }
 
 impl Worker {
@@ -40,14 +44,19 @@ impl Worker {
 
     fn judge(&self, key: &ObjectKey) {
         let views = self.store.views(key);
-        let now = jiff::Timestamp::now();
+        let now = (self.clock)();
         let Some(newest) = views.first() else { return self.ledger.forget(key, now) };
+        let judgements = judge(key, newest, &views, now);
+        let again = judgements.iter().filter_map(|(_, judgement)| judgement.again()).min();
+        if let Some(again) = again {
+            self.queue.add_after(key.clone(), wait(now, again));
+        }
         let judged = Judged {
             key,
             api_version: &newest.types.api_version,
             kind: &newest.types.kind,
             uid: &newest.document.id.uid,
-            judgements: judge(key, newest, &views),
+            judgements,
         };
         self.ledger.enter(judged, now);
     }
@@ -55,7 +64,7 @@ impl Worker {
 
 /// Judges by every policy that is served, by the newest document that carries what it reads. A document of another uid
 /// is of an object that had the name before.
-fn judge(key: &ObjectKey, newest: &View, views: &[View]) -> Vec<(Arc<str>, Judgement)> {
+fn judge(key: &ObjectKey, newest: &View, views: &[View], now: Timestamp) -> Vec<(Arc<str>, Judgement)> {
     let mut judged: Vec<(Arc<str>, Judgement)> = Vec::new();
     for view in views.iter().filter(|view| view.document.id.uid == newest.document.id.uid) {
         for served in view.serving.iter() {
@@ -68,6 +77,7 @@ fn judge(key: &ObjectKey, newest: &View, views: &[View]) -> Vec<(Arc<str>, Judge
                 kind: &view.types.kind,
                 roots: &served.roots,
                 document: &view.document,
+                now,
             };
             let judgement = policy.judge(&subject);
             if let Judgement::Judged(verdict) = &judgement {
@@ -79,6 +89,12 @@ fn judge(key: &ObjectKey, newest: &View, views: &[View]) -> Vec<(Arc<str>, Judge
     judged
 }
 
+/// How long to wait until an instant. Long waits are cut: meanwhile the wall clock may be set, and a machine sleep.
+fn wait(now: Timestamp, instant: Timestamp) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(3600);
+    Duration::try_from(instant.duration_since(now)).unwrap_or_default().min(LONGEST)
+}
+
 fn result(outcome: Outcome) -> VerdictResult {
     match outcome {
         Outcome::Pass => VerdictResult::Pass,
@@ -87,3 +103,7 @@ fn result(outcome: Outcome) -> VerdictResult {
         Outcome::Skip => VerdictResult::Skip,
     }
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

@@ -78,7 +78,7 @@ impl Standing {
     fn of(judgement: &Judgement) -> Option<Self> {
         let verdict = match judgement {
             Judgement::NotTaken => return None,
-            Judgement::Excluded => return Some(Self::Excluded),
+            Judgement::Excluded { .. } => return Some(Self::Excluded),
             Judgement::Judged(verdict) => verdict,
         };
         let failing = verdict.rules.iter().filter(|rule| is_found(rule));

@@ -30,7 +30,7 @@ fn rule(name: &str, severity: Severity, outcome: Outcome) -> RuleVerdict {
 }
 
 fn judgement(outcome: Outcome, rules: Vec<RuleVerdict>) -> Judgement {
-    Judgement::Judged(Verdict { outcome, rules })
+    Judgement::Judged(Verdict { outcome, rules, again: None })
 }
 
 fn pass() -> Judgement {
@@ -76,9 +76,14 @@ fn counts_follow_each_verdict_and_each_object_that_goes() {
     let ledger = Ledger::new();
     let error = judgement(Outcome::Error, vec![rule("owner", Severity::Medium, Outcome::Error)]);
     let skip = judgement(Outcome::Skip, vec![rule("owner", Severity::Medium, Outcome::Skip)]);
-    for (name, judgement) in
-        [("a", pass()), ("b", fail()), ("c", error), ("d", skip), ("e", Judgement::Excluded), ("f", fail())]
-    {
+    for (name, judgement) in [
+        ("a", pass()),
+        ("b", fail()),
+        ("c", error),
+        ("d", skip),
+        ("e", Judgement::Excluded { again: None }),
+        ("f", fail()),
+    ] {
         enter(&ledger, name, vec![("owners", judgement)], at(0));
     }
     let summary = ledger.tally("owners").summary;
@@ -283,7 +288,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn random_judgement(kind: u8) -> Judgement {
     match kind {
         0 => Judgement::NotTaken,
-        1 => Judgement::Excluded,
+        1 => Judgement::Excluded { again: None },
         2 => pass(),
         3 => fail(),
         4 => judgement(Outcome::Error, vec![rule("owner", Severity::High, Outcome::Error)]),

@@ -1,26 +1,35 @@
-//! Operators: what must be true of one value.
+//! An assertion: all that must be true of one value, and how sure that is.
 
-use crate::jsonpath::{EvalError, Node};
+use crate::crd::ValueType;
+use crate::jsonpath::{EvalError, Node, Path};
 
-use super::pattern::Pattern;
+use super::clock::Clock;
+use super::meter::{Meter, SORTED};
+use super::operator::{self, Manner, Operator};
+use super::peers::Peers;
 
 /// All that must hold of one value.
 #[derive(Debug)]
 pub(super) struct Assertion {
     /// Whether a value must be there at all.
     pub(super) exists: Option<bool>,
+    /// Judged first; another type ends the judgement.
+    pub(super) type_: Option<ValueType>,
+    /// Whether no other found value may be equal.
+    pub(super) unique: bool,
     pub(super) operators: Box<[Operator]>,
+    pub(super) places: Box<[PlaceOperator]>,
+    pub(super) manner: Manner,
 }
 
-/// One operator with its operand.
+/// An operator that compares with what is at another place of the object.
 #[derive(Debug)]
-pub(super) enum Operator {
-    Equals(Node),
-    NotEquals(Node),
-    In(Box<[Node]>),
-    NotIn(Box<[Node]>),
-    Matches(Pattern),
-    NotMatches(Pattern),
+pub(super) struct PlaceOperator {
+    pub(super) path: Path,
+    /// Whether the value must be among what is there, or must not be.
+    pub(super) wanted: bool,
+    /// Whether an array stands for its elements.
+    pub(super) spread: bool,
 }
 
 /// Whether something holds, as far as can be told.
@@ -34,8 +43,12 @@ pub(super) enum Truth {
 /// Why it cannot be told whether something holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Complaint {
-    /// A pattern was asked of a value that is no string, but of this JSON type.
-    NotAString(&'static str),
+    /// A value is of this JSON type; and what is needed instead.
+    WrongType(&'static str, &'static str),
+    /// A value cannot be read as this.
+    Unreadable(&'static str),
+    /// A value at the other place cannot be read as this.
+    UnreadablePeer(&'static str),
     /// A path could not be evaluated.
     Path(EvalError),
 }
@@ -49,8 +62,17 @@ pub(super) enum Doubt {
     YieldsToNo,
 }
 
+/// What one value is judged by, beside the assertion.
+#[derive(Clone, Copy)]
+pub(super) struct Bearings<'j> {
+    pub(super) peers: &'j Peers<'j>,
+    pub(super) clock: &'j Clock,
+    pub(super) meter: &'j Meter,
+    pub(super) doubt: Doubt,
+}
+
 impl Truth {
-    fn from_bool(holds: bool) -> Self {
+    pub(super) fn from_bool(holds: bool) -> Self {
         if holds { Self::Yes } else { Self::No }
     }
 
@@ -63,64 +85,45 @@ impl Truth {
             (Self::Yes, Self::Yes, _) => Self::Yes,
         }
     }
+
+    /// Whether one of the two holds; that one does is enough, even if the other cannot be told.
+    pub(super) fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Yes, _) | (_, Self::Yes) => Self::Yes,
+            (Self::Unknown(why), _) | (_, Self::Unknown(why)) => Self::Unknown(why),
+            (Self::No, Self::No) => Self::No,
+        }
+    }
 }
 
 impl Assertion {
-    /// Whether every operator only says what a value must not be; `exists` aside, which speaks for itself.
+    /// Whether it only says what a value must not be, so that none is needed; `exists` aside, which speaks for itself.
     pub(super) fn is_negative(&self) -> bool {
-        self.operators.iter().all(Operator::is_negative)
+        self.type_.is_none()
+            && self.operators.iter().all(|operator| !operator.wanted)
+            && self.places.iter().all(|operator| !operator.wanted)
+    }
+
+    /// With how much a value is compared.
+    fn comparisons(&self) -> usize {
+        let sorted = (self.places.len() + usize::from(self.unique)) * SORTED;
+        self.operators.iter().map(Operator::operands).sum::<usize>() + sorted
     }
 
     /// Judges a place: `found` says whether a value is there, `value` is what is judged (a default may stand in).
-    pub(super) fn judge(&self, found: bool, value: Option<&Node>, doubt: Doubt) -> Truth {
+    pub(super) fn judge(&self, found: bool, value: Option<&Node>, by: Bearings<'_>) -> Truth {
         let exists = self.exists.map_or(Truth::Yes, |wanted| Truth::from_bool(wanted == found));
         let Some(value) = value else { return exists };
-        self.operators.iter().fold(exists, |truth, operator| truth.and(operator.judge(value), doubt))
-    }
-}
-
-impl Operator {
-    fn is_negative(&self) -> bool {
-        match self {
-            Self::NotEquals(_) | Self::NotIn(_) | Self::NotMatches(_) => true,
-            Self::Equals(_) | Self::In(_) | Self::Matches(_) => false,
+        if self.type_.is_some_and(|wanted| !operator::is_of_type(value, wanted)) {
+            return Truth::No;
         }
-    }
-
-    fn judge(&self, value: &Node) -> Truth {
-        match self {
-            Self::Equals(wanted) => Truth::from_bool(equal(wanted, value)),
-            Self::NotEquals(unwanted) => Truth::from_bool(!equal(unwanted, value)),
-            Self::In(wanted) => Truth::from_bool(wanted.iter().any(|wanted| equal(wanted, value))),
-            Self::NotIn(unwanted) => {
-                Truth::from_bool(!unwanted.iter().any(|unwanted| equal(unwanted, value)))
-            }
-            Self::Matches(pattern) => matches(pattern, value, true),
-            Self::NotMatches(pattern) => matches(pattern, value, false),
+        if let Err(error) = by.meter.charge(value, self.comparisons()) {
+            return Truth::Unknown(Complaint::Path(error));
         }
-    }
-}
-
-fn matches(pattern: &Pattern, value: &Node, wanted: bool) -> Truth {
-    match value.as_str() {
-        Some(text) => Truth::from_bool(pattern.matches(text) == wanted),
-        None => Truth::Unknown(Complaint::NotAString(value.kind())),
-    }
-}
-
-/// JSON equality in which a `null` member of the object counts as absent, as for the API server. Operands have no
-/// such members: the compiler refuses them.
-fn equal(operand: &Node, value: &Node) -> bool {
-    match (operand, value) {
-        (Node::Array(operands), Node::Array(values)) => {
-            operands.len() == values.len()
-                && operands.iter().zip(values).all(|(left, right)| equal(left, right))
-        }
-        (Node::Object(operands), Node::Object(values)) => {
-            let set = || values.iter().filter(|(_, value)| !matches!(value, Node::Null));
-            operands.len() == set().count()
-                && set().all(|(name, value)| operands.get(name).is_some_and(|operand| equal(operand, value)))
-        }
-        _ => operand == value,
+        let unique = Truth::from_bool(!self.unique || !by.peers.repeats(value));
+        let operators = self.operators.iter().map(|operator| operator.judge(value, self.manner, by.clock));
+        let places = self.places.iter().zip(by.peers.found());
+        let places = places.map(|(operator, found)| found.judge(value, operator.wanted, self.manner.scale));
+        operators.chain(places).fold(exists.and(unique, by.doubt), |all, truth| all.and(truth, by.doubt))
     }
 }

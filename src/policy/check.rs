@@ -2,10 +2,15 @@
 
 use std::ops::ControlFlow;
 
-use crate::crd::{Quantifier, WhenAbsent};
+use crate::crd::{Measure, Quantifier, WhenAbsent};
 use crate::jsonpath::{Budget, Due, EvalError, Node, Path, Projection, Roots, Scope, Trail};
 
-use super::assertion::{Assertion, Complaint, Doubt, Truth};
+use super::assertion::{Assertion, Bearings, Complaint, Doubt, Truth};
+use super::clock::Clock;
+use super::measure::{self, Measured};
+use super::meter::{Meter, SORTED};
+use super::order;
+use super::peers::Peers;
 
 /// One compiled check.
 #[derive(Debug)]
@@ -14,40 +19,77 @@ pub(super) struct Check {
     pub(super) fallbacks: Box<[Path]>,
     pub(super) default: Option<Node>,
     pub(super) when_absent: WhenAbsent,
+    pub(super) measure: Measure,
     pub(super) quantifier: Quantifier,
     pub(super) assertion: Assertion,
 }
 
+/// Where and when a check is judged.
+#[derive(Clone, Copy)]
+pub(super) struct Hearing<'h> {
+    pub(super) scope: &'h Scope<'h>,
+    pub(super) clock: &'h Clock,
+    pub(super) meter: &'h Meter,
+}
+
 /// The steps that the checks of a rule may take together; fallbacks are paid for apart, since they run within the
-/// walk of a path.
+/// walk of a path, and so are the other places that values are compared with.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
     path: Budget,
     fallbacks: Budget,
+    peers: Budget,
 }
 
 /// What is at a place where a value is due.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place<'s> {
-    /// A value, at the place itself or where a fallback found it.
-    Found(&'s Node),
-    /// Nothing; the check's default is judged.
-    Default(&'s Node),
-    /// Nothing.
+pub(super) enum Place<'p> {
+    /// A measured value, at the place itself or where a fallback found it.
+    Found(&'p Node),
+    /// Nothing; the check's default, measured, is judged.
+    Default(&'p Node),
+    /// Nothing, or something whose measure is absent.
     Absent,
-    /// A fallback could not be evaluated.
-    Unknown(EvalError),
+    /// It cannot be told what is to be judged: of the value that was found, if one was.
+    Unknown(Complaint, Option<&'p Node>),
 }
 
-/// Called for each place, with where it is.
-pub(super) type VisitPlace<'v, 's> = dyn FnMut(Place<'s>, &Trail<'_>) -> ControlFlow<()> + 'v;
+/// Where a place is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot<'t> {
+    /// Where the value is.
+    pub(super) at: &'t Trail<'t>,
+    /// Where it was due; not the same where a fallback found it.
+    pub(super) due: &'t Trail<'t>,
+}
+
+/// Called for each place.
+pub(super) type VisitPlace<'v> = dyn FnMut(Place<'_>, Spot<'_>) -> ControlFlow<()> + 'v;
+
+/// Where a value that is to be measured comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Object,
+    Default,
+}
+
+impl Source {
+    fn place(self, value: &Node) -> Place<'_> {
+        match self {
+            Self::Object => Place::Found(value),
+            Self::Default => Place::Default(value),
+        }
+    }
+}
 
 impl Check {
-    /// Whether the check holds. Allocates nothing.
-    pub(super) fn judge(&self, scope: &Scope<'_>, steps: &mut Steps, doubt: Doubt) -> Truth {
+    /// Whether the check holds. Allocates nothing, unless a measure or a comparison within the object needs it.
+    pub(super) fn judge(&self, hearing: Hearing<'_>, steps: &mut Steps, doubt: Doubt) -> Truth {
+        let peers = self.peers(hearing, steps);
+        let by = Bearings { peers: &peers, clock: hearing.clock, meter: hearing.meter, doubt };
         let mut tally = Tally::default();
-        let due = self.walk(scope, steps, &mut |place, _| {
-            tally.count(self.truth(place, doubt));
+        let due = self.walk(hearing.scope, steps, &mut |place, _| {
+            tally.count(self.truth(place, by));
             if tally.decides(self.quantifier, doubt) {
                 ControlFlow::Break(())
             } else {
@@ -56,61 +98,133 @@ impl Check {
         });
         match due {
             Ok(Due::Places) => {}
-            Ok(Due::Nothing) => tally.extend(self.truth_of_nothing(doubt)),
+            Ok(Due::Nothing) => tally.extend(self.truth_of_nothing(by)),
             Err(error) => tally.count(Truth::Unknown(Complaint::Path(error))),
         }
         tally.truth(self.quantifier, doubt)
     }
 
+    /// What the values are compared with in the object itself.
+    pub(super) fn peers<'s>(&self, hearing: Hearing<'s>, steps: &mut Steps) -> Peers<'s> {
+        let Hearing { scope, meter, .. } = hearing;
+        let peers = Peers::of(&self.assertion, scope, &mut steps.peers, meter);
+        if !self.assertion.unique {
+            return peers;
+        }
+        let mut values = Vec::new();
+        let mut paid = Ok(());
+        let ended = self.walk(scope, steps, &mut |place, _| {
+            if let Place::Found(value) = place {
+                paid = meter.charge(value, SORTED);
+                values.extend(paid.is_ok().then(|| value.clone()));
+            }
+            if paid.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        // What ends this walk ends the one that judges, and is told there.
+        if ended.and(paid).is_ok() { peers.among(values) } else { peers }
+    }
+
     /// Visits every place where a value is due.
-    pub(super) fn walk<'s>(
-        &'s self,
-        scope: &'s Scope<'_>,
+    pub(super) fn walk(
+        &self,
+        scope: &Scope<'_>,
         steps: &mut Steps,
-        visit: &mut VisitPlace<'_, 's>,
+        visit: &mut VisitPlace<'_>,
     ) -> Result<Due, EvalError> {
-        let Steps { path, fallbacks } = steps;
+        if self.measure == Measure::Count {
+            return self.count(scope, steps, visit);
+        }
+        let Steps { path, fallbacks, peers: _ } = steps;
         self.path.places(scope, path, &mut |node, trail| match node {
-            Some(node) => visit(Place::Found(node), trail),
+            Some(node) => self.measured((node, Source::Object), Spot { at: trail, due: trail }, visit),
             None => self.stand_in(scope, fallbacks, trail, visit),
         })
     }
 
+    /// How many nodes are found is one value, of no single place.
+    fn count(
+        &self,
+        scope: &Scope<'_>,
+        steps: &mut Steps,
+        visit: &mut VisitPlace<'_>,
+    ) -> Result<Due, EvalError> {
+        let mut count = 0;
+        self.path.places(scope, &mut steps.path, &mut |node, _| {
+            count += usize::from(node.is_some());
+            ControlFlow::Continue(())
+        })?;
+        let object = Trail::root(scope.object());
+        let _only = visit(Place::Found(&measure::number(count)), Spot { at: &object, due: &object });
+        Ok(Due::Places)
+    }
+
     /// What the first fallback that finds something finds, else the default, else nothing.
-    fn stand_in<'s>(
-        &'s self,
-        scope: &'s Scope<'_>,
+    fn stand_in(
+        &self,
+        scope: &Scope<'_>,
         budget: &mut Budget,
-        trail: &Trail<'_>,
-        visit: &mut VisitPlace<'_, 's>,
+        due: &Trail<'_>,
+        visit: &mut VisitPlace<'_>,
     ) -> ControlFlow<()> {
+        let here = Spot { at: due, due };
         for fallback in &self.fallbacks {
             let mut found = None;
             let ended = fallback.each(scope, budget, &mut |node, trail| {
                 if trail.is_member() && matches!(node, Node::Null) {
                     return ControlFlow::Continue(());
                 }
-                let flow = visit(Place::Found(node), trail);
+                let flow = self.measured((node, Source::Object), Spot { at: trail, due }, visit);
                 found = Some(flow);
                 flow
             });
             match (ended, found) {
-                (Err(error), _) => return visit(Place::Unknown(error), trail),
+                (Err(error), _) => return visit(Place::Unknown(Complaint::Path(error), None), here),
                 (Ok(()), Some(flow)) => return flow,
                 (Ok(()), None) => {}
             }
         }
-        visit(self.default.as_ref().map_or(Place::Absent, Place::Default), trail)
+        match &self.default {
+            Some(default) => self.measured((default, Source::Default), here, visit),
+            None => visit(Place::Absent, here),
+        }
+    }
+
+    /// Visits what the check measures of a value.
+    fn measured(
+        &self,
+        (node, source): (&Node, Source),
+        spot: Spot<'_>,
+        visit: &mut VisitPlace<'_>,
+    ) -> ControlFlow<()> {
+        if let (Measure::Keys, Node::Object(members)) = (self.measure, node) {
+            let mut keys = order::members(members).peekable();
+            // None to judge; but `exists` looks at the measure.
+            if keys.peek().is_none() && self.assertion.exists.is_some() {
+                return visit(Place::Absent, spot);
+            }
+            return keys.try_for_each(|(name, member)| {
+                let at = spot.at.member(name, Some(member));
+                visit(source.place(&Node::String(name.into())), Spot { at: &at, due: spot.due })
+            });
+        }
+        match measure::measure(self.measure, node) {
+            Measured::One(value) => visit(source.place(&value), spot),
+            Measured::Nothing => visit(Place::Absent, spot),
+            Measured::Wrong(complaint) => {
+                let found = (source == Source::Object).then_some(node);
+                visit(Place::Unknown(complaint, found), spot)
+            }
+        }
     }
 
     /// Whether the place satisfies the assertion; where nothing is and `exists` does not say it, `whenAbsent` does.
-    pub(super) fn truth(&self, place: Place<'_>, doubt: Doubt) -> Truth {
+    pub(super) fn truth(&self, place: Place<'_>, by: Bearings<'_>) -> Truth {
         match place {
-            Place::Found(node) => self.assertion.judge(true, Some(node), doubt),
-            Place::Default(node) => self.assertion.judge(false, Some(node), doubt),
-            Place::Absent if self.assertion.exists.is_some() => self.assertion.judge(false, None, doubt),
+            Place::Found(node) => self.assertion.judge(true, Some(node), by),
+            Place::Default(node) => self.assertion.judge(false, Some(node), by),
+            Place::Absent if self.assertion.exists.is_some() => self.assertion.judge(false, None, by),
             Place::Absent => self.truth_when_absent(),
-            Place::Unknown(error) => Truth::Unknown(Complaint::Path(error)),
+            Place::Unknown(complaint, _) => Truth::Unknown(complaint),
         }
     }
 
@@ -127,14 +241,15 @@ impl Check {
     }
 
     /// A path without a tail that finds nothing says something to `exists` only.
-    pub(super) fn truth_of_nothing(&self, doubt: Doubt) -> Option<Truth> {
+    pub(super) fn truth_of_nothing(&self, by: Bearings<'_>) -> Option<Truth> {
         let says = self.assertion.exists.is_some() && !self.path.has_tail();
-        says.then(|| self.assertion.judge(false, None, doubt))
+        says.then(|| self.assertion.judge(false, None, by))
     }
 
     /// Adds what is read; `under` is the `forEach` that `$` stands in.
     pub(super) fn read(&self, roots: &Roots, under: Option<&Path>, projection: &mut Projection) {
-        for path in std::iter::once(&self.path).chain(&self.fallbacks) {
+        let others = self.assertion.places.iter().map(|operator| &operator.path);
+        for path in std::iter::once(&self.path).chain(&self.fallbacks).chain(others) {
             projection.read(path, roots, under);
         }
     }

@@ -12,8 +12,22 @@ impl Glob {
         Self(text.into())
     }
 
+    /// The glob as it was written.
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
     /// Whether the whole text fits.
     pub(super) fn matches(&self, text: &str) -> bool {
+        self.fits(text, |wanted, found| wanted == found)
+    }
+
+    /// Whether the whole text fits, upper and lower case being the same.
+    pub(super) fn matches_any_case(&self, text: &str) -> bool {
+        self.fits(text, |wanted, found| wanted.to_lowercase().eq(found.to_lowercase()))
+    }
+
+    fn fits(&self, text: &str, same: fn(char, char) -> bool) -> bool {
         let mut glob = self.0.chars();
         let mut rest = text.chars();
         // Only the last `*` is ever widened: what an earlier one could take, the last one can take as well.
@@ -24,7 +38,7 @@ impl Glob {
                     widen = Some((glob.clone(), rest.clone()));
                     continue;
                 }
-                (Some(wanted), Some(found)) if wanted == '?' || wanted == found => {
+                (Some(wanted), Some(found)) if wanted == '?' || same(wanted, found) => {
                     rest.next();
                     continue;
                 }
@@ -71,5 +85,11 @@ mod tests {
         ] {
             assert_eq!(Glob::new(glob).matches(text), fits, "{glob} on {text}");
         }
+    }
+
+    #[test]
+    fn case_may_be_ignored() {
+        assert!(Glob::new("Web-*É").matches_any_case("wEB-xé"));
+        assert!(!Glob::new("Web-*").matches("web-x"));
     }
 }

@@ -3,18 +3,22 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::jsonpath::{Budget, Document, Path, Roots, Scope};
+use jiff::Timestamp;
+
+use crate::jsonpath::{Budget, Document, Path, Roots, Scope, Trail};
 use crate::resource::GroupResource;
 
 use super::assertion::{Complaint, Doubt, Truth};
-use super::check::{Check, Steps};
+use super::check::{Check, Hearing, Steps};
+use super::clock::Clock;
 use super::message;
-use super::program::{CompiledPolicy, Rule};
+use super::meter::Meter;
+use super::program::{Body, CompiledPolicy, Rule};
 use super::render::NOT_SET;
-use super::report::{Case, Report, Role};
+use super::report::{Case, Report, Role, Setting};
 use super::verdict::{Judgement, NodeVerdict, Outcome, RuleVerdict, Verdict};
 
-/// The object that is judged.
+/// The object that is judged, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'d> {
     /// Which resource it is of.
@@ -25,6 +29,8 @@ pub struct Subject<'d> {
     pub roots: &'d Roots,
     /// The object, with at least what [`CompiledPolicy::read`] asks for.
     pub document: &'d Document,
+    /// The time that ages and ends are counted from.
+    pub now: Timestamp,
 }
 
 impl Subject<'_> {
@@ -33,42 +39,37 @@ impl Subject<'_> {
     }
 }
 
-/// What the checks of one rule are judged with.
-#[derive(Clone, Copy)]
-struct Bench<'a> {
-    policy: &'a CompiledPolicy,
-    rule: &'a Rule,
-    secret: bool,
-}
-
 impl CompiledPolicy {
     /// Judges an object by all rules. What cannot be told is [`Outcome::Error`], never a pass.
     pub fn judge(&self, subject: &Subject<'_>) -> Judgement {
         if !self.takes(subject.resource, subject.document) {
             return Judgement::NotTaken;
         }
+        let clock = Clock::new(subject.now);
         let root = match &subject.document.root {
             Ok(root) => root,
-            Err(reason) => return self.unreadable(subject, reason),
+            Err(reason) => return self.unreadable(subject, reason, &clock),
         };
         let scope = Scope::new(root, subject.roots);
-        let secret = subject.is_secret();
-        match guard(&self.conditions, &scope, &mut Steps::default()) {
-            Truth::No => return Judgement::Excluded,
+        let meter = Meter::default();
+        let hearing = Hearing { scope: &scope, clock: &clock, meter: &meter };
+        let setting =
+            Setting { policy: self, hearing, element: None, kind: subject.kind, secret: subject.is_secret() };
+        match all(&self.conditions, hearing, &mut Steps::default(), Doubt::YieldsToNo) {
+            Truth::No => return Judgement::Excluded { again: clock.again() },
             Truth::Unknown(_) => {
                 let mut report = Report::default();
-                report_guard(self, (&self.conditions, "match"), &scope, secret, &mut report);
-                return self.all_err(&report);
+                report_guard((&self.conditions, "match"), setting, &mut report);
+                return self.all_err(&report, &clock);
             }
             Truth::Yes => {}
         }
-        let rules =
-            self.rules.iter().map(|rule| Bench { policy: self, rule, secret }.judge(&scope)).collect();
-        Judgement::Judged(Verdict::of(rules))
+        let rules = self.rules.iter().map(|rule| judge_rule(rule, setting)).collect();
+        Judgement::Judged(Verdict::of(rules, &clock))
     }
 
     /// An object that could not be decoded.
-    fn unreadable(&self, subject: &Subject<'_>, reason: &str) -> Judgement {
+    fn unreadable(&self, subject: &Subject<'_>, reason: &str, clock: &Clock) -> Judgement {
         let kind = subject.kind;
         let message =
             format!("this {kind} cannot be read: {reason}; mend it, or leave it out of the targets");
@@ -79,11 +80,11 @@ impl CompiledPolicy {
             expected: "a readable object".into(),
             message: message.into(),
         });
-        self.all_err(&report)
+        self.all_err(&report, clock)
     }
 
     /// What is wrong before any rule is judged is wrong with each of them.
-    fn all_err(&self, report: &Report) -> Judgement {
+    fn all_err(&self, report: &Report, clock: &Clock) -> Judgement {
         let verdict = |rule: &Rule| RuleVerdict {
             rule: Arc::clone(&rule.name),
             severity: rule.severity,
@@ -91,34 +92,46 @@ impl CompiledPolicy {
             nodes: report.nodes.clone(),
             more: report.more,
         };
-        Judgement::Judged(Verdict::of(self.rules.iter().map(verdict).collect()))
+        Judgement::Judged(Verdict::of(self.rules.iter().map(verdict).collect(), clock))
     }
 }
 
 impl Verdict {
-    fn of(rules: Vec<RuleVerdict>) -> Self {
+    fn of(rules: Vec<RuleVerdict>, clock: &Clock) -> Self {
         let outcome = rules.iter().fold(Outcome::Skip, |outcome, rule| outcome.and(rule.outcome));
-        Self { outcome, rules }
+        Self { outcome, rules, again: clock.again() }
     }
 }
 
-impl Bench<'_> {
-    fn judge(&self, scope: &Scope<'_>) -> RuleVerdict {
-        let mut report = Report::default();
-        let mut steps = Steps::default();
-        let outcome = match &self.rule.for_each {
-            Some(elements) => self.each(elements, scope, &mut steps, &mut report),
-            None => self.element(scope, &mut steps, &mut report),
-        };
-        let Report { nodes, more, .. } = report;
-        RuleVerdict { rule: Arc::clone(&self.rule.name), severity: self.rule.severity, outcome, nodes, more }
-    }
+/// What one rule is judged with.
+#[derive(Clone, Copy)]
+struct Bench<'a> {
+    rule: &'a Rule,
+    setting: Setting<'a>,
+}
 
+fn judge_rule(rule: &Rule, setting: Setting<'_>) -> RuleVerdict {
+    let meter = Meter::default();
+    let hearing = Hearing { meter: &meter, ..setting.hearing };
+    let bench = Bench { rule, setting: Setting { hearing, ..setting } };
+    let mut report = Report::default();
+    let mut steps = Steps::default();
+    let outcome = match &rule.for_each {
+        Some(elements) => bench.each(elements, &mut steps, &mut report),
+        None => bench.element(&mut steps, &mut report),
+    };
+    let Report { nodes, more, .. } = report;
+    RuleVerdict { rule: Arc::clone(&rule.name), severity: rule.severity, outcome, nodes, more }
+}
+
+impl Bench<'_> {
     /// Judges each element; without any, nothing is wrong.
-    fn each(&self, elements: &Path, scope: &Scope<'_>, steps: &mut Steps, report: &mut Report) -> Outcome {
+    fn each(&self, elements: &Path, steps: &mut Steps, report: &mut Report) -> Outcome {
+        let Setting { hearing, .. } = self.setting;
         let mut outcome: Option<Outcome> = None;
-        let walked = elements.elements(scope, &mut Budget::default(), &mut |element, trail| {
-            let this = self.element(&scope.within(element, trail), steps, report);
+        let walked = elements.elements(hearing.scope, &mut Budget::default(), &mut |element, trail| {
+            let scope = hearing.scope.within(element, trail);
+            let this = self.at(&scope, trail).element(steps, report);
             outcome = Some(outcome.map_or(this, |outcome| outcome.and(this)));
             ControlFlow::Continue(())
         });
@@ -127,39 +140,93 @@ impl Bench<'_> {
             Err(error) => {
                 let path = elements.to_string();
                 let message = message::complaint(Complaint::Path(error), &path, NOT_SET, None);
-                let expected = message::expected(&self.rule.body);
-                report.error(NodeVerdict { path: path.into(), actual: NOT_SET.into(), expected, message });
+                report.error(NodeVerdict {
+                    path: path.into(),
+                    actual: NOT_SET.into(),
+                    expected: "elements to judge".into(),
+                    message: message.into(),
+                });
                 Outcome::Error
             }
         }
     }
 
-    fn element(&self, scope: &Scope<'_>, steps: &mut Steps, report: &mut Report) -> Outcome {
-        let Self { policy, rule, secret } = *self;
-        match guard(&rule.when, scope, steps) {
+    /// The same rule on an element.
+    fn at<'e>(&'e self, scope: &'e Scope<'e>, element: &'e Trail<'e>) -> Bench<'e> {
+        let hearing = Hearing { scope, ..self.setting.hearing };
+        Bench { rule: self.rule, setting: Setting { hearing, element: Some(element), ..self.setting } }
+    }
+
+    fn element(&self, steps: &mut Steps, report: &mut Report) -> Outcome {
+        let Self { rule, setting } = *self;
+        match all(&rule.when, setting.hearing, steps, Doubt::YieldsToNo) {
             Truth::No => return Outcome::Skip,
             Truth::Unknown(_) => {
-                report_guard(policy, (&rule.when, "when"), scope, secret, report);
+                report_guard((&rule.when, "when"), setting, report);
                 return Outcome::Error;
             }
             Truth::Yes => {}
         }
-        let outcome = match rule.body.judge(scope, steps, Doubt::Prevails) {
+        let outcome = match self.body(steps) {
             Truth::Yes => return Outcome::Pass,
             Truth::No => Outcome::Fail,
             Truth::Unknown(_) => Outcome::Error,
         };
-        report.check(&Case { policy, role: Role::Body(rule), check: &rule.body, scope, secret });
+        self.report(report);
         outcome
+    }
+
+    fn body(&self, steps: &mut Steps) -> Truth {
+        let hearing = self.setting.hearing;
+        match &self.rule.body {
+            Body::AllOf(checks) => all(checks, hearing, steps, Doubt::Prevails),
+            Body::AnyOf(branches) => {
+                let mut any = Truth::No;
+                for branch in branches {
+                    any = any.or(all(branch, hearing, steps, Doubt::Prevails));
+                    if any == Truth::Yes {
+                        break;
+                    }
+                }
+                any
+            }
+            Body::Forbid => Truth::No,
+        }
+    }
+
+    /// Reports what kept the body from passing.
+    fn report(&self, report: &mut Report) {
+        let Self { rule, setting } = *self;
+        let mut all_of = |checks: &[Check], role: Role<'_>| {
+            for check in checks {
+                // Beside others a check may hold, and some of its values not satisfy it all the same.
+                if checks.len() == 1 || report.truth(check, setting.hearing, Doubt::Prevails) != Truth::Yes {
+                    report.check(&Case { setting, role, check });
+                }
+            }
+        };
+        match &rule.body {
+            Body::AllOf(checks) => all_of(checks, Role::Body(rule)),
+            Body::AnyOf(branches) => {
+                for (index, branch) in branches.iter().enumerate() {
+                    all_of(branch, Role::Branch(rule, index));
+                }
+            }
+            Body::Forbid => report.forbidden(&setting, rule),
+        }
     }
 }
 
-/// Whether all checks hold; one sure no decides.
-fn guard(checks: &[Check], scope: &Scope<'_>, steps: &mut Steps) -> Truth {
+/// Whether all checks hold. No later check can change a sure no where that decides, nor a doubt where that does.
+fn all(checks: &[Check], hearing: Hearing<'_>, steps: &mut Steps, doubt: Doubt) -> Truth {
     let mut all = Truth::Yes;
     for check in checks {
-        all = all.and(check.judge(scope, steps, Doubt::YieldsToNo), Doubt::YieldsToNo);
-        if all == Truth::No {
+        all = all.and(check.judge(hearing, steps, doubt), doubt);
+        let is_decided = match doubt {
+            Doubt::Prevails => matches!(all, Truth::Unknown(_)),
+            Doubt::YieldsToNo => all == Truth::No,
+        };
+        if is_decided {
             break;
         }
     }
@@ -167,17 +234,10 @@ fn guard(checks: &[Check], scope: &Scope<'_>, steps: &mut Steps) -> Truth {
 }
 
 /// Reports what made a guard err.
-fn report_guard(
-    policy: &CompiledPolicy,
-    (checks, field): (&[Check], &'static str),
-    scope: &Scope<'_>,
-    secret: bool,
-    report: &mut Report,
-) {
-    let errs = |check: &&Check| {
-        matches!(check.judge(scope, &mut Steps::default(), Doubt::YieldsToNo), Truth::Unknown(_))
-    };
-    for check in checks.iter().filter(errs) {
-        report.check(&Case { policy, role: Role::Guard(field), check, scope, secret });
+fn report_guard((checks, field): (&[Check], &'static str), setting: Setting<'_>, report: &mut Report) {
+    for check in checks {
+        if matches!(report.truth(check, setting.hearing, Doubt::YieldsToNo), Truth::Unknown(_)) {
+            report.check(&Case { setting, role: Role::Guard(field), check });
+        }
     }
 }

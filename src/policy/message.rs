@@ -2,13 +2,16 @@
 
 use std::fmt::Write;
 
-use crate::crd::Quantifier;
+use crate::crd::{Measure, Quantifier};
 use crate::jsonpath::{Node, Path};
 
-use super::assertion::{Complaint, Operator};
+use super::assertion::{Assertion, Complaint, PlaceOperator};
 use super::check::Check;
 use super::fault::{Field, Findings};
+use super::glob::Glob;
+use super::operator::{Operand, Operator, Order, Test, type_name};
 use super::render::{self, Cut};
+use super::span::{Sense, Span};
 
 /// Bytes of the text that says what is wanted.
 const EXPECTED_LIMIT: usize = 256;
@@ -37,6 +40,8 @@ pub(super) enum Fact {
     Rule,
     /// The policy's name.
     Policy,
+    /// The name of the nearest place, from the failing one up, that has one.
+    Container,
 }
 
 impl Template {
@@ -72,6 +77,11 @@ impl Template {
     /// The paths that the message shows.
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.0.iter().filter_map(|part| if let Part::Path(path) = part { Some(path) } else { None })
+    }
+
+    /// Whether the message names the container.
+    pub(super) fn names_container(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Fact(Fact::Container)))
     }
 
     /// Fills in what is known and what the paths find.
@@ -116,15 +126,12 @@ fn placeholder(inner: &str, position: usize, at: &Field<'_>, findings: &mut Find
         "path" => Fact::Path,
         "rule" => Fact::Rule,
         "policy" => Fact::Policy,
-        "container" => {
-            findings.unsupported(at, "the placeholder `{container}`");
-            return None;
-        }
+        "container" => Fact::Container,
         path if path.starts_with(['$', '.']) => {
             return path_placeholder(path, position, at, findings).map(Part::Path);
         }
         other => {
-            let known = "{actual}, {expected}, {path}, {rule}, {policy} and paths such as {$.metadata.name}";
+            let known = "{actual}, {expected}, {path}, {rule}, {policy}, {container} and paths such as {$.metadata.name}";
             let message = format!("at character {position}: `{{{other}}}` is not known; there are {known}");
             findings.invalid(at, message);
             return None;
@@ -148,31 +155,101 @@ pub(super) fn expected(check: &Check) -> Box<str> {
     Cut::write(EXPECTED_LIMIT, |out| write_expected(out, check))
 }
 
+/// What of a place is judged.
+pub(super) fn measured(measure: Measure, path: &str) -> String {
+    let of = match measure {
+        Measure::Value | Measure::Age | Measure::Until => return path.to_owned(),
+        Measure::Keys => "the key of",
+        Measure::Length => "the length of",
+        Measure::Count => "the count of",
+        Measure::ImageRegistry => "the registry of",
+        Measure::ImageRepository => "the repository of",
+        Measure::ImageTag => "the tag of",
+        Measure::ImageDigest => "the digest of",
+    };
+    format!("{of} {path}")
+}
+
 fn write_expected(out: &mut Cut, check: &Check) -> std::fmt::Result {
+    let Assertion { exists, type_, unique, operators, places, manner: _ } = &check.assertion;
     out.write_str(match check.quantifier {
         Quantifier::All => "",
         Quantifier::Any => "at least one to be ",
         Quantifier::None => "none to be ",
     })?;
-    let exists = check.assertion.exists.map(|wanted| if wanted { "a value" } else { "no value" });
-    out.write_str(exists.unwrap_or_default())?;
-    for (index, operator) in check.assertion.operators.iter().enumerate() {
-        if index > 0 || exists.is_some() {
-            out.write_str(" and ")?;
-        }
+    let mut first = true;
+    let mut and = |out: &mut Cut| out.write_str(if std::mem::take(&mut first) { "" } else { " and " });
+    if let Some(wanted) = exists {
+        and(out)?;
+        out.write_str(if *wanted { "a value" } else { "no value" })?;
+    }
+    if let Some(wanted) = type_ {
+        and(out)?;
+        write!(out, "type {}", type_name(*wanted))?;
+    }
+    for operator in operators {
+        and(out)?;
         write_operator(out, operator)?;
+    }
+    for PlaceOperator { path, wanted, spread } in places {
+        and(out)?;
+        match (wanted, spread) {
+            (true, false) => write!(out, "the same as {path}")?,
+            (false, false) => write!(out, "not the same as {path}")?,
+            (true, true) => write!(out, "one of those at {path}")?,
+            (false, true) => write!(out, "none of those at {path}")?,
+        }
+    }
+    if *unique {
+        and(out)?;
+        out.write_str("no other equal value")?;
     }
     Ok(())
 }
 
-fn write_operator(out: &mut Cut, operator: &Operator) -> std::fmt::Result {
-    match operator {
-        Operator::Equals(value) => out.write_str(&render::operand(value)),
-        Operator::NotEquals(value) => write!(out, "not {}", render::operand(value)),
-        Operator::In(values) => write_list(out, "one of", values.iter().map(render::operand)),
-        Operator::NotIn(values) => write_list(out, "none of", values.iter().map(render::operand)),
-        Operator::Matches(pattern) => write_list(out, "a match of", pattern.sources().iter()),
-        Operator::NotMatches(pattern) => write_list(out, "no match of", pattern.sources().iter()),
+fn write_operator(out: &mut Cut, Operator { test, wanted }: &Operator) -> std::fmt::Result {
+    let either = |yes, no| if *wanted { yes } else { no };
+    let shown = |operand: &Operand| render::operand(&operand.written);
+    match test {
+        Test::Equals(operand) => write!(out, "{}{}", either("", "not "), shown(operand)),
+        Test::In(operands) => write_list(out, either("one of", "none of"), operands.iter().map(shown)),
+        Test::Matches(pattern) => {
+            write_list(out, either("a match of", "no match of"), pattern.sources().iter())
+        }
+        Test::Search(pattern) => {
+            write_list(out, either("a part that matches", "no part that matches"), pattern.sources().iter())
+        }
+        Test::Like(globs) => write_list(out, either("like", "not like"), globs.iter().map(Glob::text)),
+        Test::Contains(values) => {
+            write_list(out, either("to contain", "not to contain"), values.iter().map(render::operand))
+        }
+        Test::InCidr(blocks) => write_list(out, either("inside", "nothing of"), blocks.iter()),
+        Test::InRanges(ranges) => write_list(out, "within", ranges.iter().map(|range| &range.written)),
+        Test::Order(order, operand) => write!(out, "{} {}", order_words(*order), shown(operand)),
+        Test::Span(Span { sense, order, written, .. }) => {
+            let of = match sense {
+                Sense::Age => "an age of",
+                Sense::Until => "a time left of",
+            };
+            write!(out, "{of} {} {}", span_words(*order), render::operand(written))
+        }
+    }
+}
+
+fn order_words(order: Order) -> &'static str {
+    match order {
+        Order::AtLeast => "at least",
+        Order::AtMost => "at most",
+        Order::Above => "above",
+        Order::Below => "below",
+    }
+}
+
+fn span_words(order: Order) -> &'static str {
+    match order {
+        Order::Above => "more than",
+        Order::Below => "less than",
+        order => order_words(order),
     }
 }
 
@@ -189,18 +266,19 @@ fn write_list(
 }
 
 /// Why it could not be told whether a value is as wanted, and what to do about it.
-pub(super) fn complaint(complaint: Complaint, path: &str, actual: &str, value: Option<&Node>) -> Box<str> {
-    let text = match (complaint, value) {
-        (Complaint::NotAString(kind), Some(_)) => format!(
-            "{path} is {actual}, of type {kind}, and patterns are for strings; \
-             look at a place that holds a string, or compare with `equals` or `in`"
-        ),
-        (Complaint::NotAString(kind), None) => {
-            format!(
-                "the default of {path} is of type {kind}, and patterns are for strings; quote it in the policy"
-            )
+pub(super) fn complaint(complaint: Complaint, path: &str, actual: &str, value: Option<&Node>) -> String {
+    match (complaint, value) {
+        (Complaint::WrongType(kind, needs), Some(_)) => {
+            format!("{path} is {actual}, of type {kind}, and {needs}")
+        }
+        (Complaint::WrongType(kind, needs), None) => {
+            format!("the default of {path} is of type {kind}, and {needs}")
+        }
+        (Complaint::Unreadable(what), Some(_)) => format!("{path} is {actual}, which is not {what}"),
+        (Complaint::Unreadable(what), None) => format!("the default of {path} is not {what}"),
+        (Complaint::UnreadablePeer(what), _) => {
+            format!("{path} is {actual}, and some of what it is compared with is not {what}")
         }
         (Complaint::Path(error), _) => format!("{path}: {error}"),
-    };
-    text.into()
+    }
 }

@@ -4,6 +4,8 @@ use regex::{Regex, RegexBuilder};
 
 use crate::jsonpath::{Reach, translate_iregexp};
 
+use super::order::Case;
+
 /// Bytes that the compiled patterns of one operator may take.
 const COMPILED_LIMIT: usize = 1 << 19;
 /// Bytes that one thread's cache may take while matching; slower beyond, still linear.
@@ -12,7 +14,7 @@ const CACHE_LIMIT: usize = 1 << 18;
 /// One or more patterns of which any will do, as one automaton.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
-    whole: Regex,
+    regex: Regex,
     sources: Box<[Box<str>]>,
 }
 
@@ -26,34 +28,39 @@ pub(super) struct PatternError {
 }
 
 impl Pattern {
-    /// Compiles patterns that match a whole value.
+    /// Compiles patterns.
     ///
     /// # Errors
     /// Every pattern that is not an I-Regexp or is anchored; else one for all of them if they grow too large.
-    pub(super) fn compile(patterns: &[String]) -> Result<Self, Vec<PatternError>> {
+    pub(super) fn compile(patterns: &[String], reach: Reach, case: Case) -> Result<Self, Vec<PatternError>> {
         let mut errors = Vec::new();
-        let mut whole = String::from(r"\A(?:");
+        let mut all = String::new();
         for (index, pattern) in patterns.iter().enumerate() {
             if index > 0 {
-                whole.push('|');
+                all.push('|');
             }
-            match translate_iregexp(pattern, Reach::Whole) {
-                Ok(translated) => whole.push_str(&translated),
+            match translate_iregexp(pattern, reach) {
+                Ok(translated) => all.push_str(&translated),
                 Err(message) => errors.push(PatternError { index: Some(index), message }),
             }
         }
-        whole.push_str(r")\z");
         if !errors.is_empty() {
             return Err(errors);
         }
-        let built = RegexBuilder::new(&whole).size_limit(COMPILED_LIMIT).dfa_size_limit(CACHE_LIMIT).build();
-        let whole = built.map_err(|error| vec![PatternError { index: None, message: too_large(&error) }])?;
-        Ok(Self { whole, sources: patterns.iter().map(|pattern| pattern.as_str().into()).collect() })
+        let all = match reach {
+            Reach::Whole => format!(r"\A(?:{all})\z"),
+            Reach::Part => all,
+        };
+        let mut builder = RegexBuilder::new(&all);
+        builder.case_insensitive(case == Case::Ignored);
+        let built = builder.size_limit(COMPILED_LIMIT).dfa_size_limit(CACHE_LIMIT).build();
+        let regex = built.map_err(|error| vec![PatternError { index: None, message: too_large(&error) }])?;
+        Ok(Self { regex, sources: patterns.iter().map(|pattern| pattern.as_str().into()).collect() })
     }
 
-    /// Whether one of the patterns matches the whole text. Linear in the text.
+    /// Whether one of the patterns matches. Linear in the text.
     pub(super) fn matches(&self, text: &str) -> bool {
-        self.whole.is_match(text)
+        self.regex.is_match(text)
     }
 
     /// The patterns as the policy has them.
@@ -76,7 +83,8 @@ mod tests {
     use super::*;
 
     fn one(pattern: &str) -> Result<Pattern, String> {
-        Pattern::compile(&[pattern.to_owned()]).map_err(|errors| errors[0].message.clone())
+        Pattern::compile(&[pattern.to_owned()], Reach::Whole, Case::Told)
+            .map_err(|errors| errors[0].message.clone())
     }
 
     #[test]
@@ -109,8 +117,26 @@ mod tests {
 
     #[test]
     fn any_pattern_of_a_list_will_do() {
-        let pattern = Pattern::compile(&["a|b".to_owned(), "c+".to_owned()]).expect("patterns");
+        let pattern = Pattern::compile(&["a|b".to_owned(), "c+".to_owned()], Reach::Whole, Case::Told)
+            .expect("patterns");
         assert!(pattern.matches("b") && pattern.matches("cc") && !pattern.matches("bc"));
+    }
+
+    #[test]
+    fn a_search_finds_a_part_and_case_may_be_ignored() {
+        for (pattern, text, reach, case, matches) in [
+            ("b+", "abbc", Reach::Part, Case::Told, true),
+            ("b+", "ac", Reach::Part, Case::Told, false),
+            ("b|x", "ax", Reach::Part, Case::Told, true),
+            ("B+", "abbc", Reach::Part, Case::Told, false),
+            ("B+", "abbc", Reach::Part, Case::Ignored, true),
+            ("[A-C]É", "bé", Reach::Whole, Case::Ignored, true),
+        ] {
+            let compiled = Pattern::compile(&[pattern.to_owned()], reach, case).expect(pattern);
+            assert_eq!(compiled.matches(text), matches, "{pattern} in {text}");
+        }
+        let errors = Pattern::compile(&["^a".to_owned()], Reach::Part, Case::Told).expect_err("an anchor");
+        assert!(errors[0].message.contains("use `matches` for the whole value"), "{errors:?}");
     }
 
     #[test]
@@ -148,7 +174,7 @@ mod tests {
     #[test]
     fn every_bad_pattern_of_a_list_is_named() {
         let patterns = ["a", "^b", "c$"].map(str::to_owned);
-        let errors = Pattern::compile(&patterns).expect_err("two are anchored");
+        let errors = Pattern::compile(&patterns, Reach::Whole, Case::Told).expect_err("two are anchored");
         assert_eq!(errors.iter().map(|error| error.index).collect::<Vec<_>>(), [Some(1), Some(2)]);
     }
 

@@ -68,7 +68,30 @@ pub(super) struct Rule {
     pub(super) severity: Severity,
     pub(super) when: Box<[Check]>,
     pub(super) for_each: Option<Path>,
-    pub(super) body: Check,
+    pub(super) body: Body,
     /// `None` where one is written from the rule.
     pub(super) message: Option<Template>,
+}
+
+/// What a rule demands.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// Checks that must all hold; a single check is a list of one.
+    AllOf(Box<[Check]>),
+    /// Branches of which one must hold, each with all its checks.
+    AnyOf(Box<[Box<[Check]>]>),
+    /// That there is no such element, or object, at all.
+    Forbid,
+}
+
+impl Body {
+    /// All checks, in the order in which they are written.
+    pub(super) fn checks(&self) -> impl Iterator<Item = &Check> {
+        let (all, any): (&[Check], &[Box<[Check]>]) = match self {
+            Self::AllOf(checks) => (checks, &[]),
+            Self::AnyOf(branches) => (&[], branches),
+            Self::Forbid => (&[], &[]),
+        };
+        all.iter().chain(any.iter().flatten())
+    }
 }

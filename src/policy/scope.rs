@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::jsonpath::{Document, Identity, Projection, Roots};
 use crate::resource::GroupResource;
 
+use super::container;
 use super::glob;
+use super::message::Template;
 use super::program::{CompiledPolicy, CompiledTarget, Rule};
 
 impl CompiledPolicy {
@@ -80,8 +82,11 @@ impl Rule {
         if let Some(elements) = under {
             projection.read_elements(elements, roots);
         }
-        for check in self.when.iter().chain([&self.body]) {
+        for check in self.when.iter().chain(self.body.checks()) {
             check.read(roots, under, projection);
+        }
+        if self.message.as_ref().is_some_and(Template::names_container) {
+            container::read(self, roots, projection);
         }
         for path in self.message.iter().flat_map(|message| message.paths()) {
             projection.read(path, roots, under);

@@ -1,9 +1,12 @@
 //! The law, from a policy's text to its verdicts.
 
+mod bodies;
 mod cases;
 mod faults;
 mod globs;
 mod law;
+mod measures;
 mod messages;
 mod objects;
+mod operators;
 mod projection;

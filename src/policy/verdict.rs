@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::crd::Severity;
 
 /// What a policy says of an object.
@@ -11,7 +13,10 @@ pub enum Judgement {
     /// No target of the policy takes the object.
     NotTaken,
     /// The policy's `match` leaves the object out.
-    Excluded,
+    Excluded {
+        /// When to judge it again, as in [`Verdict::again`].
+        again: Option<Timestamp>,
+    },
     /// The object was judged.
     Judged(Verdict),
 }
@@ -23,6 +28,20 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// One for each rule, in the policy's order.
     pub rules: Vec<RuleVerdict>,
+    /// When to judge the object again though nothing in it changes: the first instant at which an age, or the end of an
+    /// exception, gives another answer. `None` where time changes nothing.
+    pub again: Option<Timestamp>,
+}
+
+impl Judgement {
+    /// When to judge the object again though nothing in it changes.
+    pub fn again(&self) -> Option<Timestamp> {
+        match self {
+            Self::NotTaken => None,
+            Self::Excluded { again } => *again,
+            Self::Judged(verdict) => verdict.again,
+        }
+    }
 }
 
 /// The result of a rule, or of all rules together.

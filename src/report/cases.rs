@@ -100,7 +100,7 @@ pub(super) fn node(text: &str) -> NodeVerdict {
 pub(super) fn verdict(nodes: Vec<NodeVerdict>) -> Judgement {
     let outcome = if nodes.is_empty() { Outcome::Pass } else { Outcome::Fail };
     let rule = RuleVerdict { rule: "owner".into(), severity: Severity::Medium, outcome, nodes, more: 0 };
-    Judgement::Judged(Verdict { outcome, rules: vec![rule] })
+    Judgement::Judged(Verdict { outcome, rules: vec![rule], again: None })
 }
 
 /// Enters a verdict on a Deployment.

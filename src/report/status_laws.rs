@@ -102,7 +102,7 @@ fn enter(ledger: &Ledger, found: Found) {
     let key = ObjectKey { resource: GroupResource::new(&*group, &*resource), object };
     let outcome = if nodes.is_empty() { Outcome::Error } else { Outcome::Fail };
     let rule = RuleVerdict { rule: rule.into(), severity: Severity::High, outcome, nodes, more: 0 };
-    let judgement = Judgement::Judged(Verdict { outcome, rules: vec![rule] });
+    let judgement = Judgement::Judged(Verdict { outcome, rules: vec![rule], again: None });
     let judged = Judged {
         key: &key,
         api_version: &format!("{group}/{version}").into(),

@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use crate::crd::{Check as Written, Measure, Quantifier, Rule as WrittenRule, Severity, WhenAbsent};
+use crate::crd::{
+    Branch, Check as WrittenCheck, Measure, Quantifier, Rule as WrittenRule, Severity, WhenAbsent,
+};
 use crate::jsonpath::Path;
 use crate::policy::assertion::Assertion;
 use crate::policy::check::Check;
 use crate::policy::fault::{Field, Findings};
 use crate::policy::message::Template;
-use crate::policy::program::Rule;
+use crate::policy::program::{Body, Rule};
 
-use super::assert;
+use super::assert::{self, Refinements};
+use super::operand;
 use super::policy::check_length;
 
 pub(super) fn compile_all(
@@ -49,22 +52,13 @@ fn compile(rule: &WrittenRule, severity: Severity, at: &Field<'_>, findings: &mu
         severity: own_severity,
         fix,
     } = rule;
-    let bodies = [("allOf", !all_of.is_empty()), ("anyOf", !any_of.is_empty()), ("forbid", *forbid)];
-    for (body, _) in bodies.iter().filter(|(_, given)| *given) {
-        findings.unsupported(&at.name(body), &format!("`{body}`"));
-    }
     if fix.is_some() {
         findings.unsupported(&at.name("fix"), "`fix`");
     }
     let when = compile_checks(when, 0..=8, &at.name("when"), findings);
     let for_each = for_each.as_deref().map(|path| findings.path(path, &at.name("forEach")));
     let message = message.as_deref().map(|text| Template::compile(text, &at.name("message"), findings));
-    let has_other_body = bodies.iter().any(|(_, given)| *given);
-    let body = if has_other_body && *check == Written::default() {
-        None
-    } else {
-        compile_check(check, at, findings)
-    };
+    let body = Written { check, all_of, any_of, forbid: *forbid }.compile(at, findings);
     Some(Rule {
         name: name.as_str().into(),
         severity: own_severity.unwrap_or(severity),
@@ -78,8 +72,63 @@ fn compile(rule: &WrittenRule, severity: Severity, at: &Field<'_>, findings: &mu
     })
 }
 
+/// The bodies of a rule or branch, of which one must be there.
+struct Written<'w> {
+    check: &'w WrittenCheck,
+    all_of: &'w [WrittenCheck],
+    any_of: &'w [Branch],
+    forbid: bool,
+}
+
+impl Written<'_> {
+    fn compile(&self, at: &Field<'_>, findings: &mut Findings) -> Option<Body> {
+        let Self { check, all_of, any_of, forbid } = self;
+        let has_check = **check != WrittenCheck::default();
+        let bodies = [has_check, !all_of.is_empty(), !any_of.is_empty(), *forbid];
+        match bodies {
+            [true, false, false, false] => {
+                compile_check(check, at, findings).map(|check| Body::AllOf([check].into()))
+            }
+            [false, true, false, false] => {
+                compile_whole(all_of, &at.name("allOf"), findings).map(Body::AllOf)
+            }
+            [false, false, true, false] => compile_branches(any_of, &at.name("anyOf"), findings),
+            [false, false, false, true] => Some(Body::Forbid),
+            [false, false, false, false] => {
+                findings
+                    .invalid(at, "demands nothing yet; add path and assert, allOf, anyOf or forbid: true");
+                None
+            }
+            _ => {
+                let message = "has one body; keep one of path with assert, allOf, anyOf and forbid, and remove the others";
+                findings.invalid(at, message);
+                None
+            }
+        }
+    }
+}
+
+fn compile_branches(branches: &[Branch], at: &Field<'_>, findings: &mut Findings) -> Option<Body> {
+    check_length(branches.len(), 2..=8, at, findings);
+    let compile = |(index, branch): (usize, &Branch)| {
+        let Branch { check, all_of } = branch;
+        match (Written { check, all_of, any_of: &[], forbid: false }).compile(&at.index(index), findings)? {
+            Body::AllOf(checks) => Some(checks),
+            Body::AnyOf(_) | Body::Forbid => None,
+        }
+    };
+    let branches: Vec<Option<Box<[Check]>>> = branches.iter().enumerate().map(compile).collect();
+    branches.into_iter().collect::<Option<_>>().map(Body::AnyOf)
+}
+
+/// Checks that only mean something together.
+fn compile_whole(checks: &[WrittenCheck], at: &Field<'_>, findings: &mut Findings) -> Option<Box<[Check]>> {
+    let compiled = compile_checks(checks, 2..=8, at, findings);
+    (compiled.len() == checks.len()).then_some(compiled)
+}
+
 pub(super) fn compile_checks(
-    checks: &[Written],
+    checks: &[WrittenCheck],
     bounds: RangeInclusive<usize>,
     at: &Field<'_>,
     findings: &mut Findings,
@@ -92,8 +141,8 @@ pub(super) fn compile_checks(
         .collect()
 }
 
-fn compile_check(check: &Written, at: &Field<'_>, findings: &mut Findings) -> Option<Check> {
-    let Written {
+fn compile_check(check: &WrittenCheck, at: &Field<'_>, findings: &mut Findings) -> Option<Check> {
+    let WrittenCheck {
         path,
         fallbacks,
         default,
@@ -104,20 +153,14 @@ fn compile_check(check: &Written, at: &Field<'_>, findings: &mut Findings) -> Op
         ignore_case,
         assert: written,
     } = check;
-    if *measure != Measure::Value {
-        findings.unsupported(&at.name("measure"), &format!("`measure: {measure:?}`"));
-    }
-    if as_.is_some() {
-        findings.unsupported(&at.name("as"), "`as`");
-    }
-    if *ignore_case {
-        findings.unsupported(&at.name("ignoreCase"), "`ignoreCase`");
-    }
+    check_measure(check, at, findings);
+    let refined = Refinements { measure: *measure, as_: *as_, ignore_case: *ignore_case };
     let path = compile_path(path.as_deref(), &at.name("path"), findings);
     let fallbacks = compile_fallbacks(fallbacks, &at.name("fallbacks"), findings);
-    let default = default.as_ref().map(|value| assert::compile_default(value, &at.name("default"), findings));
+    let default =
+        default.as_ref().map(|value| operand::compile_default(value, &at.name("default"), findings));
     let assertion = match written {
-        Some(written) => assert::compile(written, &at.name("assert"), findings),
+        Some(written) => assert::compile(written, refined, at, findings),
         None => {
             findings.invalid(&at.name("assert"), "is missing; say what must be true, such as `exists: true`");
             None
@@ -133,9 +176,29 @@ fn compile_check(check: &Written, at: &Field<'_>, findings: &mut Findings) -> Op
             None => None,
         },
         when_absent,
+        measure: *measure,
         quantifier: *quantifier,
         assertion,
     })
+}
+
+/// Refuses what has no meaning beside what is measured, or among all values together.
+fn check_measure(check: &WrittenCheck, at: &Field<'_>, findings: &mut Findings) {
+    if check.measure == Measure::Count {
+        for (name, given) in [
+            ("fallbacks", !check.fallbacks.is_empty()),
+            ("default", check.default.is_some()),
+            ("whenAbsent", check.when_absent.is_some()),
+        ] {
+            if given {
+                findings.invalid(&at.name(name), "a count is never absent; leave it out");
+            }
+        }
+    }
+    let is_unique = check.assert.as_ref().is_some_and(|assert| assert.unique.is_some());
+    if is_unique && check.quantifier != Quantifier::All {
+        findings.invalid(&at.name("quantifier"), "`unique` speaks of all values together; leave it out");
+    }
 }
 
 fn compile_path(path: Option<&str>, at: &Field<'_>, findings: &mut Findings) -> Option<Path> {

@@ -157,7 +157,13 @@ proptest! {
             let judge = |projection: &Projection| {
                 let document = Document::decode(&raw, projection, &types).unwrap();
                 let subject =
-                    Subject { resource: &resource, kind: "Deployment", roots: &roots, document: &document };
+                    Subject {
+                        resource: &resource,
+                        kind: "Deployment",
+                        roots: &roots,
+                        document: &document,
+                        now: jiff::Timestamp::UNIX_EPOCH,
+                    };
                 (policy.takes(&resource, &document), policy.judge(&subject))
             };
             let (taken, expected) = judge(&alone);

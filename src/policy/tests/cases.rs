@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::crd::{WatchPolicy, WatchPolicySpec};
@@ -55,13 +56,27 @@ pub(super) fn decode(object: &str, projection: &Projection) -> Document {
     Document::decode(object, projection, &types).expect("an object")
 }
 
+/// When the tests judge: 2026-06-15T12:00:00Z.
+pub(super) fn now() -> Timestamp {
+    "2026-06-15T12:00:00Z".parse().expect("a time")
+}
+
 pub(super) fn judge_on(policy: &CompiledPolicy, group: &str, plural: &str, object: &str) -> Judgement {
+    judge_at(policy, (group, plural), object, now())
+}
+
+pub(super) fn judge_at(
+    policy: &CompiledPolicy,
+    (group, plural): (&str, &str),
+    object: &str,
+    now: Timestamp,
+) -> Judgement {
     let resource = GroupResource::new(group, plural);
     let roots = policy.roots(&resource);
     let mut projection = Projection::default();
     policy.read(&resource, &roots, &mut projection);
     let document = decode(&json(object).to_string(), &projection);
-    policy.judge(&Subject { resource: &resource, kind: "Kind", roots: &roots, document: &document })
+    policy.judge(&Subject { resource: &resource, kind: "Kind", roots: &roots, document: &document, now })
 }
 
 pub(super) fn verdict_on(policy: &CompiledPolicy, group: &str, plural: &str, object: &str) -> Verdict {

@@ -12,12 +12,13 @@ fn faults(spec: &str) -> Faults {
 }
 
 /// Each spec has exactly this fault.
-fn check(rows: &[(String, FaultReason, &str, &str)]) {
+fn check<F: AsRef<str>>(rows: &[(String, FaultReason, F, &str)]) {
     for (spec, reason, field, message) in rows {
+        let field = field.as_ref();
         let faults = faults(spec);
         let found: Vec<_> = faults.iter().collect();
         let [fault] = &*found else { panic!("{spec}\n{faults}") };
-        assert_eq!((fault.reason, fault.field.as_str()), (*reason, *field), "{spec}: {fault}");
+        assert_eq!((fault.reason, fault.field.as_str()), (*reason, field), "{spec}: {fault}");
         assert!(fault.message.contains(message), "{spec}: {fault}");
     }
 }
@@ -32,6 +33,15 @@ fn assertion(assert: &str) -> String {
 
 fn target(target: &str) -> String {
     format!("targets: [{{{target}}}]\n{RULES}")
+}
+
+fn refined(refinements: &str, assert: &str) -> String {
+    rule(&format!("path: $.a, {refinements}, assert: {{{assert}}}"))
+}
+
+/// The field of an operator.
+fn at(operator: &str) -> String {
+    format!("spec.rules[0].assert.{operator}")
 }
 
 fn spec(rest: &str) -> String {
@@ -59,62 +69,114 @@ fn what_this_version_does_not_have_is_refused_by_its_name() {
             "fieldSelector",
         ),
         later(rule("path: $.a, assert: {exists: true}, fix: {set: 1}"), "spec.rules[0].fix", "`fix`"),
-        later(rule("forbid: true"), "spec.rules[0].forbid", "`forbid`"),
-        later(
-            rule("allOf: [{path: $.a, assert: {exists: true}}, {path: $.b, assert: {exists: true}}]"),
-            "spec.rules[0].allOf",
-            "`allOf`",
+    ]);
+}
+
+#[test]
+fn a_rule_has_one_body() {
+    let two = "[{path: $.a, assert: {exists: true}}, {path: $.b, assert: {exists: true}}]";
+    let one = "[{path: $.a, assert: {exists: true}}]";
+    check(&[
+        (rule("severity: low"), Invalid, "spec.rules[0]", "demands nothing yet"),
+        (
+            rule(&format!("path: $.a, assert: {{exists: true}}, allOf: {two}")),
+            Invalid,
+            "spec.rules[0]",
+            "has one body",
         ),
-        later(
-            rule("anyOf: [{path: $.a, assert: {exists: true}}, {path: $.b, assert: {exists: true}}]"),
-            "spec.rules[0].anyOf",
-            "`anyOf`",
+        (rule(&format!("forbid: true, anyOf: {two}")), Invalid, "spec.rules[0]", "has one body"),
+        (rule(&format!("measure: Keys, allOf: {two}")), Invalid, "spec.rules[0]", "has one body"),
+        (rule(&format!("allOf: {one}")), Invalid, "spec.rules[0].allOf", "has 1 entries"),
+        (rule(&format!("anyOf: {one}")), Invalid, "spec.rules[0].anyOf", "has 1 entries"),
+        (
+            rule(&format!("anyOf: [{{allOf: {two}}}, {{}}]")),
+            Invalid,
+            "spec.rules[0].anyOf[1]",
+            "demands nothing yet",
         ),
-        later(
-            rule("path: $.a, measure: Length, assert: {equals: 1}"),
-            "spec.rules[0].measure",
-            "`measure: Length`",
-        ),
-        later(rule("path: $.a, as: Quantity, assert: {equals: 1}"), "spec.rules[0].as", "`as`"),
-        later(
-            rule("path: $.a, ignoreCase: true, assert: {equals: a}"),
-            "spec.rules[0].ignoreCase",
-            "`ignoreCase`",
-        ),
-        later(
-            rule("path: $.a, assert: {exists: true}, message: '{container}'"),
-            "spec.rules[0].message",
-            "`{container}`",
+        (
+            rule(&format!("anyOf: [{{allOf: {two}}}, {{allOf: {one}}}]")),
+            Invalid,
+            "spec.rules[0].anyOf[1].allOf",
+            "has 1 entries",
         ),
     ]);
 }
 
 #[test]
-fn operators_that_this_version_does_not_have_are_refused_by_their_name() {
-    for (operator, operand) in [
-        ("search", "a"),
-        ("notSearch", "a"),
-        ("like", "a"),
-        ("notLike", "[a]"),
-        ("contains", "a"),
-        ("notContains", "a"),
-        ("inCidr", "10.0.0.0/8"),
-        ("notInCidr", "10.0.0.0/8"),
-        ("inRanges", "['1-2']"),
-        ("atLeast", "1"),
-        ("atMost", "1"),
-        ("above", "1"),
-        ("below", "1"),
-        ("type", "string"),
-        ("unique", "true"),
-        ("equalsPath", "$.b"),
-        ("notEqualsPath", "$.b"),
-        ("inPath", "$.b"),
-        ("notInPath", "$.b"),
-    ] {
-        let field = format!("spec.rules[0].assert.{operator}");
-        check(&[(assertion(&format!("{operator}: {operand}")), Unsupported, &field, operator)]);
-    }
+fn operands_that_no_value_could_be_compared_with_are_refused() {
+    check(&[
+        (assertion("search: '^a'"), Invalid, at("search"), "use `matches` for the whole value"),
+        (assertion("notSearch: [a, '(']"), Invalid, at("notSearch[1]"), "ends within a group"),
+        (assertion("like: 5"), Invalid, at("like"), "quote it"),
+        (assertion("contains: null"), Invalid, at("contains"), "null counts as absent"),
+        (assertion("notContains: [a, null]"), Invalid, at("notContains[1]"), "null counts as absent"),
+        (assertion("contains: []"), Invalid, at("contains"), "has 0 entries"),
+        (assertion("inCidr: 10.0.0.0/33"), Invalid, at("inCidr"), "`10.0.0.0/33` is not a CIDR block"),
+        (assertion("notInCidr: [10.0.0.0/8, x]"), Invalid, at("notInCidr[1]"), "`x` is not a CIDR block"),
+        (assertion("inRanges: ['6-5']"), Invalid, at("inRanges[0]"), "with the lesser one first"),
+        (assertion("inRanges: [1, 'a-b']"), Invalid, at("inRanges[1]"), "`a-b` is not a number"),
+        (assertion("atLeast: 512Mi"), Invalid, at("atLeast"), "`as: Quantity`"),
+        (assertion("below: true"), Invalid, at("below"), "true is not a number"),
+        (assertion("unique: false"), Invalid, at("unique"), "is true or left out"),
+        (assertion("equalsPath: '$.a['"), Invalid, at("equalsPath"), "at character"),
+        (refined("as: Quantity", "atMost: lots"), Invalid, at("atMost"), "is not a Kubernetes quantity"),
+        (refined("as: Duration", "atMost: 5"), Invalid, at("atMost"), "is not a duration"),
+        (refined("as: Version", "above: '1.2'"), Invalid, at("above"), "is not a version of three numbers"),
+        (refined("as: Time", "above: '2027-01-01'"), Invalid, at("above"), "is not a time in RFC 3339"),
+        (refined("as: Percent", "above: 5"), Invalid, at("above"), "is not a percentage"),
+        (refined("as: Quantity", "in: [1Gi, x]"), Invalid, at("in[1]"), "is not a Kubernetes quantity"),
+    ]);
+}
+
+#[test]
+fn refinements_that_say_nothing_or_contradict_are_refused() {
+    check(&[
+        (
+            refined("as: Number", "like: x"),
+            Invalid,
+            "spec.rules[0].as".to_owned(),
+            "there is none; leave it out",
+        ),
+        (
+            refined("ignoreCase: true", "atLeast: 1"),
+            Invalid,
+            "spec.rules[0].ignoreCase".to_owned(),
+            "leave it out",
+        ),
+        (refined("measure: Age", "equals: 1h"), Invalid, at("equals"), "compare it by atLeast"),
+        (refined("measure: Until", "atLeast: 1"), Invalid, at("atLeast"), "1 is not a duration"),
+        (
+            refined("measure: Age, as: Time", "atLeast: 1h"),
+            Invalid,
+            "spec.rules[0].as".to_owned(),
+            "a duration anyway",
+        ),
+        (
+            refined("measure: Count, default: 1", "equals: 1"),
+            Invalid,
+            "spec.rules[0].default".to_owned(),
+            "never absent",
+        ),
+        (
+            refined("measure: Count, fallbacks: [$.b]", "equals: 1"),
+            Invalid,
+            "spec.rules[0].fallbacks".to_owned(),
+            "never absent",
+        ),
+        (
+            refined("measure: Count, whenAbsent: Pass", "equals: 1"),
+            Invalid,
+            "spec.rules[0].whenAbsent".to_owned(),
+            "never absent",
+        ),
+        (
+            refined("quantifier: Any", "unique: true"),
+            Invalid,
+            "spec.rules[0].quantifier".to_owned(),
+            "all values together",
+        ),
+    ]);
 }
 
 #[test]
@@ -350,7 +412,7 @@ fn a_path_is_refused_with_its_field_its_position_and_a_suggestion() {
 fn all_faults_are_told_at_once() {
     let faults = faults(&format!(
         "{DEPLOYMENTS}\nmode: Plan\nrules:\n- {{name: a, path: '$.a[', assert: {{equals: null, matches: '^x'}}}}\n\
-         - {{name: b, path: $.a, fix: {{remove: true}}, assert: {{like: x}}, message: '{{nope}}'}}"
+         - {{name: b, path: $.a, fix: {{remove: true}}, assert: {{atLeast: x}}, message: '{{nope}}'}}"
     ));
     let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
     let expected = [
@@ -360,9 +422,22 @@ fn all_faults_are_told_at_once() {
         "spec.rules[0].assert.matches",
         "spec.rules[1].fix",
         "spec.rules[1].message",
-        "spec.rules[1].assert.like",
+        "spec.rules[1].assert.atLeast",
     ];
     assert_eq!(fields, expected);
     assert_eq!(faults.to_string().lines().count(), expected.len());
     assert_eq!(faults.reason(), Invalid);
+}
+
+#[test]
+fn the_examples_have_no_fault() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let files = std::fs::read_dir(folder).expect("examples").map(|entry| entry.expect("an entry").path());
+    let yaml: Vec<_> = files.filter(|path| path.extension().is_some_and(|kind| kind == "yaml")).collect();
+    assert!(yaml.len() > 3, "{yaml:?}");
+    for path in yaml {
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let policy = serde_saphyr::from_str(&text).expect("a policy");
+        compile(&policy, &settings()).unwrap_or_else(|faults| panic!("{}: {faults}", path.display()));
+    }
 }

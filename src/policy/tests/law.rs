@@ -5,7 +5,7 @@ use crate::policy::Outcome::{Error, Fail, Pass, Skip};
 use crate::policy::{CompiledPolicy, Judgement, NODES_PER_RULE, Subject};
 use crate::resource::GroupResource;
 
-use super::cases::{CONFIG_MAPS, check, compiled, decode, judge_on, one_rule, verdict, verdict_on};
+use super::cases::{CONFIG_MAPS, check, compiled, decode, judge_on, now, one_rule, verdict, verdict_on};
 
 #[test]
 fn operators_judge_one_value() {
@@ -323,8 +323,8 @@ fn match_leaves_objects_out() {
           {{name: two, path: $.data.owner, assert: {{exists: false}}}}]"
     ));
     let judge = |object| judge_on(&policy, "", "configmaps", object);
-    assert_eq!(judge("{data: {tier: sandbox}}"), Judgement::Excluded);
-    assert_eq!(judge("{data: {}}"), Judgement::Excluded);
+    assert_eq!(judge("{data: {tier: sandbox}}"), Judgement::Excluded { again: None });
+    assert_eq!(judge("{data: {}}"), Judgement::Excluded { again: None });
     let verdict = verdict_on(&policy, "", "configmaps", "{data: {tier: prod-1}}");
     assert_eq!(verdict.outcome, Fail);
     assert_eq!(verdict.rules.iter().map(|rule| rule.outcome).collect::<Vec<_>>(), [Fail, Pass]);
@@ -407,7 +407,13 @@ fn judge_unreadable(policy: &CompiledPolicy, labels: &str) -> Judgement {
     let mut projection = Projection::default();
     policy.read(&resource, &roots, &mut projection);
     let document = decode(&format!(r#"{{"metadata":{metadata},"data":{data}}}"#), &projection);
-    policy.judge(&Subject { resource: &resource, kind: "ConfigMap", roots: &roots, document: &document })
+    policy.judge(&Subject {
+        resource: &resource,
+        kind: "ConfigMap",
+        roots: &roots,
+        document: &document,
+        now: now(),
+    })
 }
 
 #[test]

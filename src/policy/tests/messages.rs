@@ -62,6 +62,36 @@ fn placeholders_are_filled_in() {
 }
 
 #[test]
+fn a_container_is_the_nearest_place_that_has_a_name() {
+    let pod = "{spec: {name: 7, containers: [{name: web, env: [{name: KEY}], x: {y: 1}}, {x: {}}], initContainers: \
+               [{name: init}]}, metadata: {name: pod}}";
+    for (rule, names) in [
+        ("path: '$containers[*].image', assert: {exists: true}", &["web", "not set", "init"][..]),
+        ("path: '$.spec.containers[0].x.y', assert: {equals: 2}", &["web"]),
+        ("path: '$containers[0].env[*].value', assert: {exists: true}", &["KEY"]),
+        (
+            "path: '$containers[*].u', fallbacks: [$podSpec.containers], assert: {type: string}",
+            &["web", "not set", "init"],
+        ),
+        ("forEach: $containers, forbid: true", &["web", "not set", "init"]),
+        ("forEach: $containers, path: $podSpec.u, assert: {exists: true}", &["web", "not set", "init"]),
+        (
+            "forEach: $containers, path: '$.u[*]', quantifier: Any, assert: {equals: 1}",
+            &["web", "not set", "init"],
+        ),
+        ("path: $.metadata.labels.team, assert: {exists: true}", &["pod"]),
+        ("path: $.spec.u, assert: {exists: true}", &["not set"]),
+    ] {
+        let policy = compiled(&format!(
+            "targets: [{{resources: [pods]}}]\nrules: [{{name: r, {rule}, message: '{{container}}'}}]"
+        ));
+        let verdict = verdict_on(&policy, "", "pods", pod).rules.remove(0);
+        let messages: Vec<&str> = verdict.nodes.iter().map(|node| &*node.message).collect();
+        assert_eq!(messages, names, "{rule}");
+    }
+}
+
+#[test]
 fn an_error_explains_itself_whatever_the_message_says() {
     let text = message("path: $.a, assert: {matches: x}, message: no", "{a: 1}");
     assert!(text.starts_with("a is 1, of type number, and patterns are for strings; "), "{text}");

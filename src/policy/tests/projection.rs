@@ -7,7 +7,7 @@ use crate::jsonpath::{Document, Projection};
 use crate::policy::{CompiledPolicy, Judgement, Subject};
 use crate::resource::GroupResource;
 
-use super::cases::{compiled, decode, everything};
+use super::cases::{compiled, decode, everything, now};
 
 /// Policies that read in every way there is.
 fn policies() -> Vec<CompiledPolicy> {
@@ -26,6 +26,24 @@ fn policies() -> Vec<CompiledPolicy> {
         "rules: [{name: r, forEach: '$.spec.*', path: $pod.metadata.a, assert: {exists: false}}]",
         "rules: [{name: r, path: '$containers[*].a', quantifier: None, assert: {equals: 1}}, \
          {name: s, path: '$containers[0]', assert: {exists: true}}, {name: t, path: $.kind, assert: {equals: Kind}}]",
+        "rules: [{name: r, forEach: $containers, allOf: [{path: $.a, assert: {type: string, search: a}}, \
+         {path: $podSpec.a, assert: {like: '?'}}], message: '{$.name}'}, {name: s, forEach: '$.spec.*', forbid: true}]",
+        "rules: [{name: r, anyOf: [{path: $.spec.a, assert: {contains: a}}, {allOf: [{path: $.status.a, \
+         ignoreCase: true, assert: {notContains: [A, b]}}, {path: '$.status.*', assert: {unique: true}}]}]}]",
+        "rules: [{name: r, path: '$.spec.*', measure: Length, assert: {inRanges: ['1-2']}}, {name: s, path: $.spec, \
+         measure: Keys, assert: {notEqualsPath: $.status.name}}, {name: t, path: '$containers[*].a', measure: Count, \
+         assert: {atMost: 1}}]",
+        "rules: [{name: r, forEach: '$.status[*]', path: $.a, as: Number, assert: {inPath: '$object.spec.*', above: 0}}, \
+         {name: s, path: '$containers[*].image', measure: ImageTag, assert: {equalsPath: $pod.metadata.a}}]",
+        "rules: [{name: r, path: '$.spec[\"a\"][*].b', assert: {equals: a}, message: '{container}'}, {name: s, \
+         forEach: $containers, path: $object.status.a, fallbacks: [$.a], assert: {type: string}, message: '{container}'}]",
+        "rules: [{name: r, path: $podSpec.a.b, assert: {equals: a}, message: '{container}'}, {name: s, \
+         forEach: '$.status.*', forbid: true, message: '{container}'}, {name: t, path: '$containers[*].a.b', \
+         measure: Keys, assert: {exists: true}, message: '{container}'}]",
+        "rules: [{name: r, path: '$.spec..a', assert: {equals: a}, message: '{container}'}, {name: s, \
+         path: \"$containers[?@.name=='a'].b\", assert: {equals: a}, message: '{container}'}]",
+        "rules: [{name: r, path: $.status.a, measure: Age, assert: {atMost: 1h}}, {name: s, forEach: $.status, \
+         when: [{path: $, assert: {type: object}}], path: $.a, assert: {notInPath: $object.spec.a, inCidr: 1.0.0.0/8}}]",
     ]
     .iter()
     .map(|rest| compiled(&format!("{target}\n{rest}")))
@@ -78,7 +96,7 @@ prop_compose! {
 fn judge(policy: &CompiledPolicy, document: &Document) -> Judgement {
     let resource = GroupResource::new("apps", "deployments");
     let roots = policy.roots(&resource);
-    policy.judge(&Subject { resource: &resource, kind: "Deployment", roots: &roots, document })
+    policy.judge(&Subject { resource: &resource, kind: "Deployment", roots: &roots, document, now: now() })
 }
 
 proptest! {
