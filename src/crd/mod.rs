@@ -19,10 +19,10 @@ pub use check::{As, Assert, Check, Measure, Patterns, Quantifier, ValueType, Whe
 pub use rule::{Append, Branch, Exception, Fix, Rule};
 pub use schema::crd_json;
 pub use spec::{
-    Enforcement, Mode, OnConflict, OnDelete, OwnedObjects, Severity, SystemNamespaces, Target, WatchPolicy,
-    WatchPolicySpec,
+    Enforcement, MAX_MATCH, Mode, OnConflict, OnDelete, OwnedObjects, Severity, SystemNamespaces, Target,
+    WatchPolicy, WatchPolicySpec,
 };
 pub use status::{
-    ExceptionStatus, FixStatus, Summary, TargetState, TargetStatus, Violation, ViolationObject,
-    ViolationResult, WatchPolicyStatus,
+    ExceptionStatus, FixStatus, MAX_MESSAGE, MAX_OTHER_PATHS, MAX_PATH, Summary, TargetState, TargetStatus,
+    Violation, ViolationObject, ViolationResult, WatchPolicyStatus,
 };

@@ -10,6 +10,9 @@ use super::rule::{self, Exception};
 use super::schema;
 use super::status::WatchPolicyStatus;
 
+/// The most checks in a policy's `match`.
+pub const MAX_MATCH: usize = 32;
+
 /// What the policy demands, of which objects, and what happens to those that fail.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
@@ -70,7 +73,7 @@ pub struct WatchPolicySpec {
 
     /// Checks on the object that must all hold, or the policy leaves the object out.
     #[serde(rename = "match", default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), transform = schema::complete_checks)]
+    #[schemars(length(max = MAX_MATCH), transform = schema::complete_checks)]
     pub match_: Vec<Check>,
 
     /// What is demanded of each object.

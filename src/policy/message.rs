@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::crd::{Measure, Quantifier};
+use crate::crd::{MAX_MESSAGE, Measure, Quantifier};
 use crate::jsonpath::{Node, Path};
 
 use super::assertion::{Assertion, Complaint, PlaceOperator};
@@ -90,15 +90,14 @@ impl Template {
         fact: &dyn Fn(Fact) -> Box<str>,
         value: &dyn Fn(&Path) -> Box<str>,
     ) -> Box<str> {
-        let mut out = String::new();
-        for part in &self.0 {
-            match part {
-                Part::Text(text) => out.push_str(text),
-                Part::Fact(known) => out.push_str(&fact(*known)),
-                Part::Path(path) => out.push_str(&value(path)),
-            }
-        }
-        out.into()
+        let all = |out: &mut Cut| {
+            self.0.iter().try_for_each(|part| match part {
+                Part::Text(text) => out.write_str(text),
+                Part::Fact(known) => out.write_str(&fact(*known)),
+                Part::Path(path) => out.write_str(&value(path)),
+            })
+        };
+        Cut::write(MAX_MESSAGE, all)
     }
 }
 

@@ -1,8 +1,9 @@
 //! What is said of the places that fail or cannot be judged. Only made for rules that did not pass.
 
+use std::fmt::Write;
 use std::ops::ControlFlow;
 
-use crate::crd::{Measure, Quantifier};
+use crate::crd::{MAX_MESSAGE, MAX_PATH, Measure, Quantifier};
 use crate::jsonpath::{Budget, Due, Node, Path, Trail};
 
 use super::assertion::{Bearings, Complaint, Doubt, Truth};
@@ -11,7 +12,7 @@ use super::container;
 use super::message::{self, Fact};
 use super::meter::Meter;
 use super::program::{CompiledPolicy, Rule};
-use super::render::{self, NOT_SET};
+use super::render::{self, Cut, NOT_SET};
 use super::verdict::{NODES_PER_RULE, NodeVerdict};
 
 /// The nodes of one rule.
@@ -212,7 +213,8 @@ impl Case<'_> {
         let path = match self.check.measure {
             // A count is of no single place.
             Measure::Count => self.check.path.to_string(),
-            _ => spot.at.to_string(),
+            // A member's name has no limit but that of its object.
+            _ => Cut::write(MAX_PATH, |cut| write!(cut, "{}", spot.at)).into(),
         };
         Finding { container: self.container(spot), ..self.finding(path, &actual) }
     }
@@ -287,6 +289,11 @@ impl Setting<'_> {
 impl Finding {
     fn saying(self, message: Box<str>) -> NodeVerdict {
         let Self { path, actual, expected, container: _ } = self;
+        let message = if message.len() > MAX_MESSAGE {
+            Cut::write(MAX_MESSAGE, |cut| cut.write_str(&message))
+        } else {
+            message
+        };
         NodeVerdict { path, actual, expected, message }
     }
 }

@@ -1,5 +1,6 @@
 //! What judging an object gives: an outcome for it, and for each rule the nodes that failed.
 
+use crate::crd::MAX_OTHER_PATHS;
 use std::fmt;
 use std::sync::Arc;
 
@@ -101,7 +102,7 @@ pub struct RuleVerdict {
 }
 
 /// How many nodes of a rule are listed; the rest is counted. A thousand bad elements are one defect.
-pub const NODES_PER_RULE: usize = 32;
+pub const NODES_PER_RULE: usize = 1 + MAX_OTHER_PATHS;
 
 /// A node that failed, or could not be judged.
 #[derive(Clone, Debug, PartialEq, Eq)]

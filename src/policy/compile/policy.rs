@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::crd::{Mode, OwnedObjects, SystemNamespaces, WatchPolicy, WatchPolicySpec};
+use crate::crd::{MAX_MATCH, Mode, OwnedObjects, SystemNamespaces, WatchPolicy, WatchPolicySpec};
 use crate::policy::fault::{FaultReason, Faults, Field, Findings};
 use crate::policy::program::CompiledPolicy;
 
@@ -54,7 +54,7 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
     } = spec;
     let left_out = left_out(*system_namespaces, settings, at, &mut findings);
     let targets = target::compile_all(targets, &at.name("targets"), &mut findings);
-    let conditions = rule::compile_checks(match_, 0..=8, &at.name("match"), &mut findings);
+    let conditions = rule::compile_checks(match_, 0..=MAX_MATCH, &at.name("match"), &mut findings);
     let rules = rule::compile_all(rules, *severity, &at.name("rules"), &mut findings);
     let compiled = CompiledPolicy {
         name: name.into(),

@@ -144,3 +144,15 @@ fn values_of_environment_variables_are_not_shown_from_wherever_they_are_reached(
         );
     }
 }
+
+#[test]
+fn paths_and_messages_stay_short_however_long_a_members_name_is() {
+    let long = "k".repeat(900);
+    let part = |n| format!("{{{long}{n}: {{{long}: {{x: 1}}}}}}");
+    let parts: Vec<_> = (0..40).map(part).collect();
+    let rule = "path: '$.parts[*].*.*.x', assert: {equals: 2}, message: '{path} {path}'";
+    let failing = verdict(&one_rule(rule), &format!("{{parts: [{}]}}", parts.join(", ")));
+    let bytes: usize = failing.nodes.iter().map(|node| node.path.len() + node.message.len()).sum();
+    assert!(bytes < 9 * 2 * 1030, "{bytes}");
+    assert_eq!(failing.nodes.len() + failing.more, 40);
+}
