@@ -20,8 +20,10 @@ pub use flags::{LogFormat, RunFlags};
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 /// Where Linux tells the host's name.
 const HOST_FILE: &str = "/proc/sys/kernel/hostname";
+/// The system namespaces when nothing says otherwise, as the flag takes them.
+pub const SYSTEM_NAMESPACES: &str = "kube-system,kube-public,kube-node-lease";
 /// The operator's namespace when nothing says otherwise.
-const DEFAULT_NAMESPACE: &str = "watchpolicy-system";
+pub const DEFAULT_NAMESPACE: &str = "watchpolicy-system";
 
 /// The checked configuration.
 #[derive(Clone, Debug)]

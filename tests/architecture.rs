@@ -25,7 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("logging", &["config"]),
     ("shutdown", &[]),
     ("config", &[]),
-    ("cli", &["config", "crd", "jsonpath", "resource"]),
+    ("cli", &["config", "crd", "jsonpath", "policy", "resource"]),
     (
         "app",
         &[

@@ -8,10 +8,16 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::RunFlags;
 
+use super::eval::EvalArgs;
 use super::query::QueryArgs;
+use super::suite::TestArgs;
 
 /// The version of this build.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What the exit status of judging means.
+const JUDGED: &str = "Exit status: 0 no violation at or over --fail-on, 1 some, 2 an input that cannot be used or a \
+    result that is an Error.";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -38,6 +44,14 @@ pub enum Command {
     Run(Box<RunFlags>),
     /// Print the CustomResourceDefinition of WatchPolicy, for kubectl apply --server-side -f -
     Crd,
+    /// Judge files of objects by files of policies
+    #[command(after_help = JUDGED)]
+    Eval(EvalArgs),
+    /// Run suites of policies, objects and what is expected of them
+    #[command(
+        after_help = "Exit status: 0 all is as expected, 1 a suite failed, 2 no suite found or a wrong flag."
+    )]
+    Test(TestArgs),
     /// Print what a path finds in YAML or JSON documents, to try paths out
     #[command(after_help = "Exit status: 0 also when nothing is found, 2 for a wrong path or file.")]
     Query(QueryArgs),

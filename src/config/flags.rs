@@ -52,7 +52,7 @@ pub struct RunFlags {
         env = "WATCHPOLICY_SYSTEM_NAMESPACES",
         value_name = "NAMES",
         value_delimiter = ',',
-        default_value = "kube-system,kube-public,kube-node-lease",
+        default_value = super::SYSTEM_NAMESPACES,
         help_heading = "Policies"
     )]
     pub system_namespaces: Vec<String>,
