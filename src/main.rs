@@ -19,6 +19,9 @@ fn main() -> ExitCode {
         Command::Crd => cli::crd::yaml().and_then(|yaml| print(&yaml)),
         Command::Eval(args) => return answer(cli::eval::run(&args)),
         Command::Test(args) => return answer(cli::suite::run(&args)),
+        Command::Lint(args) => return answer(cli::lint::run(&args)),
+        Command::Rbac(args) => return answer(cli::rbac::run(&args)),
+        Command::Completion(args) => print(&cli::completion::run(&args)),
         Command::Query(args) => print(&cli::query::run(&args).unwrap_or_else(|error| fail(&error))),
         Command::Version => print(&cli::version()),
     };

@@ -8,8 +8,11 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::RunFlags;
 
+use super::completion::CompletionArgs;
 use super::eval::EvalArgs;
+use super::lint::LintArgs;
 use super::query::QueryArgs;
+use super::rbac::RbacArgs;
 use super::suite::TestArgs;
 
 /// The version of this build.
@@ -25,7 +28,7 @@ const JUDGED: &str = "Exit status: 0 no violation at or over --fail-on, 1 some, 
     name = "watchpolicy",
     version,
     about = "Watches what policies name in a Kubernetes cluster, and reports what breaks their rules",
-    after_help = "Exit status: 0 success, 1 failure at run time, 2 wrong flag or value.",
+    after_help = "Exit status: 0 success, 1 violations, a failed suite, a fault or a failure at run time, 2 a wrong flag, value or input.",
     max_term_width = 100
 )]
 pub struct Cli {
@@ -55,6 +58,14 @@ pub enum Command {
     /// Print what a path finds in YAML or JSON documents, to try paths out
     #[command(after_help = "Exit status: 0 also when nothing is found, 2 for a wrong path or file.")]
     Query(QueryArgs),
+    /// Tell everything that is wrong with policies, before a server sees them
+    #[command(after_help = "Exit status: 0 no fault, 1 some, 2 an input that cannot be read.")]
+    Lint(LintArgs),
+    /// Print the least rights that the operator needs to watch what policies target
+    #[command(after_help = "Exit status: 0 success, 2 a policy that cannot be used.")]
+    Rbac(RbacArgs),
+    /// Print a completion script for a shell
+    Completion(CompletionArgs),
     /// Print the version and how it was built
     Version,
 }

@@ -5,13 +5,20 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
+use crate::policy::Outcome;
+
 use super::answer::{Answer, FINE, UNSURE, WRONG};
+use super::finding::Finding;
 use super::format;
+use super::format::junit::{Case, Status};
 use super::input::{Trouble, documents, files, objects, policies};
 use super::judge::World;
 use super::kinds::Kinds;
-use super::results::Results;
+use super::results::{Entry, Results, RuleResult};
 use super::severity::SeverityFlag;
+
+/// What findings about the inputs themselves are filed under.
+const INPUT: &str = "input";
 
 /// What can be written after `watchpolicy eval`.
 #[derive(Debug, Args)]
@@ -45,6 +52,12 @@ pub enum EvalFormat {
     Json,
     /// The same as YAML
     Yaml,
+    /// JUnit XML: a case for each rule and object
+    Junit,
+    /// SARIF 2.1.0: a result for each place that is wrong
+    Sarif,
+    /// Annotations of GitHub Actions
+    Github,
 }
 
 /// Judges.
@@ -60,7 +73,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<Answer> {
         learn(&mut kinds, path, &mut troubles);
     }
     let texts = files::read(&args.resources, &mut troubles);
-    let found = objects::unpack(documents::split(&texts, &mut troubles), &mut troubles);
+    let found = objects::unpack(&documents::split(&texts, &mut troubles), &mut troubles);
     let world = World::new(found, &mut kinds, &mut troubles);
     if drafts.is_empty() && troubles.is_empty() {
         anyhow::bail!("there is no policy in {}", shown(&args.policies));
@@ -81,7 +94,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<Answer> {
     notes.extend(compiled.iter().filter(|policy| policy.program.suspend).map(|policy| {
         format!("{}: policy {} is suspended, and judges nothing", policy.origin, policy.program.name)
     }));
-    Ok(Answer { text: print(&results, args.format)?, notes, exit })
+    Ok(Answer { text: print(&results, &troubles, args.format)?, notes, exit })
 }
 
 fn learn(kinds: &mut Kinds, path: &std::path::Path, troubles: &mut Vec<Trouble>) {
@@ -97,10 +110,41 @@ fn shown(paths: &[PathBuf]) -> String {
     names.join(", ")
 }
 
-fn print(results: &Results, format: EvalFormat) -> anyhow::Result<String> {
+fn print(results: &Results, troubles: &[Trouble], format: EvalFormat) -> anyhow::Result<String> {
+    let findings = || {
+        let unreadable = troubles.iter().map(|trouble| Finding::of_trouble(INPUT, trouble));
+        unreadable.chain(Finding::of_results(results)).collect::<Vec<_>>()
+    };
     match format {
         EvalFormat::Table => Ok(format::table(results)),
         EvalFormat::Json => format::json(results),
         EvalFormat::Yaml => format::yaml(results),
+        EvalFormat::Junit => format::junit(cases(results, troubles)),
+        EvalFormat::Sarif => format::sarif(&findings(), troubles.is_empty() && results.summary.error == 0),
+        EvalFormat::Github => Ok(format::github(&findings())),
     }
+}
+
+/// A case for each rule and object, and one for each input that cannot be used.
+fn cases(results: &Results, troubles: &[Trouble]) -> Vec<Case> {
+    let unreadable = troubles.iter().map(|trouble| Case {
+        group: INPUT.to_owned(),
+        name: trouble.file.to_string(),
+        status: Status::Error,
+        messages: vec![trouble.to_string()],
+    });
+    let of_rule = |entry: &Entry, rule: &RuleResult| Case {
+        group: entry.policy.to_string(),
+        name: format!("{} on {} ({}:{})", rule.rule, entry.object, entry.file, entry.line),
+        status: match rule.result {
+            Outcome::Pass => Status::Success,
+            Outcome::Fail => Status::Failure,
+            Outcome::Error => Status::Error,
+            Outcome::Skip => Status::Skipped,
+        },
+        messages: rule.nodes.iter().map(|node| format!("{}: {}", node.path, node.message)).collect(),
+    };
+    let judged =
+        results.results.iter().flat_map(|entry| entry.rules.iter().map(move |rule| of_rule(entry, rule)));
+    unreadable.chain(judged).collect()
 }

@@ -5,14 +5,18 @@
 
 mod answer;
 mod command;
+pub mod completion;
 pub mod crd;
 pub mod eval;
+mod finding;
 mod format;
 mod hint;
 mod input;
 mod judge;
 mod kinds;
+pub mod lint;
 pub mod query;
+pub mod rbac;
 mod results;
 mod severity;
 pub mod suite;

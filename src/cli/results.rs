@@ -78,7 +78,7 @@ impl Results {
     /// Gathers what was judged; objects out of scope have no entry.
     pub(super) fn of(judged: Vec<Judged<'_>>) -> Self {
         let results: Vec<Entry> = judged.into_iter().filter_map(Entry::of).collect();
-        let summary = Summary::of(&results);
+        let summary = Summary::of(results.iter());
         Self { results, summary }
     }
 
@@ -89,7 +89,7 @@ impl Results {
 }
 
 impl Summary {
-    fn of(results: &[Entry]) -> Self {
+    pub(super) fn of<'e>(results: impl Iterator<Item = &'e Entry>) -> Self {
         let mut summary = Self::default();
         for entry in results {
             *match entry.result {
@@ -105,7 +105,7 @@ impl Summary {
 }
 
 impl Entry {
-    fn of(judged: Judged<'_>) -> Option<Self> {
+    pub(super) fn of(judged: Judged<'_>) -> Option<Self> {
         let Judged { policy, object, judgement } = judged;
         let Judgement::Judged(Verdict { outcome, rules, again: _ }) = judgement else { return None };
         Some(Self {

@@ -35,7 +35,7 @@ pub(in crate::cli) fn split(texts: &[Text], troubles: &mut Vec<Trouble>) -> Vec<
 pub(in crate::cli) fn of_text(file: &Arc<str>, text: &str) -> Result<Vec<Written>, Trouble> {
     let found = if text.trim_start().starts_with(['{', '[']) {
         // A YAML flow mapping begins so too; what JSON says of it is of no use then.
-        json(text).or_else(|json| yaml(text).map_err(|_| json))
+        json(text).or_else(|json| yaml(text).map_err(|_yaml| json))
     } else {
         yaml(text)
     };

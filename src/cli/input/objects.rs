@@ -24,9 +24,9 @@ pub(in crate::cli) struct Object {
 }
 
 /// The objects of the documents. What is not an object is noted.
-pub(in crate::cli) fn unpack(documents: Vec<Written>, troubles: &mut Vec<Trouble>) -> Vec<Object> {
+pub(in crate::cli) fn unpack(documents: &[Written], troubles: &mut Vec<Trouble>) -> Vec<Object> {
     let mut objects = Vec::new();
-    for Written { origin, json } in &documents {
+    for Written { origin, json } in documents {
         let mut unpacking = Unpacking { origin, objects: &mut objects, troubles };
         unpacking.unpack(json, None, MAX_LISTS);
     }

@@ -65,7 +65,7 @@ pub(in crate::cli) fn compiled(drafts: &[Draft], troubles: &mut Vec<Trouble>) ->
             Ok(policy) => {
                 match draft.compile(&policy) {
                     Ok(program) => {
-                        policies.push(Policy { origin: draft.origin.clone(), program: Arc::new(program) })
+                        policies.push(Policy { origin: draft.origin.clone(), program: Arc::new(program) });
                     }
                     Err(faults) => troubles.extend(faults.iter().map(|fault| {
                         Trouble::at(&draft.origin, format!("policy {}: {fault}", draft.name()))

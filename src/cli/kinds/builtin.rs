@@ -87,6 +87,11 @@ pub(in crate::cli) fn resource(group: &str, kind: &str) -> Option<(&'static str,
         .or_else(|| find(CLUSTER_SCOPED).map(|plural| (plural, false)))
 }
 
+/// Whether a plural name is of a built-in resource whose objects live in no namespace.
+pub(in crate::cli) fn is_cluster_scoped(group: &str, plural: &str) -> bool {
+    CLUSTER_SCOPED.iter().any(|(g, _, known)| *g == group && *known == plural)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,8 +7,11 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::cli::answer::{Answer, FINE, WRONG};
+use crate::cli::finding::{Finding, Level};
 use crate::cli::format;
+use crate::cli::format::junit::{Case, Status};
 use crate::cli::input::files;
+use crate::cli::results::{Entry, Summary};
 
 use super::expect::Comparison;
 use super::run::{self, Outcome};
@@ -29,8 +32,14 @@ pub struct TestArgs {
 pub enum TestFormat {
     /// A line for each suite and each broken expectation
     Table,
-    /// {"suites": [...], "summary": {...}}
+    /// {"results": [...], "summary": {...}, "suites": [...]}
     Json,
+    /// The same as YAML
+    Yaml,
+    /// JUnit XML: a case for each expectation and object
+    Junit,
+    /// Annotations of GitHub Actions
+    Github,
 }
 
 /// Runs suites.
@@ -52,6 +61,9 @@ pub fn run(args: &TestArgs) -> anyhow::Result<Answer> {
     let text = match args.format {
         TestFormat::Table => table(&outcomes),
         TestFormat::Json => format::json(&Report::of(&outcomes))?,
+        TestFormat::Yaml => format::yaml(&Report::of(&outcomes))?,
+        TestFormat::Junit => format::junit(outcomes.iter().flat_map(cases).collect())?,
+        TestFormat::Github => format::github(&outcomes.iter().flat_map(findings).collect::<Vec<_>>()),
     };
     Ok(Answer { text, notes, exit })
 }
@@ -68,7 +80,7 @@ fn table(outcomes: &[Outcome]) -> String {
 }
 
 fn lines(outcome: &Outcome) -> String {
-    let Outcome { file, comparisons, troubles, notes: _ } = outcome;
+    let Outcome { file, comparisons, troubles, results: _, notes: _ } = outcome;
     let word = if outcome.passed() { "ok    " } else { "FAILED" };
     let mut text = format!("{word}  {} ({} checked)\n", file.display(), comparisons.len());
     for trouble in troubles {
@@ -81,11 +93,55 @@ fn lines(outcome: &Outcome) -> String {
     text
 }
 
-/// What JSON shows.
+fn cases(outcome: &Outcome) -> Vec<Case> {
+    let group = outcome.file.display().to_string();
+    let case = |name: String, status: Status, message: Option<String>| Case {
+        group: group.clone(),
+        name,
+        status,
+        messages: message.into_iter().collect(),
+    };
+    let troubles =
+        outcome.troubles.iter().map(|trouble| case("suite".into(), Status::Error, Some(trouble.to_string())));
+    let comparisons = outcome.comparisons.iter().map(|comparison| {
+        let status = if comparison.broken.is_some() { Status::Failure } else { Status::Success };
+        case(comparison.to_string(), status, comparison.broken.clone())
+    });
+    troubles.chain(comparisons).collect()
+}
+
+fn findings(outcome: &Outcome) -> Vec<Finding> {
+    let troubles = outcome.troubles.iter().map(|trouble| Finding::of_trouble("suite", trouble));
+    let broken = outcome.broken().map(|comparison| Finding {
+        rule: "expectation".into(),
+        level: Level::Error,
+        file: outcome.file.display().to_string(),
+        line: None,
+        about: Some(comparison.to_string()),
+        message: comparison.broken.clone().unwrap_or_default(),
+    });
+    troubles.chain(broken).collect()
+}
+
+/// What JSON and YAML show.
 #[derive(Serialize)]
 struct Report<'o> {
+    results: Vec<&'o Entry>,
+    summary: Totals,
     suites: Vec<SuiteReport<'o>>,
-    summary: Summary,
+}
+
+#[derive(Serialize)]
+struct Totals {
+    #[serde(flatten)]
+    results: Summary,
+    suites: SuiteTotals,
+}
+
+#[derive(Serialize)]
+struct SuiteTotals {
+    passed: usize,
+    failed: usize,
 }
 
 #[derive(Serialize)]
@@ -96,12 +152,6 @@ struct SuiteReport<'o> {
     troubles: Vec<String>,
 }
 
-#[derive(Serialize)]
-struct Summary {
-    passed: usize,
-    failed: usize,
-}
-
 impl<'o> Report<'o> {
     fn of(outcomes: &'o [Outcome]) -> Self {
         let suite = |outcome: &'o Outcome| SuiteReport {
@@ -110,10 +160,10 @@ impl<'o> Report<'o> {
             expectations: &outcome.comparisons,
             troubles: outcome.troubles.iter().map(ToString::to_string).collect(),
         };
+        let results: Vec<&Entry> = outcomes.iter().flat_map(|outcome| &outcome.results).collect();
         let passed = outcomes.iter().filter(|outcome| outcome.passed()).count();
-        Self {
-            suites: outcomes.iter().map(suite).collect(),
-            summary: Summary { passed, failed: outcomes.len() - passed },
-        }
+        let suites = SuiteTotals { passed, failed: outcomes.len() - passed };
+        let summary = Totals { results: Summary::of(results.iter().copied()), suites };
+        Self { results, summary, suites: outcomes.iter().map(suite).collect() }
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn compare(expectations: &[Expectation], judged: &[Judged<'_>]) -> Ve
 
 fn one(wanted: &Expectation, judged: &[Judged<'_>], named: &mut [bool], comparisons: &mut Vec<Comparison>) {
     let broken = |message: String| Comparison {
-        policy: wanted.policy.as_deref().unwrap_or("-").into(),
+        policy: wanted.policy.as_deref().or_else(|| only(judged)).unwrap_or("?").into(),
         rule: wanted.rule.as_deref().map(Box::from),
         object: None,
         broken: Some(message),
@@ -76,6 +76,12 @@ fn one(wanted: &Expectation, judged: &[Judged<'_>], named: &mut [bool], comparis
             comparisons.push(broken(absent(wanted, name, judged)));
         }
     }
+}
+
+/// The name of the policy, where there is one only.
+fn only<'j>(judged: &'j [Judged<'_>]) -> Option<&'j str> {
+    let first = &judged.first()?.policy.program.name;
+    judged.iter().all(|judged| judged.policy.program.name == *first).then_some(&**first)
 }
 
 /// The policy that an expectation is about.

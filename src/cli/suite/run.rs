@@ -8,6 +8,7 @@ use crate::cli::input::documents::{self, Written};
 use crate::cli::input::{Origin, Trouble, files, objects, policies};
 use crate::cli::judge::World;
 use crate::cli::kinds::Kinds;
+use crate::cli::results::Entry;
 
 use super::expect::{self, Comparison};
 use super::file::Suite;
@@ -19,6 +20,8 @@ pub(super) struct Outcome {
     pub(super) comparisons: Vec<Comparison>,
     /// What cannot be read, in the suite or in what it names: it has failed.
     pub(super) troubles: Vec<Trouble>,
+    /// What the policies say of the objects.
+    pub(super) results: Vec<Entry>,
     /// Kinds that were guessed.
     pub(super) notes: Vec<String>,
 }
@@ -36,10 +39,15 @@ impl Outcome {
 
 /// Runs a suite.
 pub(super) fn run(path: &Path) -> Outcome {
-    let mut outcome =
-        Outcome { file: path.to_owned(), comparisons: Vec::new(), troubles: Vec::new(), notes: Vec::new() };
+    let mut outcome = Outcome {
+        file: path.to_owned(),
+        comparisons: Vec::new(),
+        troubles: Vec::new(),
+        results: Vec::new(),
+        notes: Vec::new(),
+    };
     match read(path) {
-        Ok(suite) => judge(suite, &mut outcome),
+        Ok(suite) => judge(&suite, &mut outcome),
         Err(trouble) => outcome.troubles.push(trouble),
     }
     outcome
@@ -52,23 +60,26 @@ fn read(path: &Path) -> Result<Suite, Trouble> {
     documents::typed(&file, &text)
 }
 
-fn judge(suite: Suite, outcome: &mut Outcome) {
-    let Outcome { file, comparisons, troubles, notes } = outcome;
+fn judge(suite: &Suite, outcome: &mut Outcome) {
+    let Outcome { file, comparisons, troubles, results, notes } = outcome;
     let folder = file.parent().unwrap_or(Path::new(""));
     let beside = |paths: &[PathBuf]| paths.iter().map(|path| folder.join(path)).collect::<Vec<_>>();
     let drafts = policies::drafts(&files::read(&beside(&suite.policies), troubles), troubles);
     let compiled = policies::compiled(&drafts, troubles);
     let mut documents = documents::split(&files::read(&beside(&suite.resources), troubles), troubles);
-    documents.extend(inline(file, &suite));
+    documents.extend(inline(file, suite));
     let mut kinds = Kinds::default();
-    let world = World::new(objects::unpack(documents, troubles), &mut kinds, troubles);
+    let world = World::new(objects::unpack(&documents, troubles), &mut kinds, troubles);
     notes.extend(kinds.guesses());
     if compiled.is_empty() && troubles.is_empty() {
         troubles.push(Trouble::of_file(files::name(file), "there is no policy in `policies`"));
     }
     match world.judge(&compiled, suite.now.unwrap_or_else(Timestamp::now)) {
         // Where something is missing, expectations that miss it would only repeat so.
-        Ok(judged) if troubles.is_empty() => *comparisons = expect::compare(&suite.expect, &judged),
+        Ok(judged) if troubles.is_empty() => {
+            *comparisons = expect::compare(&suite.expect, &judged);
+            *results = judged.into_iter().filter_map(Entry::of).collect();
+        }
         Ok(_) => {}
         Err(error) => troubles.push(Trouble::of_file(files::name(file), format!("{error:#}"))),
     }
