@@ -38,6 +38,8 @@ pub struct Config {
     pub namespace: Arc<str>,
     /// How many keys are judged at a time.
     pub workers: NonZeroUsize,
+    /// Failures in a row after which a key is tried again only at the longest delay.
+    pub max_retries: u32,
     /// How targets are followed.
     pub watch: WatchConfig,
     /// The shortest time between two status writes of one policy that changes without pause.
@@ -148,6 +150,7 @@ impl Config {
             listen: flags.listen,
             namespace,
             workers: flags.workers.unwrap_or(cores),
+            max_retries: flags.max_retries,
             watch,
             status_interval: flags.status_interval,
             system_namespaces,

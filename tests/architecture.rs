@@ -10,17 +10,18 @@ use syn::visit::Visit;
 /// Which room may use which. A room that is not named here does not exist.
 const EDGES: &[(&str, &[&str])] = &[
     ("resource", &[]),
+    ("backoff", &[]),
     ("crd", &[]),
     ("jsonpath", &["resource"]),
     ("policy", &["crd", "jsonpath", "resource"]),
     ("metrics", &["resource"]),
-    ("queue", &["metrics"]),
+    ("queue", &["backoff", "metrics", "resource"]),
     ("store", &["crd", "jsonpath", "metrics", "policy", "resource"]),
     ("ledger", &["crd", "policy", "resource"]),
-    ("observe", &["crd", "jsonpath", "metrics", "policy", "queue", "resource", "store"]),
+    ("observe", &["backoff", "crd", "jsonpath", "metrics", "policy", "queue", "resource", "store"]),
     ("enforce", &["ledger", "metrics", "policy", "queue", "resource", "store"]),
     ("leader", &[]),
-    ("report", &["crd", "leader", "ledger", "metrics", "observe", "policy", "resource"]),
+    ("report", &["backoff", "crd", "leader", "ledger", "metrics", "observe", "policy", "resource"]),
     ("http", &["metrics"]),
     ("logging", &["config"]),
     ("shutdown", &[]),
@@ -29,8 +30,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "config", "enforce", "http", "leader", "ledger", "metrics", "observe", "policy", "queue",
-            "report", "resource", "shutdown", "store",
+            "backoff", "config", "enforce", "http", "leader", "ledger", "metrics", "observe", "policy",
+            "queue", "report", "resource", "shutdown", "store",
         ],
     ),
 ];
