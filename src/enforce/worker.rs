@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::ledger::{Judged, Ledger};
-use crate::metrics::{Metrics, VerdictResult};
+use crate::metrics::{Metrics, Priority, VerdictResult};
 use crate::policy::{Judgement, Outcome, Subject};
 use crate::queue::Queue;
 use crate::resource::ObjectKey;
@@ -49,7 +49,7 @@ impl Worker {
         let judgements = judge(key, newest, &views, now);
         let again = judgements.iter().filter_map(|(_, judgement)| judgement.again()).min();
         if let Some(again) = again {
-            self.queue.add_after(key.clone(), wait(now, again));
+            self.queue.add_after(key.clone(), Priority::LiveChange, wait(now, again));
         }
         let judged = Judged {
             key,
