@@ -69,10 +69,10 @@ impl Container<'_> {
 impl<'d> Scope<'d> {
     /// All containers of the object's pod; none where the pod is not known, or not there.
     pub fn containers(&self) -> impl Iterator<Item = &'d Node> {
-        let below = |node: Option<&'d Node>, name: &str| node?.get(name);
+        let below = |node: &'d Node, name: &str| node.get(name);
         let pod =
-            self.pod().map(|names| names.iter().fold(Some(self.object()), |node, name| below(node, name)));
-        let spec = below(pod.flatten(), POD_SPEC);
+            self.pod().and_then(|names| names.iter().try_fold(self.object(), |node, name| below(node, name)));
+        let spec = pod.and_then(|pod| below(pod, POD_SPEC));
         CONTAINER_LISTS.iter().filter_map(move |list| spec?.get(list)).flat_map(Node::elements)
     }
 

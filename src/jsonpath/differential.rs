@@ -98,10 +98,15 @@ fn serde_json_path_does_not_find_that_nothing_is_at_most_nothing() {
 /// RFC 9535, 2.3.5.2.2: only numbers and strings have an order.
 #[test]
 fn serde_json_path_finds_an_order_where_there_is_none() {
-    for (one, other) in [(json!({"x": 1}), json!({})), (json!([1]), json!([2])), (json!(true), json!(false))] {
+    for (one, other) in [(json!({"x": 1}), json!({})), (json!([1]), json!([2])), (json!(true), json!(false))]
+    {
         let (path, document) = ("$[?@.a > @.b]", json!([{"a": one, "b": other}]));
         assert_eq!(found(path, &document).len(), 0, "{document}");
-        assert_eq!(found_by_serde_json_path(path, &document).len(), 1, "{document}: mended, compare it again");
+        assert_eq!(
+            found_by_serde_json_path(path, &document).len(),
+            1,
+            "{document}: mended, compare it again"
+        );
     }
 }
 

@@ -212,6 +212,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_suggested_is_a_path_with_all_of_its_mistakes_mended() {
+        for (text, position, suggestion) in [
+            ("$.labels.my-app.corp.io/a-b.c", 11, Some("$.labels['my-app.corp.io/a-b.c']")),
+            ("$.labels.app/name[0]", 12, Some("$.labels['app/name'][0]")),
+            ("$.other.corp.io/owner", 15, Some("$.other.corp['io/owner']")),
+            ("$.a-b.c-d", 3, Some("$['a-b']['c-d']")),
+            ("$contianers[*].image", 0, Some("$containers[*].image")),
+            ("$podspec.a-b", 0, Some("$podSpec['a-b']")),
+            ("$data.a", 0, Some("$.data.a")),
+            ("$.a-b[?", 3, None),
+        ] {
+            let error = refusal(text);
+            assert_eq!((error.position, error.suggestion.as_deref()), (position, suggestion), "{text}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_refused_with_their_position_and_what_would_do() {
         let cases = [
             ("", 0, None),
@@ -229,14 +246,6 @@ mod tests {
             ("$.a..", 5, None),
             ("$.a-b.c", 3, Some("$['a-b'].c")),
             ("$.annotations.corp.io/owner", 21, Some("$.annotations['corp.io/owner']")),
-            ("$.labels.my-app.corp.io/a-b.c", 11, Some("$.labels['my-app.corp.io/a-b.c']")),
-            ("$.labels.app/name[0]", 12, Some("$.labels['app/name'][0]")),
-            ("$.other.corp.io/owner", 15, Some("$.other.corp['io/owner']")),
-            ("$.a-b.c-d", 3, Some("$['a-b']['c-d']")),
-            ("$contianers[*].image", 0, Some("$containers[*].image")),
-            ("$podspec.a-b", 0, Some("$podSpec['a-b']")),
-            ("$data.a", 0, Some("$.data.a")),
-            ("$.a-b[?", 3, None),
             ("$.a.0", 4, Some("$.a[0]")),
             ("$.a.'b'", 4, Some("$.a['b']")),
             ("$.a.['b']", 3, Some("$.a['b']")),
