@@ -18,7 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["crd", "jsonpath", "metrics", "policy", "resource"]),
     ("ledger", &["crd", "policy", "resource"]),
     ("observe", &["crd", "jsonpath", "metrics", "policy", "queue", "resource", "store"]),
-    ("enforce", &["ledger", "metrics", "policy", "queue", "resource", "store"]),
+    ("enforce", &["jsonpath", "ledger", "metrics", "policy", "queue", "resource", "store"]),
     ("leader", &[]),
     ("report", &["crd", "leader", "ledger", "metrics", "observe", "policy", "resource"]),
     ("http", &["metrics"]),

@@ -6,8 +6,8 @@ use tokio::time::{Instant as TokioInstant, sleep};
 
 use super::*;
 use crate::crd::WatchPolicy;
-use crate::jsonpath::{Document, Projection, TypeMeta};
-use crate::policy::{CompiledPolicy, Settings, compile};
+use crate::jsonpath::{Projection, TypeMeta};
+use crate::policy::{Settings, compile};
 use crate::queue::Backoff;
 use crate::resource::Gvr;
 use crate::store::{Served, Shelf};

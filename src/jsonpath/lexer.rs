@@ -129,24 +129,27 @@ fn root(text: &Text) -> Result<(Root, usize), PathError> {
     named_root(text, &text.slice(start, end), end)
 }
 
-const ROOTS: [Root; 6] =
-    [Root::Current, Root::Object, Root::Pod, Root::PodSpec, Root::Containers, Root::AppContainers];
-const LATER_ROOT: &str = "$namespace";
+const ROOTS: [Root; 7] = [
+    Root::Current,
+    Root::Object,
+    Root::Pod,
+    Root::PodSpec,
+    Root::Containers,
+    Root::AppContainers,
+    Root::Namespace,
+];
 
 fn named_root(text: &Text, name: &str, end: usize) -> Result<(Root, usize), PathError> {
     if let Some(root) = ROOTS.into_iter().find(|root| root.text() == name) {
         return Ok((root, end));
     }
-    if name == LATER_ROOT {
-        return Err(PathError::unsupported(text.start, &format!("the root `{name}` is")));
-    }
-    let known = ROOTS.iter().map(|root| root.text()).chain([LATER_ROOT]);
-    let spelling = match known.into_iter().find(|known| known.eq_ignore_ascii_case(name)) {
+    let mut known = ROOTS.iter().map(|root| root.text());
+    let spelling = match known.find(|known| known.eq_ignore_ascii_case(name)) {
         Some(known) => text.splice(text.start, end, known),
         None => text.splice(text.start + 1, text.start + 1, "."),
     };
     let reason = format!(
-        "`{name}` is no root; the roots are $, $object, $pod, $podSpec, $containers and $appContainers"
+        "`{name}` is no root; the roots are $, $object, $pod, $podSpec, $containers, $appContainers and $namespace"
     );
     Err(PathError::new(text.start, reason).suggest(spelling))
 }

@@ -24,18 +24,11 @@ pub struct PathError {
     pub reason: String,
     /// The whole path in a spelling that would do, where there is an obvious one.
     pub suggestion: Option<String>,
-    /// Whether it is right by the contract and only not there yet in this version.
-    pub unsupported: bool,
 }
 
 impl PathError {
     pub(super) fn new(position: usize, reason: impl Into<String>) -> Self {
-        Self { position, reason: reason.into(), suggestion: None, unsupported: false }
-    }
-
-    pub(super) fn unsupported(position: usize, what: &str) -> Self {
-        let reason = format!("{what} not supported by this version");
-        Self { position, reason, suggestion: None, unsupported: true }
+        Self { position, reason: reason.into(), suggestion: None }
     }
 
     pub(super) fn suggest(mut self, spelling: impl Into<String>) -> Self {
@@ -64,7 +57,7 @@ impl Path {
     /// Reads RFC 9535 JSONPath from one of the contract's roots, and kubectl's spellings `{.a.b}`, `.a.b`, `a\.b`.
     ///
     /// # Errors
-    /// The first thing that is wrong or not supported, with its position and, where there is one, the spelling that
+    /// The first thing that is wrong, with its position and, where there is one, the spelling that
     /// would do.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let text = Text::new(text)?;
@@ -75,6 +68,9 @@ impl Path {
             let segment = segment(&text, piece)?;
             refuse(&text, (root, &segments), &segment, at)?;
             segments.push(segment);
+        }
+        if root == Root::Namespace && segments.is_empty() {
+            return Err(metadata_only(&text, text.end()));
         }
         Ok(Self::new(root, segments))
     }
@@ -116,15 +112,24 @@ fn refuse(
         {
             Err(PathError::new(at, "a second `..`; a path has one at most"))
         }
-        Segment::Descendants(_) => Ok(()),
+        Segment::Descendants(_) if root != Root::Namespace || !before.is_empty() => Ok(()),
         segment
             if root.joins_containers() && before.is_empty() && segment.selectors().iter().any(is_member) =>
         {
             let reason = format!("`{}` is an array and has no members", root.text());
             Err(PathError::new(at, reason).suggest(text.splice(at, at, "[*]")))
         }
+        segment if root == Root::Namespace && before.is_empty() && !segment.is_name("metadata") => {
+            Err(metadata_only(text, at))
+        }
         _ => Ok(()),
     }
+}
+
+/// A path from `$namespace` has to say that it is metadata that it wants, since nothing else is known.
+fn metadata_only(text: &Text, at: usize) -> PathError {
+    let reason = format!("`{}` has metadata only", Root::Namespace.text());
+    PathError::new(at, reason).suggest(text.splice(at, at, ".metadata"))
 }
 
 #[cfg(test)]
@@ -247,15 +252,26 @@ mod tests {
                 (position, suggestion),
                 "{text}: {error}"
             );
-            assert!(!error.unsupported, "{text}: {error}");
         }
     }
 
     #[test]
-    fn what_later_versions_do_is_refused_as_unsupported_and_not_ignored() {
-        let error = refusal("$namespace.metadata.labels");
-        assert!(error.unsupported && error.reason.contains("`$namespace`"), "{error}");
-        assert_eq!(error.position, 0);
+    fn of_a_namespace_only_metadata_can_be_named() {
+        assert_eq!(normal("$namespace.metadata.labels['a.b/c']"), "$namespace.metadata.labels['a.b/c']");
+        for (text, position, suggestion) in [
+            ("$namespace", 10, "$namespace.metadata"),
+            ("$namespace.labels", 10, "$namespace.metadata.labels"),
+            ("$namespace[*]", 10, "$namespace.metadata[*]"),
+        ] {
+            let error = refusal(text);
+            assert_eq!(
+                (error.position, error.suggestion.as_deref()),
+                (position, Some(suggestion)),
+                "{error}"
+            );
+            assert_eq!(normal(suggestion), suggestion);
+        }
+        assert!(Path::parse("$namespace..labels").is_err());
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub(super) enum Standing {
     Excluded,
     Passed,
     Skipped,
+    /// Skipped, since some of its defects are reported at its controller.
+    Owned,
     /// With the places of its findings, but for the key.
     Failed(Box<[(Severity, Arc<str>)]>),
     Errored(Box<[(Severity, Arc<str>)]>),
@@ -85,6 +87,7 @@ impl Standing {
         let places = || failing.map(|rule| (rule.severity, Arc::clone(&rule.rule))).collect();
         Some(match verdict.outcome {
             Outcome::Pass => Self::Passed,
+            Outcome::Skip if verdict.rules.iter().any(|rule| rule.owned) => Self::Owned,
             Outcome::Skip => Self::Skipped,
             Outcome::Fail => Self::Failed(places()),
             Outcome::Error => Self::Errored(places()),
@@ -93,7 +96,7 @@ impl Standing {
 
     fn places(&self) -> &[(Severity, Arc<str>)] {
         match self {
-            Self::Excluded | Self::Passed | Self::Skipped => &[],
+            Self::Excluded | Self::Passed | Self::Skipped | Self::Owned => &[],
             Self::Failed(places) | Self::Errored(places) => places,
         }
     }
@@ -112,6 +115,7 @@ struct Counts {
     failed: u64,
     errored: u64,
     skipped: u64,
+    owned: u64,
 }
 
 impl Counts {
@@ -120,13 +124,14 @@ impl Counts {
             Standing::Excluded => &mut self.excluded,
             Standing::Passed => &mut self.passed,
             Standing::Skipped => &mut self.skipped,
+            Standing::Owned => &mut self.owned,
             Standing::Failed(_) => &mut self.failed,
             Standing::Errored(_) => &mut self.errored,
         }
     }
 
     fn matched(&self) -> u64 {
-        self.passed + self.failed + self.errored + self.skipped
+        self.passed + self.failed + self.errored + self.skipped + self.owned
     }
 }
 
@@ -316,12 +321,13 @@ impl Book {
         let mut summary = Summary::default();
         let mut objects = BTreeMap::new();
         for (resource, counts) in &self.counts {
-            let Counts { excluded, passed, failed, errored, skipped } = counts;
+            let Counts { excluded, passed, failed, errored, skipped, owned } = counts;
             summary.excluded += excluded;
             summary.passed += passed;
             summary.failed += failed;
             summary.errored += errored;
-            summary.skipped += skipped;
+            summary.skipped += skipped + owned;
+            summary.owned += owned;
             summary.matched += counts.matched();
             *objects.entry(resource.clone()).or_default() += excluded + counts.matched();
             if stale.contains(resource) {

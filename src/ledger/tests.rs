@@ -26,7 +26,7 @@ fn rule(name: &str, severity: Severity, outcome: Outcome) -> RuleVerdict {
         message: "spec.replicas is 1, wanted at least 2".into(),
     };
     let nodes = if matches!(outcome, Outcome::Fail | Outcome::Error) { vec![node] } else { Vec::new() };
-    RuleVerdict { rule: name.into(), severity, outcome, nodes, more: 0 }
+    RuleVerdict { rule: name.into(), severity, outcome, nodes, more: 0, owned: false }
 }
 
 fn judgement(outcome: Outcome, rules: Vec<RuleVerdict>) -> Judgement {
@@ -95,6 +95,19 @@ fn counts_follow_each_verdict_and_each_object_that_goes() {
     let summary = ledger.tally("owners").summary;
     assert_eq!((summary.passed, summary.failed, summary.violations), (2, 0, 0));
     assert_eq!(objects(&ledger), 5);
+}
+
+#[test]
+fn what_is_left_to_a_controller_is_skipped_and_counted_as_owned() {
+    let ledger = Ledger::new();
+    let owned = RuleVerdict { owned: true, ..rule("owner", Severity::Medium, Outcome::Skip) };
+    enter(&ledger, "a", vec![("p", judgement(Outcome::Skip, vec![owned]))], at(1));
+    enter(&ledger, "b", vec![("p", judgement(Outcome::Skip, Vec::new()))], at(1));
+    let summary = ledger.tally("p").summary;
+    assert_eq!((summary.matched, summary.skipped, summary.owned, summary.violations), (2, 2, 1, 0));
+    enter(&ledger, "a", vec![("p", fail())], at(2));
+    let summary = ledger.tally("p").summary;
+    assert_eq!((summary.skipped, summary.owned, summary.violations), (1, 0, 1));
 }
 
 #[test]

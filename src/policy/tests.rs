@@ -10,3 +10,4 @@ mod messages;
 mod objects;
 mod operators;
 mod projection;
+mod surroundings;

@@ -99,6 +99,8 @@ pub struct RuleVerdict {
     pub nodes: Vec<NodeVerdict>,
     /// How many failing and erring nodes are not listed.
     pub more: usize,
+    /// Skipped, since it is reported at the object's controller.
+    pub owned: bool,
 }
 
 /// How many nodes of a rule are listed; the rest is counted. A thousand bad elements are one defect.

@@ -99,7 +99,14 @@ pub(super) fn node(text: &str) -> NodeVerdict {
 /// A verdict on a rule, with these failing nodes; without any it passes.
 pub(super) fn verdict(nodes: Vec<NodeVerdict>) -> Judgement {
     let outcome = if nodes.is_empty() { Outcome::Pass } else { Outcome::Fail };
-    let rule = RuleVerdict { rule: "owner".into(), severity: Severity::Medium, outcome, nodes, more: 0 };
+    let rule = RuleVerdict {
+        rule: "owner".into(),
+        severity: Severity::Medium,
+        outcome,
+        nodes,
+        more: 0,
+        owned: false,
+    };
     Judgement::Judged(Verdict { outcome, rules: vec![rule], again: None })
 }
 

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::crd::{MAX_MATCH, Mode, OwnedObjects, SystemNamespaces, WatchPolicy, WatchPolicySpec};
+use crate::jsonpath::Projection;
 use crate::policy::fault::{FaultReason, Faults, Field, Findings};
 use crate::policy::program::CompiledPolicy;
 
@@ -49,14 +50,14 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         rules,
         exceptions: _,
         enforcement: _,
-        owned_objects: _,
+        owned_objects,
         system_namespaces,
     } = spec;
     let left_out = left_out(*system_namespaces, settings, at, &mut findings);
     let targets = target::compile_all(targets, &at.name("targets"), &mut findings);
     let conditions = rule::compile_checks(match_, 0..=MAX_MATCH, &at.name("match"), &mut findings);
     let rules = rule::compile_all(rules, *severity, &at.name("rules"), &mut findings);
-    let compiled = CompiledPolicy {
+    let mut compiled = CompiledPolicy {
         name: name.into(),
         uid: metadata.uid.as_deref().unwrap_or_default().into(),
         generation: metadata.generation.unwrap_or_default(),
@@ -67,7 +68,12 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         left_out,
         conditions,
         rules,
+        reads_namespaces: false,
+        skips_owned: *owned_objects == OwnedObjects::Skip,
     };
+    let mut of_namespaces = Projection::default();
+    compiled.read_namespace(&mut of_namespaces);
+    compiled.reads_namespaces = of_namespaces != Projection::default();
     findings.finish(compiled)
 }
 
@@ -81,9 +87,6 @@ fn refuse_later_fields(spec: &WatchPolicySpec, at: &Field<'_>, findings: &mut Fi
     }
     if spec.enforcement.is_some() {
         findings.unsupported(&at.name("enforcement"), "`enforcement`");
-    }
-    if spec.owned_objects == Some(OwnedObjects::Skip) {
-        findings.unsupported(&at.name("ownedObjects"), "`ownedObjects: Skip`");
     }
 }
 

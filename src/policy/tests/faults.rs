@@ -56,13 +56,7 @@ fn what_this_version_does_not_have_is_refused_by_its_name() {
         later(spec("mode: Enforce"), "spec.mode", "mode Enforce"),
         later(spec("exceptions: [{name: a, reason: b, names: [c]}]"), "spec.exceptions", "`exceptions`"),
         later(spec("enforcement: {maxPerMinute: 5}"), "spec.enforcement", "`enforcement`"),
-        later(spec("ownedObjects: Skip"), "spec.ownedObjects", "`ownedObjects: Skip`"),
         later(target("group: apps, resources: ['*']"), "spec.targets[0].resources[0]", "`*`"),
-        later(
-            target("resources: [pods], namespaceSelector: {}"),
-            "spec.targets[0].namespaceSelector",
-            "namespaceSelector",
-        ),
         later(
             target("resources: [pods], fieldSelector: a=b"),
             "spec.targets[0].fieldSelector",
