@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::backoff::Backoff;
 use crate::config::{Config, ElectionConfig};
 use crate::enforce::Worker;
 use crate::http::{self, Readiness};
@@ -24,12 +25,14 @@ use crate::observe::policies::{self, PolicySink};
 use crate::observe::samples;
 use crate::observe::wire::{Limits, Wire};
 use crate::policy::{self, PolicySet};
-use crate::queue::{Backoff, Queue};
+use crate::queue::{Queue, Retries};
 use crate::report::{self, StatusWriter};
 use crate::resource::ObjectKey;
 use crate::shutdown::{LIMIT, Signals, Stages};
 use crate::store::Store;
 
+/// The queue's name on its series.
+const QUEUE: &str = "objects";
 const POLICIES_READ: &str = "the WatchPolicy objects have been read";
 const CATALOG_READ: &str = "the cluster has told what it serves";
 /// Lists under way at once: a restart meets the server with these, not with one for each target.
@@ -116,9 +119,10 @@ impl Operator {
     ) -> anyhow::Result<Self> {
         let client = client(cluster, &metrics)?;
         let readiness = Readiness::until([POLICIES_READ, CATALOG_READ]);
-        let queue = Queue::new(Backoff::default(), rand::random(), metrics.queue("objects"));
+        let retries = Retries { max: config.max_retries, ..Retries::default() };
+        let queue = Queue::new(retries, rand::random(), metrics.queue(QUEUE));
         let processing: std::sync::Weak<Queue<ObjectKey>> = Arc::downgrade(&queue);
-        metrics.follow_queue("objects", processing);
+        metrics.follow_queue(QUEUE, processing, config.workers.get());
         let store = Arc::new(Store::default());
         let ledger = Ledger::new();
 
@@ -236,7 +240,7 @@ fn observe(
     let wire = parts.wire.clone();
     let patience = informer::Settings {
         page_size: config.watch.page_size,
-        backoff: (FIRST_BACKOFF.min(config.watch.backoff_max), config.watch.backoff_max),
+        backoff: Backoff { first: FIRST_BACKOFF, longest: config.watch.backoff_max },
         liveness: config.watch.liveness,
         access_check: config.watch.access_check,
         lists: Arc::new(Semaphore::new(CONCURRENT_LISTS)),
@@ -260,7 +264,7 @@ fn observe(
         allow_system_namespaces: config.allow_system_namespaces,
     });
     // Its CRD may come a moment after the operator.
-    let backoff = (own.backoff.0, own.backoff.1.min(SOON));
+    let backoff = Backoff { longest: own.backoff.longest.min(SOON), ..own.backoff };
     let soon = informer::Settings { backoff, ..own };
     let informer = Informer::new(wire, policies::collection(), soon, sink);
     let stopped = stop.clone();

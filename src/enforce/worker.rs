@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::jsonpath::Document;
 use crate::ledger::{Judged, Ledger};
-use crate::metrics::{Metrics, VerdictResult};
+use crate::metrics::{Metrics, Priority, VerdictResult};
 use crate::policy::{CompiledPolicy, Judgement, Outcome, Subject};
 use crate::queue::Queue;
 use crate::resource::{ObjectKey, ObjectName};
@@ -50,7 +50,7 @@ impl Worker {
         let judgements = judge(key, &views, &self.store, now);
         let again = judgements.iter().filter_map(|(_, judgement)| judgement.again()).min();
         if let Some(again) = again {
-            self.queue.add_after(key.clone(), wait(now, again));
+            self.queue.add_after(key.clone(), Priority::LiveChange, wait(now, again));
         }
         let judged = Judged {
             key,

@@ -20,7 +20,7 @@ use super::standing;
 use super::wire::{Collection, Wire};
 use crate::crd::TargetState;
 use crate::jsonpath::TypeMeta;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Priority};
 use crate::policy::catalog::Catalog;
 use crate::policy::demand::{Demand, PolicyTarget, Program, WatchSpec, demand};
 use crate::policy::{CompiledPolicy, PolicySet};
@@ -321,6 +321,7 @@ impl Fleet {
             queue: Arc::clone(&self.parts.queue),
             series: self.parts.metrics.target(&resource),
             stand: sender,
+            priority: Priority::InitialList,
             woken: Arc::clone(&self.woken),
         };
         let collection = Collection {
@@ -463,7 +464,7 @@ fn serve(running: &mut Running, (policies, around): (Vec<Program>, Vec<Arc<Compi
     running.shelf.serve(served(&policies, &parts.metrics));
     running.shelf.surround(around.clone());
     for key in parts.store.judged_in(None, &around) {
-        parts.queue.add(key);
+        parts.queue.add(key, Priority::PolicyChange);
     }
     running.spec.policies = policies;
     running.spec.around = around;
@@ -472,7 +473,7 @@ fn serve(running: &mut Running, (policies, around): (Vec<Program>, Vec<Arc<Compi
 
 fn enqueue(queue: &Queue<ObjectKey>, resource: &GroupResource, objects: Vec<ObjectName>) {
     for object in objects {
-        queue.add(ObjectKey { resource: resource.clone(), object });
+        queue.add(ObjectKey { resource: resource.clone(), object }, Priority::PolicyChange);
     }
 }
 

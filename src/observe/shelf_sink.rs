@@ -7,7 +7,7 @@ use tokio::sync::{Notify, watch};
 use super::fleet::Stand;
 use super::informer::{Phase, Signal, Sink};
 use crate::jsonpath::{Document, Projection};
-use crate::metrics::{TargetSeries, WatchFailure};
+use crate::metrics::{Priority, TargetSeries, WatchFailure};
 use crate::queue::Queue;
 use crate::resource::{GroupResource, ObjectKey, ObjectName};
 use crate::store::{Change, Put, Shelf, Store};
@@ -21,23 +21,25 @@ pub(super) struct ShelfSink {
     pub(super) series: TargetSeries,
     pub(super) stand: watch::Sender<Stand>,
     pub(super) woken: Arc<Notify>,
+    /// Of what is seen now: found by a list, or told by the watch.
+    pub(super) priority: Priority,
 }
 
 impl ShelfSink {
     fn enqueue(&self, object: ObjectName) {
-        self.queue.add(ObjectKey { resource: self.shelf.resource.resource.clone(), object });
+        self.queue.add(ObjectKey { resource: self.shelf.resource.resource.clone(), object }, self.priority);
     }
 
     /// Enqueues an object that changed, came or went, and those whose verdict depends on it.
     fn enqueue_with(&self, object: ObjectName, document: &Document) {
         for key in self.store.judged_with(document) {
-            self.queue.add(key);
+            self.queue.add(key, self.priority);
         }
         let around = self.shelf.around();
         // What is in Namespaces is enqueued as a whole when their first list is complete.
         if !around.is_empty() && self.shelf.is_synced() {
             for key in self.store.judged_in(Some(&object.name), &around) {
-                self.queue.add(key);
+                self.queue.add(key, self.priority);
             }
         }
         self.enqueue(object);
@@ -56,6 +58,7 @@ impl ShelfSink {
 
 impl Sink for ShelfSink {
     fn listing(&mut self) {
+        self.priority = Priority::InitialList;
         self.shelf.begin_list();
     }
 
@@ -63,7 +66,7 @@ impl Sink for ShelfSink {
         let Some(document) = self.decode(raw) else { return };
         let Put { name, change, predecessor } = self.shelf.put(document);
         for key in predecessor.iter().flat_map(|gone| self.store.judged_with(gone)) {
-            self.queue.add(key);
+            self.queue.add(key, self.priority);
         }
         match change {
             Change::Changed => {
@@ -91,9 +94,10 @@ impl Sink for ShelfSink {
         let around = self.shelf.around();
         if is_first && !around.is_empty() {
             for key in self.store.judged_in(None, &around) {
-                self.queue.add(key);
+                self.queue.add(key, self.priority);
             }
         }
+        self.priority = Priority::LiveChange;
     }
 
     fn phase(&mut self, phase: Phase) {
@@ -144,7 +148,7 @@ mod tests {
     use crate::jsonpath::TypeMeta;
     use crate::metrics::Metrics;
     use crate::policy::{self, CompiledPolicy};
-    use crate::queue::Backoff;
+    use crate::queue::Retries;
     use crate::resource::Gvr;
     use crate::store::Served;
 
@@ -167,7 +171,7 @@ mod tests {
     impl Bench {
         fn new(targets: &str) -> Self {
             let metrics = Metrics::new("test").unwrap();
-            let queue = Queue::new(Backoff::default(), 1, metrics.queue("objects"));
+            let queue = Queue::new(Retries::default(), 1, metrics.queue("objects"));
             Self { queue, store: Arc::default(), policy: policy(targets), metrics }
         }
 
@@ -196,6 +200,7 @@ mod tests {
                 series: self.metrics.target(&resource.resource),
                 stand: watch::channel(Stand { phase: Phase::Listing, since: jiff::Timestamp::UNIX_EPOCH }).0,
                 woken: Arc::default(),
+                priority: Priority::InitialList,
             }
         }
 

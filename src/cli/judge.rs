@@ -1,0 +1,123 @@
+//! Policies × objects, offline: the same programs as in the operator, on objects as they were written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context;
+use jiff::Timestamp;
+
+use crate::jsonpath::{Document, Projection, Roots, TypeMeta};
+use crate::policy::{CompiledPolicy, Judgement, Subject};
+use crate::resource::GroupResource;
+
+use super::input::{Object, Policy, Trouble};
+use super::kinds::Kinds;
+
+/// The namespace of objects that name none.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// All objects, as if one cluster held them. Several may have one name: each is judged.
+#[derive(Debug, Default)]
+pub(super) struct World {
+    objects: Vec<(GroupResource, Object)>,
+}
+
+/// What one policy says of one object.
+#[derive(Debug)]
+pub(super) struct Judged<'w> {
+    pub(super) policy: &'w Policy,
+    pub(super) object: &'w Object,
+    pub(super) judgement: Judgement,
+}
+
+impl World {
+    /// Finds the resource of each object, and puts those that name no namespace into the default one.
+    pub(super) fn new(objects: Vec<Object>, kinds: &mut Kinds, troubles: &mut Vec<Trouble>) -> Self {
+        kinds.learn_definitions(&objects, troubles);
+        let place = |mut object: Object| {
+            let resource = kinds.resource(object.group(), &object.types.kind);
+            if resource.namespaced && object.id.namespace.is_none() {
+                object.put_into(DEFAULT_NAMESPACE);
+            }
+            (resource.name, object)
+        };
+        Self { objects: objects.into_iter().map(place).collect() }
+    }
+
+    /// How many objects there are.
+    pub(super) fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Judges each object by each policy that is not suspended, in the order in which they were given.
+    ///
+    /// # Errors
+    /// Never for objects that could be read before.
+    pub(super) fn judge<'w>(
+        &'w self,
+        policies: &'w [Policy],
+        now: Timestamp,
+    ) -> anyhow::Result<Vec<Judged<'w>>> {
+        let namespaces = self.namespaces(policies)?;
+        let mut benches: BTreeMap<&GroupResource, Bench<'w>> = BTreeMap::new();
+        let mut judged = Vec::new();
+        for (resource, object) in &self.objects {
+            let bench = benches.entry(resource).or_insert_with(|| Bench::new(policies, resource));
+            let document = Document::decode(&object.json, &bench.projection, &object.types)
+                .with_context(|| format!("cannot read {}", object.origin))?;
+            for (policy, roots) in &bench.policies {
+                let kind = &object.types.kind;
+                let namespace = document.id.namespace.as_ref().and_then(|name| namespaces.get(name));
+                let subject = Subject { resource, kind, roots, document: &document, namespace, now };
+                judged.push(Judged { policy, object, judgement: policy.program.judge(&subject) });
+            }
+        }
+        Ok(judged)
+    }
+
+    /// What the policies read of the Namespaces that objects are in. Of one that is not among the objects, only the
+    /// name and the label that the server makes of it are known.
+    fn namespaces(&self, policies: &[Policy]) -> anyhow::Result<BTreeMap<Arc<str>, Document>> {
+        let mut read = Projection::default();
+        policies.iter().for_each(|policy| policy.program.read_namespace(&mut read));
+        let types = TypeMeta { api_version: "v1".into(), kind: "Namespace".into() };
+        let resource = GroupResource::new("", "namespaces");
+        let mut namespaces = BTreeMap::new();
+        for (_, object) in self.objects.iter().filter(|(of, _)| *of == resource) {
+            let document = Document::decode(&object.json, &read, &types)
+                .with_context(|| format!("cannot read {}", object.origin))?;
+            namespaces.insert(Arc::clone(&document.id.name), document);
+        }
+        for name in self.objects.iter().filter_map(|(_, object)| object.id.namespace.as_ref()) {
+            if !namespaces.contains_key(name) {
+                let labels = serde_json::json!({"kubernetes.io/metadata.name": **name});
+                let unknown = serde_json::json!({"metadata": {"name": **name, "labels": labels}});
+                namespaces.insert(Arc::clone(name), Document::decode(&unknown.to_string(), &read, &types)?);
+            }
+        }
+        Ok(namespaces)
+    }
+}
+
+/// What judges the objects of one resource.
+struct Bench<'p> {
+    policies: Vec<(&'p Policy, Roots)>,
+    /// What all of the policies read.
+    projection: Projection,
+}
+
+impl<'p> Bench<'p> {
+    fn new(policies: &'p [Policy], resource: &GroupResource) -> Self {
+        let mut projection = Projection::default();
+        let running = policies.iter().filter(|policy| !policy.program.suspend);
+        let concerned = |policy: &'p Policy| {
+            let program: &Arc<CompiledPolicy> = &policy.program;
+            let roots = program.roots(resource);
+            if program.targets.iter().any(|target| target.names(resource)) {
+                program.read(resource, &roots, &mut projection);
+            }
+            (policy, roots)
+        };
+        Self { policies: running.map(concerned).collect(), projection }
+    }
+}
