@@ -370,10 +370,10 @@ fn a_path_is_refused_with_its_field_its_position_and_a_suggestion() {
             "write `$containers[*].image`",
         ),
         (
-            rule("path: $namespace.metadata, assert: {exists: true}"),
-            Unsupported,
+            rule("path: $namespace.labels, assert: {exists: true}"),
+            Invalid,
             "spec.rules[0].path",
-            "at character 0",
+            "write `$namespace.metadata.labels`",
         ),
         (
             rule("path: $.a, fallbacks: [$.b, 'a b'], assert: {exists: true}"),

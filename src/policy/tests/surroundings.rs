@@ -186,9 +186,9 @@ fn on(resources: &str, more: &str) -> CompiledPolicy {
 fn a_defect_is_reported_once_at_its_root() {
     let policy = on("deployments", "");
     let bad = [
-        ("deployments", "n", "d", "", "bad"),
-        ("replicasets", "n", "r", "d", "bad"),
-        ("pods", "n", "p", "r", "bad"),
+        ("deployments", "ns", "d", "", "bad"),
+        ("replicasets", "ns", "r", "d", "bad"),
+        ("pods", "ns", "p", "r", "bad"),
     ];
     assert_eq!(Family::of(&policy, &bad).last(), (Skip, true), "the ReplicaSet is no target, and leads on");
     let both = on("deployments, replicasets", "");
@@ -203,9 +203,9 @@ fn a_defect_is_reported_once_at_its_root() {
 fn what_was_added_on_the_way_down_is_reported_where_it_is() {
     let policy = on("deployments", "");
     let injected = [
-        ("deployments", "n", "d", "", "good"),
-        ("replicasets", "n", "r", "d", "good"),
-        ("pods", "n", "p", "r", "good bad"),
+        ("deployments", "ns", "d", "", "good"),
+        ("replicasets", "ns", "r", "d", "good"),
+        ("pods", "ns", "p", "r", "good bad"),
     ];
     assert_eq!(Family::of(&policy, &injected).last(), (Fail, false));
 }
@@ -214,10 +214,13 @@ fn what_was_added_on_the_way_down_is_reported_where_it_is() {
 fn a_reference_that_leads_nowhere_hides_nothing() {
     let policy = on("deployments", "");
     for (members, what) in [
-        (&[("pods", "n", "p", "gone", "bad")][..], "no such object"),
-        (&[("deployments", "other", "d", "", "bad"), ("pods", "n", "p", "d", "bad")], "another namespace"),
-        (&[("statefulsets", "n", "s", "", "bad"), ("pods", "n", "p", "s", "bad")], "no target of the policy"),
-        (&[("replicasets", "n", "p2", "p2", "bad"), ("pods", "n", "p", "p2", "bad")], "a ring"),
+        (&[("pods", "ns", "p", "gone", "bad")][..], "no such object"),
+        (&[("deployments", "other", "d", "", "bad"), ("pods", "ns", "p", "d", "bad")], "another namespace"),
+        (
+            &[("statefulsets", "ns", "s", "", "bad"), ("pods", "ns", "p", "s", "bad")],
+            "no target of the policy",
+        ),
+        (&[("replicasets", "ns", "p2", "p2", "bad"), ("pods", "ns", "p", "p2", "bad")], "a ring"),
     ] {
         assert_eq!(Family::of(&policy, members).last(), (Fail, false), "{what}");
     }
