@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ElectionConfig};
-use crate::enforce::Worker;
+use crate::enforce::{self, Fixer, Gate, Worker};
 use crate::http::{self, Readiness};
 use crate::leader::{self, Elector, Leadership};
 use crate::ledger::Ledger;
@@ -36,6 +36,11 @@ const CATALOG_READ: &str = "the cluster has told what it serves";
 const CONCURRENT_LISTS: usize = 8;
 /// The same for policies, CRDs and APIServices: each has its turn.
 const OWN_LISTS: usize = 3;
+/// Objects that are fixed at a time; each waits for the server most of its time.
+const FIXERS: usize = 4;
+/// The waits after a fix that could not be sent, or met an object that changed again and again.
+const FIX_BACKOFF: Backoff =
+    Backoff { base: Duration::from_secs(1), longest: Duration::from_secs(1000), max_retries: 15 };
 /// The longest wait for the WatchPolicy CRD.
 const SOON: Duration = Duration::from_secs(5);
 /// The first wait after a failed request.
@@ -101,6 +106,8 @@ struct Operator {
     queue: Arc<Queue<ObjectKey>>,
     observing: (CancellationToken, JoinSet<()>),
     workers: JoinSet<()>,
+    fixes: Arc<Queue<ObjectKey>>,
+    fixing: (CancellationToken, JoinSet<()>),
     reporting: (CancellationToken, JoinSet<()>),
     leading: (CancellationToken, JoinSet<()>),
     serving: (CancellationToken, JoinSet<()>),
@@ -131,10 +138,29 @@ impl Operator {
         };
         let (set, board) = observe(config, parts, &readiness, &mut observing);
 
+        let mut leading = (CancellationToken::new(), JoinSet::new());
+        let leadership = match &config.election {
+            Some(election) => elect((config, election), cluster, &metrics, &mut leading)?,
+            None => Leadership::alone(),
+        };
+        let mut fixing = (CancellationToken::new(), JoinSet::new());
+        let fixes = Queue::new(FIX_BACKOFF, rand::random(), metrics.queue("fixes"));
+        let mending: std::sync::Weak<Queue<ObjectKey>> = Arc::downgrade(&fixes);
+        metrics.follow_queue("fixes", mending);
+        let parts = enforce::Parts {
+            queue: Arc::clone(&fixes),
+            store: Arc::clone(&store),
+            ledger: Arc::clone(&ledger),
+            metrics: Arc::clone(&metrics),
+            leadership: leadership.clone(),
+        };
+        fix(config, parts, (client.clone(), set.clone()), &mut fixing);
         let worker = Arc::new(Worker {
             queue: Arc::clone(&queue),
             store: Arc::clone(&store),
             ledger: Arc::clone(&ledger),
+            fixes: Arc::clone(&fixes),
+            leadership: leadership.clone(),
             metrics: Arc::clone(&metrics),
             clock: jiff::Timestamp::now,
         });
@@ -142,21 +168,18 @@ impl Operator {
         for _ in 0..config.workers.get() {
             workers.spawn(Arc::clone(&worker).run());
         }
-        let mut leading = (CancellationToken::new(), JoinSet::new());
-        let leadership = match &config.election {
-            Some(election) => elect((config, election), cluster, &metrics, &mut leading)?,
-            None => Leadership::alone(),
-        };
         expose(&metrics, store, (&ledger, &leadership), &(set.clone(), board.clone()))?;
 
         let mut reporting = (CancellationToken::new(), JoinSet::new());
         let (ledger, series) = (Arc::clone(&ledger), Arc::clone(&metrics));
-        let writer = StatusWriter::new(client, ledger, series, config.status_interval, leadership);
+        let settings =
+            report::Settings { interval: config.status_interval, allow_enforce: config.enforcement.allow };
+        let writer = StatusWriter::new(client, ledger, series, settings, leadership);
         reporting.1.spawn(writer.run(set, board, reporting.0.clone()));
 
         let mut serving = (CancellationToken::new(), JoinSet::new());
         serving.1.spawn(http::serve(listener, metrics, Arc::clone(&readiness), serving.0.clone()));
-        Ok(Self { queue, observing, workers, reporting, leading, serving, readiness })
+        Ok(Self { queue, observing, workers, fixes, fixing, reporting, leading, serving, readiness })
     }
 
     /// Waits for the signal, then: stop taking, judge what was taken, write the last status, give leadership up,
@@ -169,6 +192,7 @@ impl Operator {
             () = stop.cancelled() => None,
             Some(end) = self.observing.1.join_next() => Some(("observing", end)),
             Some(end) = self.workers.join_next() => Some(("judging", end)),
+            Some(end) = self.fixing.1.join_next() => Some(("fixing", end)),
             Some(end) = self.reporting.1.join_next() => Some(("reporting", end)),
             Some(end) = self.leading.1.join_next() => Some(("leading", end)),
             Some(end) = self.serving.1.join_next() => Some(("serving", end)),
@@ -179,6 +203,8 @@ impl Operator {
         stages.run("observing", seconds(5), end(&mut self.observing)).await;
         self.queue.shutdown();
         stages.run("judging", seconds(5), async { while self.workers.join_next().await.is_some() {} }).await;
+        self.fixes.shutdown();
+        stages.run("fixing", seconds(3), end(&mut self.fixing)).await;
         stages.run("reporting", seconds(8), end(&mut self.reporting)).await;
         stages.run("leading", seconds(3), end(&mut self.leading)).await;
         stages.run("serving", seconds(2), end(&mut self.serving)).await;
@@ -193,6 +219,25 @@ impl Operator {
 async fn end((token, tasks): &mut (CancellationToken, JoinSet<()>)) {
     token.cancel();
     while tasks.join_next().await.is_some() {}
+}
+
+/// Starts all that fixes.
+fn fix(
+    config: &Config,
+    parts: enforce::Parts,
+    (client, set): (kube::Client, watch::Receiver<Arc<PolicySet>>),
+    (stop, tasks): &mut (CancellationToken, JoinSet<()>),
+) {
+    let settings = enforce::Settings {
+        allow: config.enforcement.allow,
+        namespace: Arc::clone(&config.namespace),
+        per_second: config.enforcement.write_qps,
+    };
+    let fixer = Arc::new(Fixer::new(parts, Gate::new(client), settings, jiff::Timestamp::now));
+    tasks.spawn(Arc::clone(&fixer).sweep(set, stop.clone()));
+    for _ in 0..FIXERS {
+        tasks.spawn(Arc::clone(&fixer).run());
+    }
 }
 
 /// Takes part in the election, on a client of its own: no other request stands before a renewal.
@@ -258,6 +303,7 @@ fn observe(
     let (sink, set) = PolicySink::new(policy::Settings {
         system_namespaces: config.system_namespaces.clone(),
         allow_system_namespaces: config.allow_system_namespaces,
+        allow_fix_of: Arc::clone(&config.enforcement.allow_fix_of),
     });
     // Its CRD may come a moment after the operator.
     let backoff = (own.backoff.0, own.backoff.1.min(SOON));

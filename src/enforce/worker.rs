@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::leader::Leadership;
 use crate::ledger::{Judged, Ledger};
 use crate::metrics::{Metrics, VerdictResult};
 use crate::policy::{Judgement, Outcome, Subject};
@@ -20,6 +21,10 @@ pub struct Worker {
     pub store: Arc<Store>,
     /// Where verdicts go.
     pub ledger: Arc<Ledger>,
+    /// Where keys go that may be fixed.
+    pub fixes: Arc<Queue<ObjectKey>>,
+    /// Whether this replica fixes.
+    pub leadership: Leadership,
     /// Durations.
     pub metrics: Arc<Metrics>,
     /// The wall clock, by which ages and ends are judged.
@@ -46,7 +51,7 @@ impl Worker {
         let views = self.store.views(key);
         let now = (self.clock)();
         let Some(newest) = views.first() else { return self.ledger.forget(key, now) };
-        let judgements = judge(key, newest, &views, now);
+        let (judgements, fails) = judge(key, newest, &views, now);
         let again = judgements.iter().filter_map(|(_, judgement)| judgement.again()).min();
         if let Some(again) = again {
             self.queue.add_after(key.clone(), wait(now, again));
@@ -59,13 +64,23 @@ impl Worker {
             judgements,
         };
         self.ledger.enter(judged, now);
+        // Asked after the entry: whoever begins to lead later finds it there.
+        if fails && self.leadership.permit().is_ok() {
+            self.fixes.add(key.clone());
+        }
     }
 }
 
 /// Judges by every policy that is served, by the newest document that carries what it reads. A document of another uid
-/// is of an object that had the name before.
-fn judge(key: &ObjectKey, newest: &View, views: &[View], now: Timestamp) -> Vec<(Arc<str>, Judgement)> {
+/// is of an object that had the name before. Also says whether a policy that fixes has something to fix.
+fn judge(
+    key: &ObjectKey,
+    newest: &View,
+    views: &[View],
+    now: Timestamp,
+) -> (Vec<(Arc<str>, Judgement)>, bool) {
     let mut judged: Vec<(Arc<str>, Judgement)> = Vec::new();
+    let mut fails = false;
     for view in views.iter().filter(|view| view.document.id.uid == newest.document.id.uid) {
         for served in view.serving.iter() {
             let policy = &served.policy;
@@ -82,11 +97,12 @@ fn judge(key: &ObjectKey, newest: &View, views: &[View], now: Timestamp) -> Vec<
             let judgement = policy.judge(&subject);
             if let Judgement::Judged(verdict) = &judgement {
                 served.series.evaluated(result(verdict.outcome));
+                fails |= policy.mends() && verdict.rules.iter().any(|rule| rule.outcome == Outcome::Fail);
             }
             judged.push((Arc::clone(&policy.name), judgement));
         }
     }
-    judged
+    (judged, fails)
 }
 
 /// How long to wait until an instant. Long waits are cut: meanwhile the wall clock may be set, and a machine sleep.

@@ -11,5 +11,7 @@ mod work;
 
 pub use requests::{RequestSeries, client};
 pub use scrape::{InformerSample, PolicySample};
-pub use series::{EventType, Metrics, PolicySeries, ReportWrite, TargetSeries, VerdictResult, WatchFailure};
+pub use series::{
+    EventType, Metrics, PolicySeries, Remediation, ReportWrite, TargetSeries, VerdictResult, WatchFailure,
+};
 pub use work::{QueueSeries, RunningWork};

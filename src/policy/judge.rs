@@ -11,6 +11,7 @@ use crate::resource::GroupResource;
 use super::assertion::{Complaint, Doubt, Truth};
 use super::check::{Check, Hearing, Steps};
 use super::clock::Clock;
+use super::fix::{Mend, Mends};
 use super::message;
 use super::meter::Meter;
 use super::program::{Body, CompiledPolicy, Rule};
@@ -42,6 +43,26 @@ impl Subject<'_> {
 impl CompiledPolicy {
     /// Judges an object by all rules. What cannot be told is [`Outcome::Error`], never a pass.
     pub fn judge(&self, subject: &Subject<'_>) -> Judgement {
+        self.judge_into(subject, None)
+    }
+
+    /// Judges an object, of which the document holds all, and says how what fails is to be mended. What cannot be told
+    /// is not mended.
+    pub fn mend(&self, subject: &Subject<'_>) -> (Judgement, Vec<Mend>) {
+        let mends = Mends::default();
+        let judgement = self.judge_into(subject, Some(&mends));
+        let mut mends = mends.into_inner();
+        let fails = |rule: &str| match &judgement {
+            Judgement::Judged(verdict) => {
+                verdict.rules.iter().any(|found| &*found.rule == rule && found.outcome == Outcome::Fail)
+            }
+            Judgement::NotTaken | Judgement::Excluded { .. } => false,
+        };
+        mends.retain(|mend| fails(&mend.rule));
+        (judgement, mends)
+    }
+
+    fn judge_into(&self, subject: &Subject<'_>, mends: Option<&Mends>) -> Judgement {
         if !self.takes(subject.resource, subject.document) {
             return Judgement::NotTaken;
         }
@@ -53,8 +74,14 @@ impl CompiledPolicy {
         let scope = Scope::new(root, subject.roots);
         let meter = Meter::default();
         let hearing = Hearing { scope: &scope, clock: &clock, meter: &meter };
-        let setting =
-            Setting { policy: self, hearing, element: None, kind: subject.kind, secret: subject.is_secret() };
+        let setting = Setting {
+            policy: self,
+            hearing,
+            element: None,
+            kind: subject.kind,
+            secret: subject.is_secret(),
+            mends,
+        };
         match all(&self.conditions, hearing, &mut Steps::default(), Doubt::YieldsToNo) {
             Truth::No => return Judgement::Excluded { again: clock.again() },
             Truth::Unknown(_) => {
@@ -173,6 +200,7 @@ impl Bench<'_> {
             Truth::Unknown(_) => Outcome::Error,
         };
         self.report(report);
+        setting.mend_by_appending(rule);
         outcome
     }
 

@@ -3,6 +3,7 @@
 mod bodies;
 mod cases;
 mod faults;
+mod fixes;
 mod globs;
 mod law;
 mod measures;

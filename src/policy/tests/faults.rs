@@ -52,10 +52,8 @@ fn spec(rest: &str) -> String {
 fn what_this_version_does_not_have_is_refused_by_its_name() {
     let later = |spec: String, field: &'static str, named: &'static str| (spec, Unsupported, field, named);
     check(&[
-        later(spec("mode: Plan"), "spec.mode", "mode Plan"),
-        later(spec("mode: Enforce"), "spec.mode", "mode Enforce"),
         later(spec("exceptions: [{name: a, reason: b, names: [c]}]"), "spec.exceptions", "`exceptions`"),
-        later(spec("enforcement: {maxPerMinute: 5}"), "spec.enforcement", "`enforcement`"),
+        later(spec("enforcement: {onDelete: Release}"), "spec.enforcement.onDelete", "`onDelete: Release`"),
         later(spec("ownedObjects: Skip"), "spec.ownedObjects", "`ownedObjects: Skip`"),
         later(target("group: apps, resources: ['*']"), "spec.targets[0].resources[0]", "`*`"),
         later(
@@ -68,7 +66,6 @@ fn what_this_version_does_not_have_is_refused_by_its_name() {
             "spec.targets[0].fieldSelector",
             "fieldSelector",
         ),
-        later(rule("path: $.a, assert: {exists: true}, fix: {set: 1}"), "spec.rules[0].fix", "`fix`"),
     ]);
 }
 
