@@ -270,7 +270,9 @@ impl Append {
 fn can_hold(place: &Trail<'_>) -> bool {
     let Some(parent) = place.parent() else { return true };
     let fits = match parent.node() {
-        Some(node) if place.is_member() => matches!(node, Node::Object(_) | Node::Null),
+        // A member that is null counts as absent, an element that is null is there.
+        Some(Node::Null) if place.is_member() => parent.is_member(),
+        Some(node) if place.is_member() => matches!(node, Node::Object(_)),
         Some(_) | None => true,
     };
     fits && can_hold(parent)

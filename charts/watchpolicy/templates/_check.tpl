@@ -27,7 +27,7 @@
 {{- end }}
 {{- end }}
 {{- range $argument := .Values.extraArgs }}
-{{- range $flag, $value := dict "--log-level" "log.level" "--log-format" "log.format" "--leader-elect" "leaderElection.enabled" "--lease-name" "fullnameOverride" "--lease-duration" "leaderElection.leaseDuration" "--renew-deadline" "leaderElection.renewDeadline" "--retry-period" "leaderElection.retryPeriod" }}
+{{- range $flag, $value := dict "--allow-enforce" "enforcement.enabled" "--write-qps" "enforcement.writeQps" "--allow-fix-of" "enforcement.allowFixOf" "--log-level" "log.level" "--log-format" "log.format" "--leader-elect" "leaderElection.enabled" "--lease-name" "fullnameOverride" "--lease-duration" "leaderElection.leaseDuration" "--renew-deadline" "leaderElection.renewDeadline" "--retry-period" "leaderElection.retryPeriod" }}
 {{- if or (eq $argument $flag) (hasPrefix (printf "%s=" $flag) $argument) }}
 {{- fail (printf "\n\nextraArgs has %s, which the chart sets already, and the operator takes it once. Use the value %s." $argument $value) }}
 {{- end }}
