@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::backoff::Backoff;
 use crate::config::{Config, ElectionConfig};
 use crate::enforce::{self, Fixer, Gate, Worker};
 use crate::http::{self, Readiness};
@@ -24,12 +25,16 @@ use crate::observe::policies::{self, PolicySink};
 use crate::observe::samples;
 use crate::observe::wire::{Limits, Wire};
 use crate::policy::{self, PolicySet};
-use crate::queue::{Backoff, Queue};
+use crate::queue::{Queue, Retries};
 use crate::report::{self, StatusWriter};
 use crate::resource::ObjectKey;
 use crate::shutdown::{LIMIT, Signals, Stages};
 use crate::store::Store;
 
+/// The queue's name on its series.
+const QUEUE: &str = "objects";
+/// The same of the queue of objects that may be fixed.
+const FIX_QUEUE: &str = "fixes";
 const POLICIES_READ: &str = "the WatchPolicy objects have been read";
 const CATALOG_READ: &str = "the cluster has told what it serves";
 /// Lists under way at once: a restart meets the server with these, not with one for each target.
@@ -39,8 +44,7 @@ const OWN_LISTS: usize = 3;
 /// Objects that are fixed at a time; each waits for the server most of its time.
 const FIXERS: usize = 4;
 /// The waits after a fix that could not be sent, or met an object that changed again and again.
-const FIX_BACKOFF: Backoff =
-    Backoff { base: Duration::from_secs(1), longest: Duration::from_secs(1000), max_retries: 15 };
+const FIX_BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(1000) };
 /// The longest wait for the WatchPolicy CRD.
 const SOON: Duration = Duration::from_secs(5);
 /// The first wait after a failed request.
@@ -123,9 +127,8 @@ impl Operator {
     ) -> anyhow::Result<Self> {
         let client = client(cluster, &metrics)?;
         let readiness = Readiness::until([POLICIES_READ, CATALOG_READ]);
-        let queue = Queue::new(Backoff::default(), rand::random(), metrics.queue("objects"));
-        let processing: std::sync::Weak<Queue<ObjectKey>> = Arc::downgrade(&queue);
-        metrics.follow_queue("objects", processing);
+        let retries = Retries { max: config.max_retries, ..Retries::default() };
+        let queue = queue((QUEUE, config.workers.get()), retries, &metrics);
         let store = Arc::new(Store::default());
         let ledger = Ledger::new();
 
@@ -144,9 +147,7 @@ impl Operator {
             None => Leadership::alone(),
         };
         let mut fixing = (CancellationToken::new(), JoinSet::new());
-        let fixes = Queue::new(FIX_BACKOFF, rand::random(), metrics.queue("fixes"));
-        let mending: std::sync::Weak<Queue<ObjectKey>> = Arc::downgrade(&fixes);
-        metrics.follow_queue("fixes", mending);
+        let fixes = self::queue((FIX_QUEUE, FIXERS), Retries { backoff: FIX_BACKOFF, ..retries }, &metrics);
         let parts = enforce::Parts {
             queue: Arc::clone(&fixes),
             store: Arc::clone(&store),
@@ -221,6 +222,18 @@ async fn end((token, tasks): &mut (CancellationToken, JoinSet<()>)) {
     while tasks.join_next().await.is_some() {}
 }
 
+/// A work queue of so many workers, with its series.
+fn queue(
+    (name, workers): (&'static str, usize),
+    retries: Retries,
+    metrics: &Metrics,
+) -> Arc<Queue<ObjectKey>> {
+    let queue = Queue::new(retries, rand::random(), metrics.queue(name));
+    let processing: std::sync::Weak<Queue<ObjectKey>> = Arc::downgrade(&queue);
+    metrics.follow_queue(name, processing, workers);
+    queue
+}
+
 /// Starts all that fixes.
 fn fix(
     config: &Config,
@@ -281,7 +294,7 @@ fn observe(
     let wire = parts.wire.clone();
     let patience = informer::Settings {
         page_size: config.watch.page_size,
-        backoff: (FIRST_BACKOFF.min(config.watch.backoff_max), config.watch.backoff_max),
+        backoff: Backoff { first: FIRST_BACKOFF, longest: config.watch.backoff_max },
         liveness: config.watch.liveness,
         access_check: config.watch.access_check,
         lists: Arc::new(Semaphore::new(CONCURRENT_LISTS)),
@@ -306,7 +319,7 @@ fn observe(
         allow_fix_of: Arc::clone(&config.enforcement.allow_fix_of),
     });
     // Its CRD may come a moment after the operator.
-    let backoff = (own.backoff.0, own.backoff.1.min(SOON));
+    let backoff = Backoff { longest: own.backoff.longest.min(SOON), ..own.backoff };
     let soon = informer::Settings { backoff, ..own };
     let informer = Informer::new(wire, policies::collection(), soon, sink);
     let stopped = stop.clone();

@@ -22,8 +22,10 @@ pub use flags::{LogFormat, RunFlags};
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 /// Where Linux tells the host's name.
 const HOST_FILE: &str = "/proc/sys/kernel/hostname";
+/// The system namespaces when nothing says otherwise, as the flag takes them.
+pub const SYSTEM_NAMESPACES: &str = "kube-system,kube-public,kube-node-lease";
 /// The operator's namespace when nothing says otherwise.
-const DEFAULT_NAMESPACE: &str = "watchpolicy-system";
+pub const DEFAULT_NAMESPACE: &str = "watchpolicy-system";
 
 /// The checked configuration.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct Config {
     pub namespace: Arc<str>,
     /// How many keys are judged at a time.
     pub workers: NonZeroUsize,
+    /// Failures in a row after which a key is tried again only at the longest delay.
+    pub max_retries: u32,
     /// How targets are followed.
     pub watch: WatchConfig,
     /// The shortest time between two status writes of one policy that changes without pause.
@@ -151,6 +155,7 @@ impl Config {
             listen: flags.listen,
             namespace,
             workers: flags.workers.unwrap_or(cores),
+            max_retries: flags.max_retries,
             watch,
             status_interval: flags.status_interval,
             system_namespaces,

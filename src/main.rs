@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use watchpolicy::cli::{self, Cli, Command};
+use watchpolicy::cli::{self, Answer, Cli, Command};
 use watchpolicy::config::{Config, RunFlags, Surroundings};
 use watchpolicy::{app, logging};
 
@@ -17,6 +17,11 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(flags) => run(*flags),
         Command::Crd => cli::crd::yaml().and_then(|yaml| print(&yaml)),
+        Command::Eval(args) => return answer(cli::eval::run(&args)),
+        Command::Test(args) => return answer(cli::suite::run(&args)),
+        Command::Lint(args) => return answer(cli::lint::run(&args)),
+        Command::Rbac(args) => return answer(cli::rbac::run(&args)),
+        Command::Completion(args) => print(&cli::completion::run(&args)),
         Command::Query(args) => print(&cli::query::run(&args).unwrap_or_else(|error| fail(&error))),
         Command::Version => print(&cli::version()),
     };
@@ -47,6 +52,16 @@ fn refuse(error: &dyn Display) -> ! {
 fn fail(error: &anyhow::Error) -> ! {
     complain(&format!("{error:#}"));
     std::process::exit(2)
+}
+
+/// Says what an offline command has to say. What stops it whole is input that cannot be used.
+fn answer(answer: anyhow::Result<Answer>) -> ExitCode {
+    let Answer { text, notes, exit } = answer.unwrap_or_else(|error| fail(&error));
+    notes.iter().for_each(|note| complain(note));
+    match print(&text) {
+        Ok(()) => ExitCode::from(exit),
+        Err(error) => fail(&error.context("cannot write the results")),
+    }
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

@@ -8,10 +8,19 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::RunFlags;
 
+use super::completion::CompletionArgs;
+use super::eval::EvalArgs;
+use super::lint::LintArgs;
 use super::query::QueryArgs;
+use super::rbac::RbacArgs;
+use super::suite::TestArgs;
 
 /// The version of this build.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What the exit status of judging means.
+const JUDGED: &str = "Exit status: 0 no violation at or over --fail-on, 1 some, 2 an input that cannot be used or a \
+    result that is an Error.";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -19,7 +28,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
     name = "watchpolicy",
     version,
     about = "Watches what policies name in a Kubernetes cluster, and reports what breaks their rules",
-    after_help = "Exit status: 0 success, 1 failure at run time, 2 wrong flag or value.",
+    after_help = "Exit status: 0 success, 1 violations, a failed suite, a fault or a failure at run time, 2 a wrong flag, value or input.",
     max_term_width = 100
 )]
 pub struct Cli {
@@ -38,9 +47,25 @@ pub enum Command {
     Run(Box<RunFlags>),
     /// Print the CustomResourceDefinition of WatchPolicy, for kubectl apply --server-side -f -
     Crd,
+    /// Judge files of objects by files of policies
+    #[command(after_help = JUDGED)]
+    Eval(EvalArgs),
+    /// Run suites of policies, objects and what is expected of them
+    #[command(
+        after_help = "Exit status: 0 all is as expected, 1 a suite failed, 2 no suite found or a wrong flag."
+    )]
+    Test(TestArgs),
     /// Print what a path finds in YAML or JSON documents, to try paths out
     #[command(after_help = "Exit status: 0 also when nothing is found, 2 for a wrong path or file.")]
     Query(QueryArgs),
+    /// Tell everything that is wrong with policies, before a server sees them
+    #[command(after_help = "Exit status: 0 no fault, 1 some, 2 an input that cannot be read.")]
+    Lint(LintArgs),
+    /// Print the least rights that the operator needs to watch what policies target
+    #[command(after_help = "Exit status: 0 success, 2 a policy that cannot be used.")]
+    Rbac(RbacArgs),
+    /// Print a completion script for a shell
+    Completion(CompletionArgs),
     /// Print the version and how it was built
     Version,
 }

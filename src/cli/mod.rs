@@ -1,9 +1,25 @@
 //! Room `cli`: the command line of the one binary, and its offline commands.
 //!
-//! Exit status: 0 for success, 1 for a failure at run time, 2 for a wrong flag or value.
+//! Offline commands read by [`input`], find resources by [`kinds`], judge by [`judge`], and print by [`format`]; each
+//! gives an [`Answer`]. `docs/cli.md` is their reference.
 
+mod answer;
 mod command;
+pub mod completion;
 pub mod crd;
+pub mod eval;
+mod finding;
+mod format;
+mod hint;
+mod input;
+mod judge;
+mod kinds;
+pub mod lint;
 pub mod query;
+pub mod rbac;
+mod results;
+mod severity;
+pub mod suite;
 
+pub use answer::Answer;
 pub use command::{Cli, Command, refusal, version};

@@ -1,10 +1,9 @@
 //! `watchpolicy query`: what a path finds in the documents of a file, for trying paths out.
 
 use std::fmt::Write as _;
-use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path as File, PathBuf};
-use std::{fs, io};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
@@ -12,6 +11,10 @@ use serde::Serialize;
 
 use crate::jsonpath::{Budget, Node, Path, Roots, Scope};
 use crate::resource::GroupResource;
+
+use super::input::documents::{self, Written};
+use super::input::files;
+use super::kinds::builtin;
 
 /// Steps that a query may take in one document: a thousand times those of a rule, since a file may hold a whole list,
 /// and somebody waits for it who can break off.
@@ -64,46 +67,21 @@ struct FoundNode {
 pub fn run(args: &QueryArgs) -> anyhow::Result<String> {
     let QueryArgs { path, file, format } = args;
     let path = Path::parse(path).with_context(|| format!("the path `{path}` is refused"))?;
-    let name = file.as_deref().filter(|file| *file != File::new("-"));
-    let shown = name.map_or("standard input".into(), |file| file.display().to_string());
-    let text = read(name).with_context(|| format!("cannot read {shown}"))?;
-    let documents = documents(&text).with_context(|| format!("cannot read {shown}"))?;
+    let source = file.as_deref().unwrap_or(File::new("-"));
+    let shown = files::name(source);
+    let text = files::text(source).with_context(|| format!("cannot read {shown}"))?;
+    let documents = nodes(&shown, &text)?;
     print(&find(&path, &documents)?, *format)
 }
 
-fn read(file: Option<&File>) -> io::Result<String> {
-    match file {
-        Some(file) => fs::read_to_string(file),
-        None => {
-            let mut text = String::new();
-            io::stdin().lock().read_to_string(&mut text)?;
-            Ok(text)
-        }
-    }
-}
-
-/// JSON values one after the other, else YAML documents.
-fn documents(text: &str) -> anyhow::Result<Vec<Node>> {
-    let json = serde_json::Deserializer::from_str(text).into_iter::<&serde_json::value::RawValue>();
-    let nodes: Result<Vec<Node>, _> = json.map(|value| value.and_then(|value| value.get().parse())).collect();
-    let documents = match nodes {
-        Ok(documents) => documents,
-        Err(error) if text.trim_start().starts_with(['{', '[']) => match yaml(text) {
-            Ok(documents) => documents,
-            Err(_) => return Err(anyhow!(error).context("neither JSON nor YAML; as JSON")),
-        },
-        Err(_) => yaml(text)?,
-    };
+fn nodes(file: &Arc<str>, text: &str) -> anyhow::Result<Vec<Node>> {
+    let documents = documents::of_text(file, text).map_err(|trouble| anyhow!("{trouble}"))?;
     if documents.is_empty() {
-        bail!("there is no document in it");
+        bail!("{file}: there is no document in it");
     }
-    Ok(documents)
-}
-
-fn yaml(text: &str) -> anyhow::Result<Vec<Node>> {
-    let options = serde_saphyr::options! { legacy_octal_numbers: true };
-    let values: Vec<serde_json::Value> = serde_saphyr::from_multiple_with_options(text, options)?;
-    Ok(values.iter().map(Node::from).collect())
+    let node =
+        |written: Written| written.json.parse().with_context(|| format!("{} cannot be read", written.origin));
+    documents.into_iter().map(node).collect()
 }
 
 fn find(path: &Path, documents: &[Node]) -> anyhow::Result<Found> {
@@ -125,11 +103,12 @@ fn find(path: &Path, documents: &[Node]) -> anyhow::Result<Found> {
     Ok(Found { nodes })
 }
 
-/// Where the pod is. The built-in kinds that have one are all named in their resource by a plain plural.
+/// Where the pod is, for built-in kinds.
 fn roots(document: &Node) -> Roots {
     let text = |name| document.get(name).and_then(Node::as_str).unwrap_or_default();
     let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
-    Roots::of_builtin(&GroupResource::new(group, format!("{}s", text("kind").to_ascii_lowercase())))
+    let known = builtin::resource(group, text("kind"));
+    known.map_or_else(Roots::default, |(plural, _)| Roots::of_builtin(&GroupResource::new(group, plural)))
 }
 
 fn print(found: &Found, format: QueryFormat) -> anyhow::Result<String> {
@@ -157,7 +136,7 @@ mod tests {
     use super::*;
 
     fn found(path: &str, text: &str, format: QueryFormat) -> String {
-        let nodes = documents(text).unwrap();
+        let nodes = nodes(&"file".into(), text).unwrap();
         print(&find(&Path::parse(path).unwrap(), &nodes).unwrap(), format).unwrap()
     }
 
@@ -219,7 +198,7 @@ mod tests {
             assert!(found("$containers[*].name", &text, QueryFormat::Table).ends_with("  \"a\"\n"), "{kind}");
         }
         let path = Path::parse("$pod.metadata").unwrap();
-        let error = find(&path, &documents("kind: Service").unwrap()).unwrap_err();
+        let error = find(&path, &nodes(&"file".into(), "kind: Service").unwrap()).unwrap_err();
         assert!(
             format!("{error:#}").starts_with("cannot evaluate `$pod.metadata` in document 1: "),
             "{error:#}"
@@ -228,8 +207,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_said() {
-        for (text, words) in [("", "no document"), ("{\"a\":", "line 1"), ("a: [", "line 1")] {
-            let error = format!("{:#}", documents(text).unwrap_err());
+        for (text, words) in [("", "no document"), ("{\"a\":", "file:1: "), ("a: [", "file:1: ")] {
+            let error = format!("{:#}", nodes(&"file".into(), text).unwrap_err());
             assert!(error.contains(words), "{text}: {error}");
         }
     }

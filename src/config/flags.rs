@@ -42,6 +42,11 @@ pub struct RunFlags {
     #[arg(long, env = "WATCHPOLICY_WORKERS", value_name = "N")]
     pub workers: Option<NonZeroUsize>,
 
+    /// Failures in a row, each waited for twice as long as the one before, after which an object is tried again only
+    /// every 1000 s; watchpolicy_parked_keys counts them
+    #[arg(long, env = "WATCHPOLICY_MAX_RETRIES", value_name = "N", default_value_t = 15)]
+    pub max_retries: u32,
+
     /// Shortest time between two status writes of one policy
     #[arg(long, env = "WATCHPOLICY_STATUS_INTERVAL", value_name = "DURATION", default_value = "5s", value_parser = parse)]
     pub status_interval: Duration,
@@ -52,7 +57,7 @@ pub struct RunFlags {
         env = "WATCHPOLICY_SYSTEM_NAMESPACES",
         value_name = "NAMES",
         value_delimiter = ',',
-        default_value = "kube-system,kube-public,kube-node-lease",
+        default_value = super::SYSTEM_NAMESPACES,
         help_heading = "Policies"
     )]
     pub system_namespaces: Vec<String>,

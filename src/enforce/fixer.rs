@@ -23,7 +23,7 @@ use super::rest::{Fixes, Rests};
 use crate::jsonpath::{Document, Node, TypeMeta};
 use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
-use crate::metrics::{Metrics, Remediation};
+use crate::metrics::{Metrics, Priority, Remediation};
 use crate::policy::{Patch, Pointer, PolicySet};
 use crate::queue::Queue;
 use crate::resource::{Gvr, ObjectKey};
@@ -134,7 +134,7 @@ impl Fixer {
                 Next::Done => queue.forget(claim.key()),
                 Next::After(wait) => {
                     queue.forget(claim.key());
-                    queue.add_after(claim.key().clone(), wait);
+                    queue.add_after(claim.key().clone(), claim.priority(), wait);
                 }
             }
         }
@@ -153,7 +153,7 @@ impl Fixer {
                         .ledger
                         .failing(&policy.name)
                         .into_iter()
-                        .for_each(|key| self.parts.queue.add(key));
+                        .for_each(|key| self.parts.queue.add(key, Priority::PolicyChange));
                 }
             }
             writes = now;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::leader::Leadership;
 use crate::ledger::{Judged, Ledger};
-use crate::metrics::{Metrics, VerdictResult};
+use crate::metrics::{Metrics, Priority, VerdictResult};
 use crate::policy::{Judgement, Outcome, Subject};
 use crate::queue::Queue;
 use crate::resource::ObjectKey;
@@ -36,7 +36,7 @@ impl Worker {
     pub async fn run(self: Arc<Self>) {
         while let Some(claim) = self.queue.get().await {
             let start = Instant::now();
-            self.judge(claim.key());
+            self.judge(claim.key(), claim.priority());
             self.queue.forget(claim.key());
             let took = start.elapsed();
             self.metrics.evaluation_seconds().observe(took.as_secs_f64());
@@ -47,14 +47,14 @@ impl Worker {
         }
     }
 
-    fn judge(&self, key: &ObjectKey) {
+    fn judge(&self, key: &ObjectKey, priority: Priority) {
         let views = self.store.views(key);
         let now = (self.clock)();
         let Some(newest) = views.first() else { return self.ledger.forget(key, now) };
         let (judgements, fails) = judge(key, newest, &views, now);
         let again = judgements.iter().filter_map(|(_, judgement)| judgement.again()).min();
         if let Some(again) = again {
-            self.queue.add_after(key.clone(), wait(now, again));
+            self.queue.add_after(key.clone(), Priority::LiveChange, wait(now, again));
         }
         let judged = Judged {
             key,
@@ -66,7 +66,7 @@ impl Worker {
         self.ledger.enter(judged, now);
         // Asked after the entry: whoever begins to lead later finds it there.
         if fails && self.leadership.permit().is_ok() {
-            self.fixes.add(key.clone());
+            self.fixes.add(key.clone(), priority);
         }
     }
 }

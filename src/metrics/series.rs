@@ -12,7 +12,7 @@ use prometheus::{
 
 use super::requests::RequestSeries;
 use super::scrape::{self, InformerSample, PolicySample};
-use super::work::{QueueSeries, RunningSeries, RunningWork, WorkVectors};
+use super::work::{Followed, QueueSeries, WorkVectors, Workload};
 use crate::resource::GroupResource;
 
 // Names and help texts.
@@ -160,7 +160,7 @@ label_values! {
 pub struct Metrics {
     registry: Registry,
     work: WorkVectors,
-    running: Mutex<Vec<RunningSeries>>,
+    followed: Mutex<Vec<Followed>>,
     requests: RequestSeries,
     evaluations: IntCounterVec,
     evaluation_seconds: Histogram,
@@ -196,7 +196,7 @@ impl Metrics {
         let target = &["group", "resource"];
         let metrics = Self {
             work: WorkVectors::new(&registry)?,
-            running: Mutex::default(),
+            followed: Mutex::default(),
             requests: RequestSeries::new(&registry)?,
             evaluations: counters(EVALUATIONS, &["policy", "result"])?,
             evaluation_seconds: histogram(EVALUATION_SECONDS, exponential_buckets(1e-6, 4.0, 10)?)?,
@@ -240,9 +240,11 @@ impl Metrics {
         self.work.queue(name)
     }
 
-    /// Asks the queue at each scrape what is in process; call once for each queue. It is not kept alive by this.
-    pub fn follow_queue(&self, name: &str, work: Weak<dyn RunningWork>) {
-        self.running.lock().push(self.work.running(name, work));
+    /// Asks the queue at each scrape what waits and what is in process; call once for each queue, with the number of
+    /// its workers. It is not kept alive by this.
+    pub fn follow_queue(&self, name: &str, work: Weak<dyn Workload>, workers: usize) {
+        self.work.workers(name, workers);
+        self.followed.lock().push(Followed::new(name, work));
     }
 
     /// The series of requests to the API server, for [`super::client`].
@@ -361,7 +363,7 @@ impl Metrics {
     /// # Errors
     /// When a source tells one series twice.
     pub fn page(&self) -> prometheus::Result<String> {
-        self.running.lock().iter().for_each(RunningSeries::refresh);
+        self.followed.lock().iter().for_each(|queue| queue.refresh(&self.work));
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }

@@ -20,7 +20,7 @@ use super::standing;
 use super::wire::{Collection, Wire};
 use crate::crd::TargetState;
 use crate::jsonpath::TypeMeta;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Priority};
 use crate::policy::catalog::Catalog;
 use crate::policy::demand::{Demand, PolicyTarget, Program, WatchSpec, demand};
 use crate::policy::{CompiledPolicy, PolicySet};
@@ -297,6 +297,7 @@ impl Fleet {
             queue: Arc::clone(&self.parts.queue),
             series: self.parts.metrics.target(&resource),
             stand: sender,
+            priority: Priority::InitialList,
             woken: Arc::clone(&self.woken),
         };
         let collection = Collection {
@@ -443,7 +444,7 @@ fn serve(running: &mut Running, policies: Vec<Program>, parts: &Parts) {
 
 fn enqueue(queue: &Queue<ObjectKey>, resource: &GroupResource, objects: Vec<ObjectName>) {
     for object in objects {
-        queue.add(ObjectKey { resource: resource.clone(), object });
+        queue.add(ObjectKey { resource: resource.clone(), object }, Priority::PolicyChange);
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, watch};
 use super::fleet::Stand;
 use super::informer::{Phase, Signal, Sink};
 use crate::jsonpath::{Document, Projection};
-use crate::metrics::{TargetSeries, WatchFailure};
+use crate::metrics::{Priority, TargetSeries, WatchFailure};
 use crate::queue::Queue;
 use crate::resource::{GroupResource, ObjectKey, ObjectName};
 use crate::store::{Change, Shelf};
@@ -20,11 +20,13 @@ pub(super) struct ShelfSink {
     pub(super) series: TargetSeries,
     pub(super) stand: watch::Sender<Stand>,
     pub(super) woken: Arc<Notify>,
+    /// Of what is seen now: found by a list, or told by the watch.
+    pub(super) priority: Priority,
 }
 
 impl ShelfSink {
     fn enqueue(&self, object: ObjectName) {
-        self.queue.add(ObjectKey { resource: self.shelf.resource.resource.clone(), object });
+        self.queue.add(ObjectKey { resource: self.shelf.resource.resource.clone(), object }, self.priority);
     }
 
     /// `None` for an item that has not even a name: it cannot be judged, only counted.
@@ -40,6 +42,7 @@ impl ShelfSink {
 
 impl Sink for ShelfSink {
     fn listing(&mut self) {
+        self.priority = Priority::InitialList;
         self.shelf.begin_list();
     }
 
@@ -64,6 +67,7 @@ impl Sink for ShelfSink {
         for name in self.shelf.sweep() {
             self.enqueue(name);
         }
+        self.priority = Priority::LiveChange;
     }
 
     fn phase(&mut self, phase: Phase) {

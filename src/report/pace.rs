@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backoff::Backoff;
 use crate::crd::{TargetState, WatchPolicyStatus};
 use crate::observe::board::TargetReport;
 use crate::policy::PolicyEntry;
@@ -17,7 +18,7 @@ const RESTART: Duration = Duration::from_secs(60);
 /// the place of the one that people wait for.
 const FIRST_PAGE: Duration = Duration::from_secs(1);
 /// The waits after failed writes.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
 
 /// The pace of one policy.
 pub(super) struct Pace {
@@ -125,10 +126,8 @@ impl Pace {
     /// A write failed and is to be tried again.
     pub(super) fn failed(&mut self, now: Instant) {
         self.in_flight = false;
-        let (first, longest) = BACKOFF;
-        let wait = first.saturating_mul(2_u32.saturating_pow(self.failures)).min(longest);
         self.failures = self.failures.saturating_add(1);
-        let again = now + wait;
+        let again = now + BACKOFF.wait(self.failures);
         self.not_before = Some(self.not_before.map_or(again, |not_before| again.max(not_before)));
         self.due = self.not_before;
     }

@@ -15,7 +15,7 @@ use crate::crd::WatchPolicy;
 use crate::observe::wire::Limits;
 use crate::policy::catalog::{ServedResource, ServedVersion};
 use crate::policy::{self, PolicyEntry, PolicyState};
-use crate::queue::Backoff;
+use crate::queue::Retries;
 
 /// What the server answers to a list of a path; watches of it stay silent.
 #[derive(Clone, Copy, PartialEq)]
@@ -105,7 +105,7 @@ impl Harbour {
         *server.answers.lock() = answers.iter().map(|(path, answer)| ((*path).to_owned(), *answer)).collect();
         let metrics = Metrics::new("test").unwrap();
         let store = Arc::new(Store::default());
-        let queue = Queue::new(Backoff::default(), 1, metrics.queue("objects"));
+        let queue = Queue::new(Retries::default(), 1, metrics.queue("objects"));
         let parts = Parts {
             wire: Wire::new(server.client(), Limits::default()),
             store: Arc::clone(&store),

@@ -1,0 +1,61 @@
+//! JUnit XML, which build servers read.
+
+use anyhow::Context;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+/// What became of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Status {
+    Success,
+    Failure,
+    Error,
+    Skipped,
+}
+
+/// One case in a group.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct Case {
+    pub(in crate::cli) group: String,
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) status: Status,
+    /// What is wrong, a line each.
+    pub(in crate::cli) messages: Vec<String>,
+}
+
+/// The cases; those of one group stand together.
+///
+/// # Errors
+/// Never: it is written to memory.
+pub(in crate::cli) fn junit(cases: Vec<Case>) -> anyhow::Result<String> {
+    let mut report = Report::new("watchpolicy");
+    for case in cases {
+        let group = case.group.clone();
+        let at = report.test_suites.iter().position(|suite| suite.name.as_str() == group);
+        match at.and_then(|at| report.test_suites.get_mut(at)) {
+            Some(suite) => drop(suite.add_test_case(of_case(case))),
+            None => {
+                let mut suite = TestSuite::new(group);
+                suite.add_test_case(of_case(case));
+                report.add_test_suite(suite);
+            }
+        }
+    }
+    report.to_string().context("cannot print as JUnit")
+}
+
+fn of_case(case: Case) -> TestCase {
+    let Case { group, name, status, messages } = case;
+    let mut status = match status {
+        Status::Success => TestCaseStatus::success(),
+        Status::Failure => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Status::Error => TestCaseStatus::non_success(NonSuccessKind::Error),
+        Status::Skipped => TestCaseStatus::skipped(),
+    };
+    if let Some(first) = messages.first() {
+        status.set_message(first.as_str());
+        status.set_description(messages.join("\n"));
+    }
+    let mut case = TestCase::new(name, status);
+    case.set_classname(group);
+    case
+}

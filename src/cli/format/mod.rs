@@ -1,0 +1,13 @@
+//! How results are printed, one file a format.
+
+mod data;
+mod github;
+pub(super) mod junit;
+mod sarif;
+mod table;
+
+pub(super) use data::{json, yaml};
+pub(super) use github::github;
+pub(super) use junit::junit;
+pub(super) use sarif::sarif;
+pub(super) use table::results as table;

@@ -1,0 +1,107 @@
+//! From text to JSON documents: JSON values one after the other, else YAML as kubectl reads it.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_saphyr::{Options, Spanned};
+
+use super::files::Text;
+use super::{Origin, Trouble};
+
+/// One document, as JSON text: numbers keep their digits.
+#[derive(Debug)]
+pub(in crate::cli) struct Written {
+    pub(in crate::cli) origin: Origin,
+    pub(in crate::cli) json: Box<str>,
+}
+
+/// Takes texts apart. A text that cannot be read is noted, and hides no other.
+pub(in crate::cli) fn split(texts: &[Text], troubles: &mut Vec<Trouble>) -> Vec<Written> {
+    let mut documents = Vec::new();
+    for Text { file, text } in texts {
+        match of_text(file, text) {
+            Ok(found) => documents.extend(found),
+            Err(trouble) => troubles.push(trouble),
+        }
+    }
+    documents
+}
+
+/// The documents of one text.
+///
+/// # Errors
+/// It is neither JSON nor YAML; the first line that is not.
+pub(in crate::cli) fn of_text(file: &Arc<str>, text: &str) -> Result<Vec<Written>, Trouble> {
+    let found = if text.trim_start().starts_with(['{', '[']) {
+        // A YAML flow mapping begins so too; what JSON says of it is of no use then.
+        json(text).or_else(|json| yaml(text).map_err(|_yaml| json))
+    } else {
+        yaml(text)
+    };
+    let found = found.map_err(|(line, message)| Trouble { file: Arc::clone(file), line, message })?;
+    let written = (1..).zip(found).map(|(document, (line, json))| Written {
+        origin: Origin { file: Arc::clone(file), document, line },
+        json,
+    });
+    Ok(written.collect())
+}
+
+/// Reads one YAML document into a type of ours.
+///
+/// # Errors
+/// What is wrong with it, and the line.
+pub(in crate::cli) fn typed<'t, T: Deserialize<'t>>(file: &Arc<str>, text: &'t str) -> Result<T, Trouble> {
+    serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
+        let (line, message) = fault(&error);
+        Trouble { file: Arc::clone(file), line, message }
+    })
+}
+
+type Lined = Vec<(u64, Box<str>)>;
+type Fault = (Option<u64>, String);
+
+fn json(text: &str) -> Result<Lined, Fault> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+    let mut found = Vec::new();
+    while let Some(value) = values.next() {
+        let value =
+            value.map_err(|error| (u64::try_from(error.line()).ok(), format!("not JSON: {error}")))?;
+        let start = values.byte_offset().saturating_sub(value.get().len());
+        let line = text.as_bytes().iter().take(start).filter(|byte| **byte == b'\n').count() + 1;
+        found.push((line as u64, value.get().into()));
+    }
+    Ok(found)
+}
+
+fn yaml(text: &str) -> Result<Lined, Fault> {
+    let values: Vec<Spanned<serde_json::Value>> =
+        serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| fault(&error))?;
+    Ok(values.into_iter().map(|value| (value.defined.line(), value.value.to_string().into())).collect())
+}
+
+/// YAML 1.1 as kubectl reads it. The limits let a file hold some ten thousand objects; those on aliases are what keeps
+/// a small text from becoming a large value. No snippet of the text goes into a message: it may be of a Secret.
+fn options() -> Options {
+    serde_saphyr::options! {
+        legacy_octal_numbers: true,
+        with_snippet: false,
+        budget: serde_saphyr::budget! {
+            max_depth: 128,
+            max_documents: 1_000_000,
+            max_nodes: 20_000_000,
+            max_events: 80_000_000,
+        },
+    }
+}
+
+fn fault(error: &serde_saphyr::Error) -> Fault {
+    let line = error.location().map(|location| location.line());
+    let message = match error.without_snippet() {
+        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
+            super::super::hint::unknown_field(field, expected)
+        }
+        other => other.to_string(),
+    };
+    (line, message)
+}

@@ -1,0 +1,114 @@
+//! Policies, from documents.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::config::{DEFAULT_NAMESPACE, SYSTEM_NAMESPACES};
+use crate::crd::WatchPolicy;
+use crate::policy::{CompiledPolicy, Faults, Settings, compile};
+
+use super::documents::{self, Written};
+use super::files::Text;
+use super::{Origin, Trouble};
+
+/// The group of policies, in any version.
+const GROUP: &str = "watchpolicy.io/";
+const KIND: &str = "WatchPolicy";
+const API_VERSION: &str = "watchpolicy.io/v1alpha1";
+
+/// A policy that can be run.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct Policy {
+    pub(in crate::cli) origin: Origin,
+    pub(in crate::cli) program: Arc<CompiledPolicy>,
+}
+
+/// A policy as it was written: what lint looks at.
+#[derive(Debug)]
+pub(in crate::cli) struct Draft {
+    pub(in crate::cli) origin: Origin,
+    pub(in crate::cli) value: Value,
+}
+
+/// The policies among the documents of these texts; other documents are passed over.
+pub(in crate::cli) fn drafts(texts: &[Text], troubles: &mut Vec<Trouble>) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    for Written { origin, json } in documents::split(texts, troubles) {
+        match serde_json::from_str(&json) {
+            Ok(value) => collect(value, &origin, &mut drafts),
+            Err(error) => troubles.push(Trouble::at(&origin, error.to_string())),
+        }
+    }
+    drafts
+}
+
+fn collect(mut value: Value, origin: &Origin, drafts: &mut Vec<Draft>) {
+    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    let is_ours = text("apiVersion").starts_with(GROUP);
+    let is_list = text("kind") == "List" || (is_ours && text("kind") == "WatchPolicyList");
+    if is_ours && text("kind") == KIND {
+        drafts.push(Draft { origin: origin.clone(), value });
+    } else if is_list && let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) {
+        for item in items {
+            collect(item, origin, drafts);
+        }
+    }
+}
+
+/// Compiles what was written; each fault is noted.
+pub(in crate::cli) fn compiled(drafts: &[Draft], troubles: &mut Vec<Trouble>) -> Vec<Policy> {
+    let mut policies = Vec::new();
+    for draft in drafts {
+        match draft.read() {
+            Ok(policy) => {
+                match draft.compile(&policy) {
+                    Ok(program) => {
+                        policies.push(Policy { origin: draft.origin.clone(), program: Arc::new(program) });
+                    }
+                    Err(faults) => troubles.extend(faults.iter().map(|fault| {
+                        Trouble::at(&draft.origin, format!("policy {}: {fault}", draft.name()))
+                    })),
+                }
+            }
+            Err(trouble) => troubles.push(trouble),
+        }
+    }
+    policies
+}
+
+impl Draft {
+    /// The name, as far as there is one.
+    pub(in crate::cli) fn name(&self) -> &str {
+        self.value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Reads the types of the contract.
+    ///
+    /// # Errors
+    /// It is of another version, or a field has another type.
+    pub(in crate::cli) fn read(&self) -> Result<WatchPolicy, Trouble> {
+        let version = self.value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+        if version != API_VERSION {
+            let message = format!("policy {}: apiVersion is {version}, wanted {API_VERSION}", self.name());
+            return Err(Trouble::at(&self.origin, message));
+        }
+        WatchPolicy::deserialize(&self.value)
+            .map_err(|error| Trouble::at(&self.origin, format!("policy {}: {error}", self.name())))
+    }
+
+    /// Compiles the policy as an operator with its defaults, and with its consent to all that a policy may ask for.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub(in crate::cli) fn compile(&self, policy: &WatchPolicy) -> Result<CompiledPolicy, Faults> {
+        let system = SYSTEM_NAMESPACES.split(',').chain([DEFAULT_NAMESPACE]);
+        let settings = Settings {
+            system_namespaces: system.map(Arc::from).collect(),
+            allow_system_namespaces: true,
+            ..Settings::default()
+        };
+        compile(policy, &settings)
+    }
+}

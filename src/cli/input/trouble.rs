@@ -1,0 +1,54 @@
+//! Where something was read, and what is wrong with it.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Where a document stands. Shown as `pods.yaml:12`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Origin {
+    /// The file as it was named, or found in a folder; `-` is standard input.
+    pub(in crate::cli) file: Arc<str>,
+    /// Counted from 1 within the file; documents without content do not count.
+    pub(in crate::cli) document: usize,
+    /// The line on which it begins, counted from 1.
+    pub(in crate::cli) line: u64,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// Something that cannot be used. Shown as `pods.yaml:12: what is wrong`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Trouble {
+    /// The file.
+    pub(in crate::cli) file: Arc<str>,
+    /// The line, where one can be named.
+    pub(in crate::cli) line: Option<u64>,
+    /// What is wrong with it.
+    pub(in crate::cli) message: String,
+}
+
+impl Trouble {
+    /// With a file as a whole.
+    pub(in crate::cli) fn of_file(file: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
+        Self { file: file.into(), line: None, message: message.into() }
+    }
+
+    /// With a document.
+    pub(in crate::cli) fn at(origin: &Origin, message: impl Into<String>) -> Self {
+        Self { file: Arc::clone(&origin.file), line: Some(origin.line), message: message.into() }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}

@@ -1,0 +1,165 @@
+//! The command: which policies are looked at, and what is printed of them.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::cli::answer::{Answer, FINE, UNSURE, WRONG};
+use crate::cli::finding::{Finding, Level};
+use crate::cli::format;
+use crate::cli::format::junit::{Case, Status};
+use crate::cli::input::policies::{self, Draft};
+use crate::cli::input::{Trouble, files};
+
+use super::remarks::{self, Remark};
+
+/// What can be written after `watchpolicy lint`.
+#[derive(Debug, Args)]
+pub struct LintArgs {
+    /// Files or folders of policies; - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// How faults are printed
+    #[arg(long, value_enum, default_value_t = LintFormat::Table)]
+    pub format: LintFormat,
+}
+
+/// How faults are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LintFormat {
+    /// A line for each fault
+    Table,
+    /// {"faults": [...], "summary": {...}}
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// JUnit XML: a case for each policy
+    Junit,
+    /// SARIF 2.1.0
+    Sarif,
+    /// Annotations of GitHub Actions
+    Github,
+}
+
+/// Looks at policies.
+///
+/// # Errors
+/// There is no policy.
+pub fn run(args: &LintArgs) -> anyhow::Result<Answer> {
+    let mut troubles = Vec::new();
+    let drafts = policies::drafts(&files::read(&args.paths, &mut troubles), &mut troubles);
+    if drafts.is_empty() && troubles.is_empty() {
+        anyhow::bail!("there is no policy in what was named");
+    }
+    let remarks = remarks::all(&drafts, &remarks::schema()?);
+    let exit = match (troubles.is_empty(), remarks.is_empty()) {
+        (false, _) => UNSURE,
+        (true, false) => WRONG,
+        (true, true) => FINE,
+    };
+    let notes = troubles.iter().map(ToString::to_string).collect();
+    Ok(Answer { text: print(&drafts, &remarks, &troubles, args.format)?, notes, exit })
+}
+
+fn print(
+    drafts: &[Draft],
+    remarks: &[Remark],
+    troubles: &[Trouble],
+    format: LintFormat,
+) -> anyhow::Result<String> {
+    let findings = || {
+        let unreadable = troubles.iter().map(|trouble| Finding::of_trouble("input", trouble));
+        unreadable.chain(remarks.iter().map(finding)).collect::<Vec<_>>()
+    };
+    match format {
+        LintFormat::Table => Ok(table(drafts, remarks)),
+        LintFormat::Json => format::json(&Report::of(drafts, remarks)),
+        LintFormat::Yaml => format::yaml(&Report::of(drafts, remarks)),
+        LintFormat::Junit => format::junit(drafts.iter().map(|draft| case(draft, remarks)).collect()),
+        LintFormat::Sarif => format::sarif(&findings(), troubles.is_empty()),
+        LintFormat::Github => Ok(format::github(&findings())),
+    }
+}
+
+fn table(drafts: &[Draft], remarks: &[Remark]) -> String {
+    let mut text: String = remarks.iter().map(|remark| format!("{remark}\n")).collect();
+    text += &match remarks.len() {
+        0 => format!("{} policies, no fault\n", drafts.len()),
+        1 => format!("\n{} policies, 1 fault\n", drafts.len()),
+        faults => format!("\n{} policies, {faults} faults\n", drafts.len()),
+    };
+    text
+}
+
+/// Shown as `owner.yaml:1: owner: spec.rules[0].path: what is wrong`.
+impl std::fmt::Display for Remark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { origin, policy, field, message } = self;
+        write!(f, "{origin}: {policy}: ")?;
+        if !field.is_empty() {
+            write!(f, "{field}: ")?;
+        }
+        f.write_str(message)
+    }
+}
+
+fn finding(remark: &Remark) -> Finding {
+    let Remark { origin, policy, field, message } = remark;
+    Finding {
+        rule: "lint".into(),
+        level: Level::Error,
+        file: origin.file.to_string(),
+        line: Some(origin.line),
+        about: Some(format!("{policy} {field}")),
+        message: message.clone(),
+    }
+}
+
+fn case(draft: &Draft, remarks: &[Remark]) -> Case {
+    let messages: Vec<String> = remarks
+        .iter()
+        .filter(|remark| remark.origin == draft.origin && remark.policy == draft.name())
+        .map(ToString::to_string)
+        .collect();
+    let status = if messages.is_empty() { Status::Success } else { Status::Failure };
+    Case { group: draft.origin.file.to_string(), name: draft.name().to_owned(), status, messages }
+}
+
+/// What JSON and YAML show.
+#[derive(Serialize)]
+struct Report<'r> {
+    faults: Vec<FaultReport<'r>>,
+    summary: Summary,
+}
+
+#[derive(Serialize)]
+struct FaultReport<'r> {
+    policy: &'r str,
+    file: &'r str,
+    document: usize,
+    line: u64,
+    field: &'r str,
+    message: &'r str,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    policies: usize,
+    faults: usize,
+}
+
+impl<'r> Report<'r> {
+    fn of(drafts: &[Draft], remarks: &'r [Remark]) -> Self {
+        let fault = |remark: &'r Remark| FaultReport {
+            policy: &remark.policy,
+            file: &remark.origin.file,
+            document: remark.origin.document,
+            line: remark.origin.line,
+            field: &remark.field,
+            message: &remark.message,
+        };
+        let summary = Summary { policies: drafts.len(), faults: remarks.len() };
+        Self { faults: remarks.iter().map(fault).collect(), summary }
+    }
+}

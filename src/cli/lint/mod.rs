@@ -1,0 +1,10 @@
+//! `watchpolicy lint`: everything that is wrong with policies, before a server sees them.
+//!
+//! [`schema`] tells what the API server would refuse or silently drop, [`remarks`] adds what compiling finds, and
+//! [`command`] prints.
+
+mod command;
+mod remarks;
+mod schema;
+
+pub use command::{LintArgs, LintFormat, run};

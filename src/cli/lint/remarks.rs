@@ -1,0 +1,76 @@
+//! All that is wrong with each policy.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::cli::input::policies::Draft;
+use crate::cli::input::{Origin, Trouble};
+
+use super::schema;
+
+/// One thing that is wrong with a policy.
+#[derive(Clone, Debug)]
+pub(super) struct Remark {
+    pub(super) origin: Origin,
+    pub(super) policy: String,
+    /// As `spec.rules[2].path`; empty for the policy as a whole.
+    pub(super) field: String,
+    pub(super) message: String,
+}
+
+/// The schema of a WatchPolicy, as the CRD has it.
+///
+/// # Errors
+/// Never in a tested build.
+pub(super) fn schema() -> anyhow::Result<Value> {
+    let crd = crate::crd::crd_json()?;
+    let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned();
+    schema.ok_or_else(|| anyhow::anyhow!("the definition has no schema"))
+}
+
+/// What is wrong, policy by policy, in the order in which they were written.
+pub(super) fn all(drafts: &[Draft], schema: &Value) -> Vec<Remark> {
+    let mut first: BTreeMap<&str, &Origin> = BTreeMap::new();
+    let mut remarks = Vec::new();
+    for draft in drafts {
+        remarks.extend(of_policy(draft, schema));
+        let known = *first.entry(draft.name()).or_insert(&draft.origin);
+        if !draft.name().is_empty() && *known != draft.origin {
+            let message = format!("there is a policy of this name at {known} already; rename one");
+            remarks.push(draft.remark("metadata.name", message));
+        }
+    }
+    remarks
+}
+
+fn of_policy(draft: &Draft, schema: &Value) -> Vec<Remark> {
+    let faults = schema::check(schema, &draft.value);
+    let mut remarks: Vec<Remark> =
+        faults.into_iter().map(|fault| draft.remark(&fault.field, fault.message)).collect();
+    match draft.read() {
+        Ok(policy) => {
+            let faults = draft.compile(&policy).err();
+            for fault in faults.iter().flat_map(|faults| faults.iter()) {
+                if !remarks.iter().any(|remark| remark.field == fault.field) {
+                    remarks.push(draft.remark(&fault.field, fault.message.clone()));
+                }
+            }
+        }
+        // What the schema says is said better than what the decoder does.
+        Err(Trouble { message, .. }) if remarks.is_empty() => remarks.push(draft.remark("", message)),
+        Err(_) => {}
+    }
+    remarks
+}
+
+impl Draft {
+    fn remark(&self, field: &str, message: String) -> Remark {
+        Remark {
+            origin: self.origin.clone(),
+            policy: self.name().to_owned(),
+            field: field.to_owned(),
+            message,
+        }
+    }
+}

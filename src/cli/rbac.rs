@@ -1,0 +1,233 @@
+//! `watchpolicy rbac`: the least rights that policies need, as roles to be applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::crd::{Mode, Target, WatchPolicySpec};
+
+use super::answer::Answer;
+use super::format;
+use super::input::{files, policies};
+use super::kinds::builtin;
+
+/// Roles of this label are the operator's too: the chart makes an aggregated ClusterRole of them.
+const AGGREGATE: &str = "rbac.watchpolicy.io/aggregate-to-operator";
+/// What the operator does with every target.
+const READ: &[&str] = &["list", "watch"];
+/// What it does besides with one that it fixes: an object is read afresh before it is patched.
+const FIX: &[&str] = &["get", "patch"];
+
+/// What can be written after `watchpolicy rbac`.
+#[derive(Debug, Args)]
+pub struct RbacArgs {
+    /// Files or folders of policies; - for standard input
+    #[arg(short, long, required = true, value_name = "PATH")]
+    pub policies: Vec<PathBuf>,
+    /// Give rights on targets that name namespaces by a Role in each of them, instead of in all
+    #[arg(long)]
+    pub namespaced: bool,
+    /// The name of the roles
+    #[arg(long, default_value = "watchpolicy-targets")]
+    pub name: String,
+    /// The operator's service account, to which Roles are bound
+    #[arg(long, value_name = "NAMESPACE/NAME", default_value = "watchpolicy-system/watchpolicy", value_parser = account)]
+    pub service_account: Account,
+}
+
+/// A service account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    namespace: String,
+    name: String,
+}
+
+fn account(text: &str) -> Result<Account, String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+            Ok(Account { namespace: namespace.to_owned(), name: name.to_owned() })
+        }
+        _ => Err("wanted the namespace, `/` and the name of a service account".to_owned()),
+    }
+}
+
+/// Works out the rights of policies that can be run.
+///
+/// # Errors
+/// A policy cannot be used, or there is none.
+pub fn run(args: &RbacArgs) -> anyhow::Result<Answer> {
+    let mut troubles = Vec::new();
+    let drafts = policies::drafts(&files::read(&args.policies, &mut troubles), &mut troubles);
+    policies::compiled(&drafts, &mut troubles);
+    let mut rights = Rights::default();
+    for draft in &drafts {
+        match draft.read() {
+            Ok(policy) => rights.of_policy(&policy.spec, args.namespaced),
+            Err(_) => continue, // told when it was compiled
+        }
+    }
+    if !troubles.is_empty() {
+        let told: Vec<_> = troubles.iter().map(ToString::to_string).collect();
+        bail!("{}", told.join("\n"));
+    }
+    if drafts.is_empty() {
+        bail!("there is no policy in what was named");
+    }
+    let mut texts = Vec::new();
+    for manifest in rights.manifests(&args.name, &args.service_account) {
+        texts.push(format::yaml(&manifest)?);
+    }
+    Ok(Answer::fine(texts.join("---\n")))
+}
+
+type Verbs = BTreeSet<&'static str>;
+/// Group and plural name.
+type Resource = (String, String);
+
+/// What must be allowed: everywhere (`None`), or in a namespace.
+#[derive(Debug, Default)]
+struct Rights(BTreeMap<Option<String>, BTreeMap<Resource, Verbs>>);
+
+impl Rights {
+    fn of_policy(&mut self, spec: &WatchPolicySpec, namespaced: bool) {
+        if spec.suspend {
+            return;
+        }
+        let fixes = spec.mode != Mode::Audit && spec.rules.iter().any(|rule| rule.fix.is_some());
+        let verbs: Verbs = READ.iter().chain(FIX.iter().filter(|_| fixes)).copied().collect();
+        for target in &spec.targets {
+            for resource in &target.resources {
+                for place in places(target, resource, namespaced) {
+                    let allowed = self.0.entry(place).or_default();
+                    allowed.entry((target.group.clone(), resource.clone())).or_default().extend(&verbs);
+                }
+            }
+        }
+    }
+
+    /// A ClusterRole for what is needed everywhere, a Role and its binding for each namespace that needs more.
+    fn manifests(&self, name: &str, account: &Account) -> Vec<Value> {
+        let everywhere = self.0.get(&None);
+        let mut manifests = Vec::new();
+        for (place, allowed) in &self.0 {
+            let Some(namespace) = place else {
+                manifests.push(cluster_role(name, allowed));
+                continue;
+            };
+            let covered = |resource: &Resource, verbs: &Verbs| {
+                everywhere.and_then(|all| all.get(resource)).is_some_and(|all| all.is_superset(verbs))
+            };
+            let more = allowed.iter().filter(|(resource, verbs)| !covered(resource, verbs));
+            let more: BTreeMap<Resource, Verbs> =
+                more.map(|(resource, verbs)| (resource.clone(), verbs.clone())).collect();
+            if !more.is_empty() {
+                manifests.push(role(name, namespace, &more));
+                manifests.push(binding(name, namespace, account));
+            }
+        }
+        manifests
+    }
+}
+
+/// Where a resource is looked at. What is said of namespaces says nothing about cluster-scoped resources.
+fn places(target: &Target, resource: &str, namespaced: bool) -> Vec<Option<String>> {
+    if !namespaced || target.namespaces.is_empty() || builtin::is_cluster_scoped(&target.group, resource) {
+        return vec![None];
+    }
+    target.namespaces.iter().cloned().map(Some).collect()
+}
+
+fn cluster_role(name: &str, allowed: &BTreeMap<Resource, Verbs>) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": name, "labels": {AGGREGATE: "true"}},
+        "rules": rules(allowed),
+    })
+}
+
+fn role(name: &str, namespace: &str, allowed: &BTreeMap<Resource, Verbs>) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": name, "namespace": namespace},
+        "rules": rules(allowed),
+    })
+}
+
+fn binding(name: &str, namespace: &str, account: &Account) -> Value {
+    let Account { namespace: of, name: to } = account;
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": name, "namespace": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": to, "namespace": of}],
+    })
+}
+
+/// One rule for each group and set of verbs.
+fn rules(allowed: &BTreeMap<Resource, Verbs>) -> Vec<Value> {
+    let mut rules: BTreeMap<(&str, &Verbs), Vec<&str>> = BTreeMap::new();
+    for ((group, resource), verbs) in allowed {
+        rules.entry((group, verbs)).or_default().push(resource);
+    }
+    let rule = |((group, verbs), resources): ((&str, &Verbs), Vec<&str>)| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
+    rules.into_iter().map(rule).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifests(specs: &[&str], namespaced: bool) -> Vec<Value> {
+        let mut rights = Rights::default();
+        for spec in specs {
+            rights.of_policy(&serde_saphyr::from_str(spec).unwrap(), namespaced);
+        }
+        rights.manifests("targets", &account("ops/operator").unwrap())
+    }
+
+    const RULES: &str = "rules: [{name: a, path: $.a, assert: {exists: true}, fix: {remove: true}}]";
+
+    #[test]
+    fn one_rule_for_each_group_lists_what_policies_target() {
+        let one =
+            format!("targets: [{{resources: [pods]}}, {{group: apps, resources: [deployments]}}]\n{RULES}");
+        let two = format!("targets: [{{resources: [configmaps, pods], namespaces: [a]}}]\n{RULES}");
+        let roles = manifests(&[&one, &two], false);
+        let rules = json!([
+            {"apiGroups": [""], "resources": ["configmaps", "pods"], "verbs": ["list", "watch"]},
+            {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["list", "watch"]},
+        ]);
+        assert_eq!(roles.len(), 1);
+        assert_eq!(roles[0]["rules"], rules);
+    }
+
+    #[test]
+    fn named_namespaces_get_a_role_for_what_is_not_allowed_everywhere() {
+        let one = format!("targets: [{{resources: [pods]}}]\n{RULES}");
+        let two = format!("targets: [{{resources: [configmaps, pods, nodes], namespaces: [a]}}]\n{RULES}");
+        let roles = manifests(&[&one, &two], true);
+        let kinds: Vec<_> = roles.iter().map(|role| role["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["ClusterRole", "Role", "RoleBinding"]);
+        assert_eq!(roles[0]["rules"][0]["resources"], json!(["nodes", "pods"]), "nodes are in no namespace");
+        assert_eq!(roles[1]["rules"][0]["resources"], json!(["configmaps"]));
+        assert_eq!(roles[2]["subjects"][0]["namespace"], "ops");
+    }
+
+    #[test]
+    fn only_a_policy_that_fixes_needs_to_write() {
+        for (mode, verbs) in [
+            ("Audit", json!(["list", "watch"])),
+            ("Plan", json!(["get", "list", "patch", "watch"])),
+            ("Enforce", json!(["get", "list", "patch", "watch"])),
+        ] {
+            let spec = format!("mode: {mode}\ntargets: [{{resources: [pods]}}]\n{RULES}");
+            assert_eq!(manifests(&[&spec], false)[0]["rules"][0]["verbs"], verbs, "{mode}");
+        }
+    }
+}

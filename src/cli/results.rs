@@ -1,0 +1,182 @@
+//! The results of judging, in the shape that JSON shows them. `docs/cli.md` documents it; it only ever grows.
+
+use serde::{Serialize, Serializer};
+
+use crate::crd::Severity;
+use crate::policy::{Judgement, NodeVerdict, Outcome, RuleVerdict, Verdict};
+
+use super::input::Object;
+use super::judge::Judged;
+
+/// All results.
+#[derive(Debug, Serialize)]
+pub(super) struct Results {
+    pub(super) results: Vec<Entry>,
+    pub(super) summary: Summary,
+}
+
+/// How many entries have which result, and how many rules fail on an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Summary {
+    pub(super) pass: usize,
+    pub(super) fail: usize,
+    pub(super) error: usize,
+    pub(super) skip: usize,
+    pub(super) violations: usize,
+}
+
+/// What one policy says of one object.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Entry {
+    pub(super) policy: Box<str>,
+    pub(super) object: ObjectRef,
+    pub(super) file: Box<str>,
+    pub(super) document: usize,
+    /// Where the document begins; for formats that point at lines.
+    #[serde(skip)]
+    pub(super) line: u64,
+    #[serde(serialize_with = "outcome")]
+    pub(super) result: Outcome,
+    pub(super) rules: Vec<RuleResult>,
+}
+
+/// Which object it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ObjectRef {
+    pub(super) api_version: Box<str>,
+    pub(super) kind: Box<str>,
+    /// Left out for cluster-scoped objects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) namespace: Option<Box<str>>,
+    pub(super) name: Box<str>,
+}
+
+/// What one rule says of the object.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct RuleResult {
+    pub(super) rule: Box<str>,
+    pub(super) severity: Severity,
+    #[serde(serialize_with = "outcome")]
+    pub(super) result: Outcome,
+    pub(super) nodes: Vec<Node>,
+    /// How many failing nodes are not listed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) more: usize,
+}
+
+/// A node that fails, or cannot be judged.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Node {
+    pub(super) path: Box<str>,
+    pub(super) actual: Box<str>,
+    pub(super) expected: Box<str>,
+    pub(super) message: Box<str>,
+}
+
+impl Results {
+    /// Gathers what was judged; objects out of scope have no entry.
+    pub(super) fn of(judged: Vec<Judged<'_>>) -> Self {
+        let results: Vec<Entry> = judged.into_iter().filter_map(Entry::of).collect();
+        let summary = Summary::of(results.iter());
+        Self { results, summary }
+    }
+
+    /// Whether a rule of at least this severity fails.
+    pub(super) fn has_violation(&self, least: Severity) -> bool {
+        self.results.iter().flat_map(Entry::violations).any(|rule| rule.severity >= least)
+    }
+}
+
+impl Summary {
+    pub(super) fn of<'e>(results: impl Iterator<Item = &'e Entry>) -> Self {
+        let mut summary = Self::default();
+        for entry in results {
+            *match entry.result {
+                Outcome::Pass => &mut summary.pass,
+                Outcome::Fail => &mut summary.fail,
+                Outcome::Error => &mut summary.error,
+                Outcome::Skip => &mut summary.skip,
+            } += 1;
+            summary.violations += entry.violations().count();
+        }
+        summary
+    }
+}
+
+impl Entry {
+    pub(super) fn of(judged: Judged<'_>) -> Option<Self> {
+        let Judged { policy, object, judgement } = judged;
+        let Judgement::Judged(Verdict { outcome, rules, again: _ }) = judgement else { return None };
+        Some(Self {
+            policy: (*policy.program.name).into(),
+            object: ObjectRef::of(object),
+            file: (*object.origin.file).into(),
+            document: object.origin.document,
+            line: object.origin.line,
+            result: outcome,
+            rules: rules.into_iter().map(RuleResult::from).collect(),
+        })
+    }
+
+    /// The rules that fail.
+    pub(super) fn violations(&self) -> impl Iterator<Item = &RuleResult> {
+        self.rules.iter().filter(|rule| rule.result == Outcome::Fail)
+    }
+
+    /// The rules that fail or err.
+    pub(super) fn findings(&self) -> impl Iterator<Item = &RuleResult> {
+        self.rules.iter().filter(|rule| matches!(rule.result, Outcome::Fail | Outcome::Error))
+    }
+}
+
+impl ObjectRef {
+    pub(super) fn of(object: &Object) -> Self {
+        Self {
+            api_version: (*object.types.api_version).into(),
+            kind: (*object.types.kind).into(),
+            namespace: object.id.namespace.as_deref().map(Box::from),
+            name: (*object.id.name).into(),
+        }
+    }
+}
+
+/// Shown as `Pod default/web`.
+impl std::fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ", self.kind)?;
+        if let Some(namespace) = &self.namespace {
+            write!(f, "{namespace}/")?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+impl From<RuleVerdict> for RuleResult {
+    fn from(verdict: RuleVerdict) -> Self {
+        let RuleVerdict { rule, severity, outcome, nodes, more } = verdict;
+        Self {
+            rule: (*rule).into(),
+            severity,
+            result: outcome,
+            nodes: nodes.into_iter().map(Node::from).collect(),
+            more,
+        }
+    }
+}
+
+impl From<NodeVerdict> for Node {
+    fn from(verdict: NodeVerdict) -> Self {
+        let NodeVerdict { path, actual, expected, message } = verdict;
+        Self { path, actual, expected, message }
+    }
+}
+
+fn outcome<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(outcome.as_str())
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
