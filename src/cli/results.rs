@@ -122,7 +122,9 @@ impl Summary {
 impl Entry {
     pub(super) fn of(judged: Judged<'_>) -> Option<Self> {
         let Judged { policy, object, judgement } = judged;
-        let Judgement::Judged(Verdict { outcome, rules, grants: _, again: _ }) = judgement else { return None };
+        let Judgement::Judged(Verdict { outcome, rules, grants: _, again: _ }) = judgement else {
+            return None;
+        };
         Some(Self {
             policy: (*policy.program.name).into(),
             object: ObjectRef::of(object),
