@@ -6,6 +6,7 @@
 mod duration;
 mod election;
 mod flags;
+mod serving;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 pub use election::ElectionConfig;
 pub use flags::{LogFormat, RunFlags};
+pub use serving::{ServingConfig, ServingFlags};
 
 /// Where a pod finds the namespace that it runs in.
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -32,8 +34,10 @@ pub struct Config {
     pub kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig; `None` takes its current one.
     pub context: Option<String>,
-    /// Where `/metrics`, `/livez` and `/readyz` are served.
+    /// Where `/metrics`, `/violations`, `/livez` and `/readyz` are served.
     pub listen: SocketAddr,
+    /// What is served, to whom, and how securely.
+    pub serving: ServingConfig,
     /// The operator's own namespace.
     pub namespace: Arc<str>,
     /// How many keys are judged at a time.
@@ -52,6 +56,8 @@ pub struct Config {
     pub identity: Arc<str>,
     /// How a leader is elected; `None` for a replica that is alone.
     pub election: Option<ElectionConfig>,
+    /// Whether each verdict that changes gets a line in the log.
+    pub log_verdicts: bool,
     /// How logs are written.
     pub log: LogConfig,
 }
@@ -148,6 +154,7 @@ impl Config {
             kubeconfig: flags.kubeconfig,
             context: flags.context,
             listen: flags.listen,
+            serving: serving::checked(flags.serving)?,
             namespace,
             workers: flags.workers.unwrap_or(cores),
             max_retries: flags.max_retries,
@@ -157,6 +164,7 @@ impl Config {
             allow_system_namespaces: flags.allow_system_namespaces,
             identity,
             election,
+            log_verdicts: flags.log_verdicts,
             log: LogConfig { format: flags.log_format, level: flags.log_level },
         })
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::journal;
 use crate::ledger::{Judged, Ledger};
 use crate::metrics::{Metrics, Priority, VerdictResult};
 use crate::policy::{Judgement, Outcome, Subject};
@@ -24,6 +25,8 @@ pub struct Worker {
     pub metrics: Arc<Metrics>,
     /// The wall clock, by which ages and ends are judged.
     pub clock: fn() -> Timestamp,
+    /// Whether verdicts that change are told in the log.
+    pub journal: bool,
 }
 
 impl Worker {
@@ -45,8 +48,12 @@ impl Worker {
     fn judge(&self, key: &ObjectKey) {
         let views = self.store.views(key);
         let now = (self.clock)();
-        let Some(newest) = views.first() else { return self.ledger.forget(key, now) };
+        let Some(newest) = views.first() else {
+            self.tell(key, &[]);
+            return self.ledger.forget(key, now);
+        };
         let judgements = judge(key, newest, &views, now);
+        self.tell(key, &judgements);
         let again = judgements.iter().filter_map(|(_, judgement)| judgement.again()).min();
         if let Some(again) = again {
             self.queue.add_after(key.clone(), Priority::LiveChange, wait(now, again));
@@ -59,6 +66,13 @@ impl Worker {
             judgements,
         };
         self.ledger.enter(judged, now);
+    }
+
+    /// A key has one worker at a time, so the ledger says what was before until the new verdicts are entered.
+    fn tell(&self, key: &ObjectKey, judgements: &[(Arc<str>, Judgement)]) {
+        if self.journal {
+            journal::tell(key, &journal::before(&self.ledger, key), judgements);
+        }
     }
 }
 

@@ -125,7 +125,7 @@ fn fill(status: &mut WatchPolicyStatus, view: &View<'_>, limits: &Limits) {
     status.targets = targets(view, limits);
     let Page { worst, more, .. } = view.page;
     let listed = worst.iter().take(MAX_VIOLATIONS);
-    status.violations = listed.map(|(place, finding)| violation(place, finding, limits)).collect();
+    status.violations = listed.map(|(place, finding)| violation_within(place, finding, limits)).collect();
     let unlisted = u64::try_from(worst.len().saturating_sub(MAX_VIOLATIONS)).unwrap_or(u64::MAX);
     let truncated = more.saturating_add(unlisted);
     status.violations_truncated = (truncated > 0).then_some(truncated);
@@ -171,7 +171,12 @@ fn synced_of(targets: &[TargetReport]) -> String {
     format!("{synced}/{}", targets.len())
 }
 
-fn violation(place: &Place, finding: &Finding, limits: &Limits) -> Violation {
+/// A finding as users read it.
+pub(super) fn violation(place: &Place, finding: &Finding) -> Violation {
+    violation_within(place, finding, &GENEROUS)
+}
+
+fn violation_within(place: &Place, finding: &Finding, limits: &Limits) -> Violation {
     let Place { severity, key, rule } = place;
     let first = finding.nodes.first();
     let others = finding.nodes.iter().skip(1).take(limits.other_paths);

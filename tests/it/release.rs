@@ -10,6 +10,7 @@ use crate::chart::verbs;
 use crate::harness::helm::CHART;
 use crate::harness::operator::{INSTALL, NAMESPACE, SERVICE_ACCOUNT, USER};
 use crate::harness::{ControlPlane, Helm, Operator, Request, eventually};
+use crate::violations::violations_as;
 use crate::world::{DEADLINE, Policy, QUICK, crd, namespace, shared};
 
 /// A control plane with a release in it.
@@ -182,7 +183,7 @@ async fn granted() -> BTreeSet<Verb> {
     let plane = ControlPlane::shared().await.unwrap();
     let kubectl = plane.kubectl();
     let mut granted = BTreeSet::new();
-    for role in ["clusterrole/watchpolicy", "role/watchpolicy"] {
+    for role in ["clusterrole/watchpolicy", "clusterrole/watchpolicy-reviews", "role/watchpolicy"] {
         let text = kubectl.run(&["get", role, "-n", NAMESPACE, "-o", "json"]).await.unwrap();
         granted.extend(verbs(&serde_json::from_str(&text).unwrap()));
     }
@@ -191,7 +192,7 @@ async fn granted() -> BTreeSet<Verb> {
 
 /// What a request needs, where it needs a grant: discovery and questions about one's own rights do not.
 fn needed(request: &Request) -> Option<Verb> {
-    let asks = request.resource.is_empty() || request.group == "authorization.k8s.io";
+    let asks = request.resource.is_empty() || request.resource == "selfsubjectaccessreviews";
     let resource = match request.subresource.as_str() {
         "" => request.resource.clone(),
         subresource => format!("{}/{subresource}", request.resource),
@@ -212,6 +213,9 @@ spec:
   rules: [{name: team, path: $.metadata.labels.team, assert: {exists: true}}]
 ";
     world.apply(policy).await.unwrap();
+    // Who calls, and whether they may, is asked only when somebody calls.
+    let answer = violations_as(world, "watchpolicy-violations").await.unwrap();
+    assert_eq!(answer.0, 200, "{}", answer.1);
     let granted = granted().await;
     let used = || -> BTreeSet<Verb> {
         world.plane.requests(|user| user == USER).unwrap().iter().filter_map(needed).collect()
