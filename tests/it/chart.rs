@@ -100,6 +100,8 @@ async fn values_that_are_not_known_or_not_of_their_type_are_refused_by_name() {
         ("log.format=xml", "format"),
         ("leaderElection.leaseDuration=15", "leaseDuration"),
         ("metrics.service.port=0", "port"),
+        ("monitoring.rules.enable=true", "enable"),
+        ("networkPolicy.apiServerPorts={}", "apiServerPorts"),
         ("rbac.targets.read[0].resources={pods}", "apiGroups"),
         ("rbac.targets.read[0].verbs={get}", "verbs"),
     ];
@@ -117,6 +119,9 @@ async fn values_that_cannot_work_are_refused_with_a_way_out() {
         ("leaderElection.renewDeadline=15s", "a leader must stop before others may take over"),
         ("leaderElection.retryPeriod=6s", "retryPeriod at most half of renewDeadline"),
         ("leaderElection.leaseDuration=301s", "which is 300s at most"),
+        ("monitoring.serviceMonitor.enabled=true,metrics.service.enabled=false", "use monitoring.podMonitor"),
+        ("monitoring.serviceMonitor.enabled=true,monitoring.podMonitor.enabled=true", "Choose one"),
+        ("extraArgs={--metrics-auth}", "Use the value metrics.auth"),
         ("serviceAccount.create=false", "Name the ServiceAccount that is there"),
         ("podDisruptionBudget.minAvailable=2", "no node that runs one could be drained"),
         ("podDisruptionBudget.minAvailable=100%", "no node that runs one could be drained"),

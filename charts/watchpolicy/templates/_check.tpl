@@ -26,8 +26,14 @@
 {{- fail (printf "\n\npodDisruptionBudget lets none of the %d pods go: no node that runs one could be drained. Lower minAvailable, or give maxUnavailable=1." $replicas) }}
 {{- end }}
 {{- end }}
+{{- if and .Values.monitoring.serviceMonitor.enabled (not .Values.metrics.service.enabled) }}
+{{- fail "\n\nmonitoring.serviceMonitor.enabled needs the Service, and metrics.service.enabled is false. Set it to true, or use monitoring.podMonitor.enabled." }}
+{{- end }}
+{{- if and .Values.monitoring.serviceMonitor.enabled .Values.monitoring.podMonitor.enabled }}
+{{- fail "\n\nmonitoring has both serviceMonitor and podMonitor: every series would be there twice. Choose one." }}
+{{- end }}
 {{- range $argument := .Values.extraArgs }}
-{{- range $flag, $value := dict "--log-level" "log.level" "--log-format" "log.format" "--leader-elect" "leaderElection.enabled" "--lease-name" "fullnameOverride" "--lease-duration" "leaderElection.leaseDuration" "--renew-deadline" "leaderElection.renewDeadline" "--retry-period" "leaderElection.retryPeriod" }}
+{{- range $flag, $value := dict "--log-level" "log.level" "--log-format" "log.format" "--leader-elect" "leaderElection.enabled" "--lease-name" "fullnameOverride" "--lease-duration" "leaderElection.leaseDuration" "--renew-deadline" "leaderElection.renewDeadline" "--retry-period" "leaderElection.retryPeriod" "--serve-violations" "violations.enabled" "--metrics-auth" "metrics.auth" "--tls-cert-file" "tls.secretName" "--tls-key-file" "tls.secretName" }}
 {{- if or (eq $argument $flag) (hasPrefix (printf "%s=" $flag) $argument) }}
 {{- fail (printf "\n\nextraArgs has %s, which the chart sets already, and the operator takes it once. Use the value %s." $argument $value) }}
 {{- end }}
