@@ -23,4 +23,4 @@ pub mod suite;
 pub mod violations;
 
 pub use answer::Answer;
-pub use command::{Cli, Command, refusal, version};
+pub use command::{Cli, Command, parse, refusal, version};

@@ -1,5 +1,6 @@
 //! A worker: takes keys, judges what the store holds of them by all policies in one pass, and enters the verdicts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -80,10 +81,12 @@ impl Worker {
 /// is of an object that had the name before.
 fn judge(key: &ObjectKey, newest: &View, views: &[View], now: Timestamp) -> Vec<(Arc<str>, Judgement)> {
     let mut judged: Vec<(Arc<str>, Judgement)> = Vec::new();
+    // One view has each policy once.
+    let mut seen = (views.len() > 1).then(BTreeSet::new);
     for view in views.iter().filter(|view| view.document.id.uid == newest.document.id.uid) {
         for served in view.serving.iter() {
             let policy = &served.policy;
-            if judged.iter().any(|(name, _)| *name == policy.name) {
+            if seen.as_mut().is_some_and(|seen| !seen.insert(&policy.name)) {
                 continue;
             }
             let subject = Subject {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::containers::{CONTAINER_LISTS, Joined};
+use super::containers::{CONTAINER_LISTS, Joined, POD_SPEC};
 use super::node::Node;
 use super::path::{Path, Root, Segment};
 use super::roots::Roots;
@@ -97,6 +97,11 @@ impl<'d> Scope<'d> {
     /// What `$` is.
     fn root(&self) -> &Node {
         self.current.map_or(self.object, |(element, _)| element)
+    }
+
+    /// The names that lead to the pod, where they are known.
+    pub(super) fn pod(&self) -> Option<&'d [Arc<str>]> {
+        self.pod
     }
 
     /// The whole object.
@@ -240,8 +245,8 @@ impl<'s> Walk<'_, 's> {
         if root == Root::Pod {
             return self.descend(segments, node, trail);
         }
-        let spec = node.and_then(|node| node.get("spec"));
-        let trail = trail.member("spec", spec);
+        let spec = node.and_then(|node| node.get(POD_SPEC));
+        let trail = trail.member(POD_SPEC, spec);
         let joined = Joined { root, spec, trail: &trail };
         match root {
             Root::PodSpec => self.descend(segments, spec, &trail),

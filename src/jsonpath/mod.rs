@@ -43,6 +43,7 @@ pub use node::{Members, Node};
 pub use number::Number;
 pub use parse::{MAX_CHARACTERS, MAX_SEGMENTS, PathError};
 pub use path::{Path, Root};
+pub(crate) use pattern::build_within;
 pub use projection::Projection;
 pub use roots::Roots;
 pub use trail::{Step, Trail};

@@ -67,6 +67,10 @@ impl Path {
     /// The first thing that is wrong or not supported, with its position and, where there is one, the spelling that
     /// would do.
     pub fn parse(text: &str) -> Result<Self, PathError> {
+        Self::read(text).map_err(|error| PathError { suggestion: error.suggestion.and_then(mend), ..error })
+    }
+
+    fn read(text: &str) -> Result<Self, PathError> {
         let text = Text::new(text)?;
         let (root, pieces) = lexer::split(&text)?;
         let mut segments = Vec::with_capacity(pieces.len());
@@ -78,6 +82,21 @@ impl Path {
         }
         Ok(Self::new(root, segments))
     }
+}
+
+/// How many things may be wrong with a path that is mended for somebody.
+const MOST_MENDED: usize = 8;
+
+/// The spelling that a suggestion comes to when it is followed itself; nothing where that is no path after all.
+fn mend(mut spelling: String) -> Option<String> {
+    for _ in 0..MOST_MENDED {
+        match Path::read(&spelling) {
+            Ok(_) => return Some(spelling),
+            Err(error) if error.unsupported => return Some(spelling),
+            Err(error) => spelling = error.suggestion?,
+        }
+    }
+    None
 }
 
 /// Segments are parsed one by one: the parser's tree has no positions, the pieces have.
@@ -193,6 +212,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_suggested_is_a_path_with_all_of_its_mistakes_mended() {
+        for (text, position, suggestion) in [
+            ("$.labels.my-app.corp.io/a-b.c", 11, Some("$.labels['my-app.corp.io/a-b.c']")),
+            ("$.labels.app/name[0]", 12, Some("$.labels['app/name'][0]")),
+            ("$.other.corp.io/owner", 15, Some("$.other.corp['io/owner']")),
+            ("$.a-b.c-d", 3, Some("$['a-b']['c-d']")),
+            ("$contianers[*].image", 0, Some("$containers[*].image")),
+            ("$podspec.a-b", 0, Some("$podSpec['a-b']")),
+            ("$data.a", 0, Some("$.data.a")),
+            ("$.a-b[?", 3, None),
+        ] {
+            let error = refusal(text);
+            assert_eq!((error.position, error.suggestion.as_deref()), (position, suggestion), "{text}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_refused_with_their_position_and_what_would_do() {
         let cases = [
             ("", 0, None),
@@ -209,7 +245,7 @@ mod tests {
             ("$.a.", 4, None),
             ("$.a..", 5, None),
             ("$.a-b.c", 3, Some("$['a-b'].c")),
-            ("$.annotations.corp.io/owner", 21, Some("$.annotations.corp['io/owner']")),
+            ("$.annotations.corp.io/owner", 21, Some("$.annotations['corp.io/owner']")),
             ("$.a.0", 4, Some("$.a[0]")),
             ("$.a.'b'", 4, Some("$.a['b']")),
             ("$.a.['b']", 3, Some("$.a['b']")),

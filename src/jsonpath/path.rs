@@ -81,6 +81,15 @@ impl Segment {
     }
 }
 
+/// Bytes that the patterns of filters in these segments take.
+pub(super) fn pattern_bytes(segments: &[Segment]) -> usize {
+    let of_selector = |selector: &Segment| match selector {
+        Segment::Filter(filter) => filter.pattern_bytes(),
+        _ => 0,
+    };
+    segments.iter().flat_map(Segment::selectors).map(of_selector).sum()
+}
+
 /// `start:end:step` (RFC 9535, 2.3.4), as it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slice {
@@ -129,6 +138,11 @@ impl Path {
     /// Where it starts.
     pub fn root(&self) -> Root {
         self.root
+    }
+
+    /// Bytes that its patterns take at most, once compiled.
+    pub fn pattern_bytes(&self) -> usize {
+        pattern_bytes(&self.segments)
     }
 
     /// Whether it names one place, and so finds one node at most.

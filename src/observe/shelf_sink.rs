@@ -97,14 +97,15 @@ impl Sink for ShelfSink {
     }
 }
 
-fn tell(target: &GroupResource, phase: &Phase) {
+/// The field is not called `target`: log lines have one of that name, the module.
+fn tell(resource: &GroupResource, phase: &Phase) {
     match phase {
-        Phase::Listing => tracing::debug!(%target, "listing"),
-        Phase::Synced => tracing::info!(%target, "synced"),
-        Phase::Absent => tracing::info!(%target, "not served at this moment"),
+        Phase::Listing => tracing::debug!(%resource, "listing"),
+        Phase::Synced => tracing::info!(%resource, "synced"),
+        Phase::Absent => tracing::info!(%resource, "not served at this moment"),
         Phase::Forbidden { verb } => {
-            tracing::warn!(%target, verb, "forbidden; the policy's status has the cure");
+            tracing::warn!(%resource, verb, "forbidden; the policy's status has the cure");
         }
-        Phase::Degraded(why) => tracing::warn!(%target, why, "degraded"),
+        Phase::Degraded(why) => tracing::warn!(%resource, why, "degraded"),
     }
 }

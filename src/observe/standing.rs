@@ -9,6 +9,10 @@ use crate::crd::TargetState;
 use crate::policy::demand::{PolicyTarget, WatchSpec};
 use crate::resource::Gvr;
 
+/// Where a right in all namespaces is put.
+const CLUSTER_WIDE: &str = "a ClusterRole with the label rbac.watchpolicy.io/aggregate-to-operator: \"true\", or in \
+     the chart's rbac.targets.read";
+
 /// How one watch stands, in the contract's words.
 pub(super) fn state(phase: &Phase) -> TargetState {
     match phase {
@@ -100,16 +104,19 @@ fn message(running: &Running, stand: &Stand, all: &[(&Running, Stand)]) -> Optio
     }
 }
 
-/// Which right is missing where, and the rule that gives it.
+/// Which right is missing where, and how it is given without an edit of what an installer owns.
 fn cure(spec: &WatchSpec, verb: &str, namespaces: &[&str]) -> String {
     let resource = &spec.resource.resource;
-    let (place, role) = match namespaces {
-        [] => (String::new(), "its ClusterRole".to_owned()),
-        [one] => (format!(" in namespace {one}"), "its Role there".to_owned()),
-        many => (format!(" in the namespaces {}", many.join(", ")), "its Role in each of them".to_owned()),
+    let (place, by) = match namespaces {
+        [] => (String::new(), CLUSTER_WIDE),
+        [one] => (format!(" in namespace {one}"), "a Role there, bound to its ServiceAccount"),
+        many => (
+            format!(" in the namespaces {}", many.join(", ")),
+            "a Role in each of them, bound to its ServiceAccount",
+        ),
     };
     format!(
-        "the operator may not {verb} {resource}{place}; add to {role}: \
+        "the operator may not {verb} {resource}{place}; give it by {by}: \
          {{apiGroups: [\"{}\"], resources: [\"{}\"], verbs: [\"list\", \"watch\"]}}",
         resource.group, resource.resource
     )

@@ -11,6 +11,7 @@ use crate::resource::GroupResource;
 use super::assertion::{Complaint, Doubt, Truth};
 use super::check::{Check, Hearing, Steps};
 use super::clock::Clock;
+use super::exception::Granted;
 use super::message;
 use super::meter::Meter;
 use super::program::{Body, CompiledPolicy, Rule};
@@ -52,7 +53,7 @@ impl CompiledPolicy {
         };
         let scope = Scope::new(root, subject.roots);
         let meter = Meter::default();
-        let hearing = Hearing { scope: &scope, clock: &clock, meter: &meter };
+        let hearing = Hearing { scope: &scope, clock: &clock, meter: &meter, exempt: None };
         let setting =
             Setting { policy: self, hearing, element: None, kind: subject.kind, secret: subject.is_secret() };
         match all(&self.conditions, hearing, &mut Steps::default(), Doubt::YieldsToNo) {
@@ -60,12 +61,14 @@ impl CompiledPolicy {
             Truth::Unknown(_) => {
                 let mut report = Report::default();
                 report_guard((&self.conditions, "match"), setting, &mut report);
-                return self.all_err(&report, &clock);
+                let granted = Granted::of(&self.exceptions, subject.document, Some(&scope), &clock);
+                return self.all_err(&report, &granted, &clock);
             }
             Truth::Yes => {}
         }
-        let rules = self.rules.iter().map(|rule| judge_rule(rule, setting)).collect();
-        Judgement::Judged(Verdict::of(rules, &clock))
+        let granted = Granted::of(&self.exceptions, subject.document, Some(&scope), &clock);
+        let rules = self.rules.iter().map(|rule| judge_rule(rule, setting, &granted)).collect();
+        Judgement::Judged(Verdict::of(rules, &granted, &clock))
     }
 
     /// An object that could not be decoded.
@@ -80,26 +83,30 @@ impl CompiledPolicy {
             expected: "a readable object".into(),
             message: message.into(),
         });
-        self.all_err(&report, clock)
+        self.all_err(&report, &Granted::of(&self.exceptions, subject.document, None, clock), clock)
     }
 
     /// What is wrong before any rule is judged is wrong with each of them.
-    fn all_err(&self, report: &Report, clock: &Clock) -> Judgement {
-        let verdict = |rule: &Rule| RuleVerdict {
-            rule: Arc::clone(&rule.name),
-            severity: rule.severity,
-            outcome: Outcome::Error,
-            nodes: report.nodes.clone(),
-            more: report.more,
+    fn all_err(&self, report: &Report, granted: &Granted<'_>, clock: &Clock) -> Judgement {
+        let verdict = |rule: &Rule| {
+            let verdict = RuleVerdict {
+                rule: Arc::clone(&rule.name),
+                severity: rule.severity,
+                outcome: Outcome::Error,
+                nodes: report.nodes.clone(),
+                more: report.more,
+                excepted: Vec::new(),
+            };
+            granted.excuse(&verdict).unwrap_or(verdict)
         };
-        Judgement::Judged(Verdict::of(self.rules.iter().map(verdict).collect(), clock))
+        Judgement::Judged(Verdict::of(self.rules.iter().map(verdict).collect(), granted, clock))
     }
 }
 
 impl Verdict {
-    fn of(rules: Vec<RuleVerdict>, clock: &Clock) -> Self {
+    fn of(rules: Vec<RuleVerdict>, granted: &Granted<'_>, clock: &Clock) -> Self {
         let outcome = rules.iter().fold(Outcome::Skip, |outcome, rule| outcome.and(rule.outcome));
-        Self { outcome, rules, again: clock.again() }
+        Self { outcome, rules, grants: granted.grants(), again: clock.again() }
     }
 }
 
@@ -110,7 +117,22 @@ struct Bench<'a> {
     setting: Setting<'a>,
 }
 
-fn judge_rule(rule: &Rule, setting: Setting<'_>) -> RuleVerdict {
+/// Judges a rule, and where it fails, what is left of that beside its exceptions.
+fn judge_rule(rule: &Rule, setting: Setting<'_>, granted: &Granted<'_>) -> RuleVerdict {
+    let verdict = judge_in_full(rule, setting);
+    if matches!(verdict.outcome, Outcome::Pass | Outcome::Skip) {
+        return verdict;
+    }
+    if let Some(excused) = granted.excuse(&verdict) {
+        return excused;
+    }
+    let Some(exempt) = granted.exempt(rule) else { return verdict };
+    let hearing = Hearing { exempt: Some(&exempt), ..setting.hearing };
+    let verdict = judge_in_full(rule, Setting { hearing, ..setting });
+    exempt.settle(verdict)
+}
+
+fn judge_in_full(rule: &Rule, setting: Setting<'_>) -> RuleVerdict {
     let meter = Meter::default();
     let hearing = Hearing { meter: &meter, ..setting.hearing };
     let bench = Bench { rule, setting: Setting { hearing, ..setting } };
@@ -121,7 +143,8 @@ fn judge_rule(rule: &Rule, setting: Setting<'_>) -> RuleVerdict {
         None => bench.element(&mut steps, &mut report),
     };
     let Report { nodes, more, .. } = report;
-    RuleVerdict { rule: Arc::clone(&rule.name), severity: rule.severity, outcome, nodes, more }
+    let rule_name = Arc::clone(&rule.name);
+    RuleVerdict { rule: rule_name, severity: rule.severity, outcome, nodes, more, excepted: Vec::new() }
 }
 
 impl Bench<'_> {
@@ -159,20 +182,25 @@ impl Bench<'_> {
 
     fn element(&self, steps: &mut Steps, report: &mut Report) -> Outcome {
         let Self { rule, setting } = *self;
-        match all(&rule.when, setting.hearing, steps, Doubt::YieldsToNo) {
+        // What is exempt from a rule is so from its body: a guard looks at everything.
+        let guard = Setting { hearing: Hearing { exempt: None, ..setting.hearing }, ..setting };
+        let applies = all(&rule.when, guard.hearing, steps, Doubt::YieldsToNo);
+        let outcome = match applies {
             Truth::No => return Outcome::Skip,
-            Truth::Unknown(_) => {
-                report_guard((&rule.when, "when"), setting, report);
-                return Outcome::Error;
-            }
-            Truth::Yes => {}
-        }
-        let outcome = match self.body(steps) {
-            Truth::Yes => return Outcome::Pass,
-            Truth::No => Outcome::Fail,
             Truth::Unknown(_) => Outcome::Error,
+            Truth::Yes => match self.body(steps) {
+                Truth::Yes => return Outcome::Pass,
+                Truth::No => Outcome::Fail,
+                Truth::Unknown(_) => Outcome::Error,
+            },
         };
-        self.report(report);
+        if setting.element.is_some_and(|element| setting.hearing.leaves_out(element)) {
+            return Outcome::Skip;
+        }
+        match applies {
+            Truth::Unknown(_) => report_guard((&rule.when, "when"), guard, report),
+            Truth::Yes | Truth::No => self.report(report),
+        }
         outcome
     }
 

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::crd::{Mode, Severity};
 use crate::jsonpath::Path;
 
 use super::check::Check;
+use super::exception::CompiledException;
 use super::glob::Glob;
 use super::message::Template;
 use super::selector::Selector;
@@ -32,9 +35,16 @@ pub struct CompiledPolicy {
     /// `match`.
     pub(super) conditions: Box<[Check]>,
     pub(super) rules: Box<[Rule]>,
+    /// Who is left alone, in the policy's order.
+    pub exceptions: Box<[CompiledException]>,
 }
 
 impl CompiledPolicy {
+    /// The first end of an exception that is yet to come.
+    pub fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
+        self.exceptions.iter().filter_map(|exception| exception.until).filter(|until| *until > now).min()
+    }
+
     /// The names of the rules, in the policy's order.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<str>> {
         self.rules.iter().map(|rule| &rule.name)

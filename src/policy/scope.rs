@@ -41,6 +41,9 @@ impl CompiledPolicy {
         for rule in &self.rules {
             rule.read(roots, projection);
         }
+        for exception in &self.exceptions {
+            exception.read(roots, projection);
+        }
     }
 
     fn entries(&self, resource: &GroupResource) -> impl Iterator<Item = &CompiledTarget> {

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod cases;
+mod exceptions;
 mod faults;
 mod globs;
 mod law;

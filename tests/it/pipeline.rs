@@ -369,7 +369,7 @@ async fn a_policy_that_cannot_be_compiled_says_where_it_is_wrong_and_others_go_o
         world.until("wrong-path", "it is invalid", |p| p.condition("Validated") == "False").await.unwrap();
     assert_eq!((invalid.condition("Ready"), invalid.condition("Stalled")), ("False", "True"));
     let message = invalid.message("Validated");
-    assert!(message.contains("spec.rules[0].path") && message.contains("at character"), "{message}");
+    assert!(message.contains("spec.rules[0] (bad).path") && message.contains("at character"), "{message}");
 
     let unsupported = world
         .until("wrong-later", "it is unsupported", |p| p.condition("Validated") == "False")
@@ -377,7 +377,7 @@ async fn a_policy_that_cannot_be_compiled_says_where_it_is_wrong_and_others_go_o
         .unwrap();
     assert_eq!(unsupported.reason("Validated"), "Unsupported");
     assert!(
-        unsupported.message("Validated").contains("spec.rules[0].fix"),
+        unsupported.message("Validated").contains("spec.rules[0] (later).fix"),
         "{}",
         unsupported.message("Validated")
     );

@@ -19,7 +19,7 @@
 {{- if .Values.tls.secretName }}
 - name: tls
   secret:
-    secretName: {{ .Values.tls.secretName }}
+    secretName: {{ .Values.tls.secretName | quote }}
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
@@ -42,7 +42,7 @@
 port: http
 path: /metrics
 {{- with .Values.monitoring.interval }}
-interval: {{ . }}
+interval: {{ . | quote }}
 {{- end }}
 {{- if .Values.tls.secretName }}
 scheme: https

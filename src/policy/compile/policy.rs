@@ -7,7 +7,7 @@ use crate::crd::{MAX_MATCH, Mode, OwnedObjects, SystemNamespaces, WatchPolicy, W
 use crate::policy::fault::{FaultReason, Faults, Field, Findings};
 use crate::policy::program::CompiledPolicy;
 
-use super::{rule, target};
+use super::{exception, rule, target};
 
 /// The longest name of a policy: it becomes part of a field manager's name, which has 128 bytes.
 const NAME_LIMIT: usize = 63;
@@ -47,7 +47,7 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         targets,
         match_,
         rules,
-        exceptions: _,
+        exceptions,
         enforcement: _,
         owned_objects: _,
         system_namespaces,
@@ -55,6 +55,7 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
     let left_out = left_out(*system_namespaces, settings, at, &mut findings);
     let targets = target::compile_all(targets, &at.name("targets"), &mut findings);
     let conditions = rule::compile_checks(match_, 0..=MAX_MATCH, &at.name("match"), &mut findings);
+    let exceptions = exception::compile_all(exceptions, rules, &at.name("exceptions"), &mut findings);
     let rules = rule::compile_all(rules, *severity, &at.name("rules"), &mut findings);
     let compiled = CompiledPolicy {
         name: name.into(),
@@ -67,6 +68,7 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         left_out,
         conditions,
         rules,
+        exceptions,
     };
     findings.finish(compiled)
 }
@@ -75,9 +77,6 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
 fn refuse_later_fields(spec: &WatchPolicySpec, at: &Field<'_>, findings: &mut Findings) {
     if spec.mode != Mode::Audit {
         findings.unsupported(&at.name("mode"), &format!("mode {:?}", spec.mode));
-    }
-    if !spec.exceptions.is_empty() {
-        findings.unsupported(&at.name("exceptions"), "`exceptions`");
     }
     if spec.enforcement.is_some() {
         findings.unsupported(&at.name("enforcement"), "`enforcement`");

@@ -9,7 +9,7 @@ use crate::backoff::Backoff;
 use crate::metrics::Metrics;
 
 /// One target has all of them.
-impl Key for &'static str {
+impl Key for &str {
     type Target = ();
 
     fn target(&self) -> &() {
