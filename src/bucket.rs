@@ -63,7 +63,7 @@ mod tests {
         let start = Instant::now();
         let mut bucket = Bucket::new(1, SECOND, start);
         assert!(bucket.take(start));
-        let taken = (1..=40).filter(|tenth| bucket.take(start + SECOND / 10 * tenth)).count();
+        let taken = (1..=40).filter(|tenth| bucket.take(start + SECOND / 10 * *tenth)).count();
         assert_eq!(taken, 4);
     }
 }

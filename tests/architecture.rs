@@ -19,7 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["crd", "jsonpath", "metrics", "policy", "resource"]),
     ("ledger", &["crd", "policy", "resource"]),
     ("observe", &["backoff", "crd", "jsonpath", "metrics", "policy", "queue", "resource", "store"]),
-    ("enforce", &["ledger", "metrics", "policy", "queue", "resource", "store"]),
+    ("enforce", &["jsonpath", "ledger", "metrics", "policy", "queue", "resource", "store"]),
     ("leader", &[]),
     ("report", &["backoff", "crd", "leader", "ledger", "metrics", "observe", "policy", "resource"]),
     ("access", &["bucket"]),

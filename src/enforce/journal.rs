@@ -86,9 +86,11 @@ mod tests {
             outcome: *outcome,
             nodes: Vec::new(),
             more: 0,
+            excepted: Vec::new(),
         };
         let rules = rules.iter().map(verdict).collect();
-        vec![("owners".into(), Judgement::Judged(Verdict { outcome: Outcome::Pass, rules, again: None }))]
+        let verdict = Verdict { outcome: Outcome::Pass, rules, grants: Vec::new(), again: None };
+        vec![("owners".into(), Judgement::Judged(verdict))]
     }
 
     #[test]

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::journal;
+use crate::jsonpath::Document;
 use crate::ledger::{Judged, Ledger};
 use crate::metrics::{Metrics, Priority, VerdictResult};
-use crate::policy::{Judgement, Outcome, Subject};
+use crate::policy::{CompiledPolicy, Judgement, Outcome, Subject};
 use crate::queue::Queue;
-use crate::resource::ObjectKey;
+use crate::resource::{ObjectKey, ObjectName};
 use crate::store::{Store, View};
 
 /// What a worker works with. One value serves all workers.
@@ -53,7 +54,7 @@ impl Worker {
             self.tell(key, &[]);
             return self.ledger.forget(key, now);
         };
-        let judgements = judge(key, newest, &views, now);
+        let judgements = judge(key, &views, &self.store, now);
         self.tell(key, &judgements);
         let again = judgements.iter().filter_map(|(_, judgement)| judgement.again()).min();
         if let Some(again) = again {
@@ -79,24 +80,28 @@ impl Worker {
 
 /// Judges by every policy that is served, by the newest document that carries what it reads. A document of another uid
 /// is of an object that had the name before.
-fn judge(key: &ObjectKey, newest: &View, views: &[View], now: Timestamp) -> Vec<(Arc<str>, Judgement)> {
+fn judge(key: &ObjectKey, views: &[View], store: &Store, now: Timestamp) -> Vec<(Arc<str>, Judgement)> {
     let mut judged: Vec<(Arc<str>, Judgement)> = Vec::new();
+    let newest = views.first().map(|newest| &newest.document.id.uid);
     // One view has each policy once.
     let mut seen = (views.len() > 1).then(BTreeSet::new);
-    for view in views.iter().filter(|view| view.document.id.uid == newest.document.id.uid) {
+    for view in views.iter().filter(|view| newest == Some(&view.document.id.uid)) {
         for served in view.serving.iter() {
             let policy = &served.policy;
             if seen.as_mut().is_some_and(|seen| !seen.insert(&policy.name)) {
                 continue;
             }
+            // Before Namespaces were ever known, nothing can be said; they are enqueued with all in them when they are.
+            let Some(namespace) = namespace_of(view, policy, store) else { continue };
             let subject = Subject {
                 resource: &key.resource,
                 kind: &view.types.kind,
                 roots: &served.roots,
                 document: &view.document,
+                namespace: namespace.as_deref(),
                 now,
             };
-            let judgement = policy.judge(&subject);
+            let judgement = policy.judge_among(&subject, store);
             if let Judgement::Judged(verdict) = &judgement {
                 served.series.evaluated(result(verdict.outcome));
             }
@@ -104,6 +109,17 @@ fn judge(key: &ObjectKey, newest: &View, views: &[View], now: Timestamp) -> Vec<
         }
     }
     judged
+}
+
+/// The Namespace of an object, if the policy reads it and it is there. `None` while Namespaces are not known at all.
+fn namespace_of(view: &View, policy: &Arc<CompiledPolicy>, store: &Store) -> Option<Option<Arc<Document>>> {
+    match &view.document.id.namespace {
+        Some(name) if policy.reads_namespaces() => {
+            let name = ObjectName { namespace: None, name: Arc::clone(name) };
+            Some(store.around(policy)?.get(&name))
+        }
+        _ => Some(None),
+    }
 }
 
 /// How long to wait until an instant. Long waits are cut: meanwhile the wall clock may be set, and a machine sleep.

@@ -76,7 +76,8 @@ async fn an_answer_is_json_that_nobody_keeps_and_a_refusal_says_what_to_bring() 
     let (_, headers, body) =
         get(&pages, "/violations?policy=owners", Some(("x-watchpolicy-token", "reader"))).await;
     assert_eq!(body, r#"{"violations":[],"continue":"owners"}"#);
-    assert_eq!((&headers[CONTENT_TYPE], &headers[CACHE_CONTROL]), (&"application/json", &"no-store"));
+    assert_eq!(headers[CONTENT_TYPE], "application/json");
+    assert_eq!(headers[CACHE_CONTROL], "no-store");
     let (_, headers, body) = get(&pages, "/violations", None).await;
     assert_eq!(headers[WWW_AUTHENTICATE], "Bearer");
     assert!(body.contains("--audience watchpolicy"), "{body}");
@@ -121,7 +122,7 @@ async fn a_page_has_room_until_it_was_sent_and_later_ones_are_told_to_wait() {
     for _ in 0..MAX_PAGES {
         held.push(pages.print(|| Ok(String::new())).await.unwrap());
     }
-    let asked = || super::metrics(State(pages.clone()), HeaderMap::new());
+    let asked = || metrics(State(pages.clone()), HeaderMap::new());
     assert_eq!(asked().await.status(), StatusCode::SERVICE_UNAVAILABLE);
     held.pop();
     assert_eq!(asked().await.status(), StatusCode::OK);

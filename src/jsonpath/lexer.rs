@@ -129,28 +129,31 @@ fn root(text: &Text) -> Result<(Root, usize), PathError> {
     named_root(text, &text.slice(start, end), end)
 }
 
-const ROOTS: [Root; 6] =
-    [Root::Current, Root::Object, Root::Pod, Root::PodSpec, Root::Containers, Root::AppContainers];
+const ROOTS: [Root; 7] = [
+    Root::Current,
+    Root::Object,
+    Root::Pod,
+    Root::PodSpec,
+    Root::Containers,
+    Root::AppContainers,
+    Root::Namespace,
+];
 /// How many letters of a root's name may be wrong for it to be meant.
 const ROOT_SLIP: usize = 2;
-const LATER_ROOT: &str = "$namespace";
 
 fn named_root(text: &Text, name: &str, end: usize) -> Result<(Root, usize), PathError> {
     if let Some(root) = ROOTS.into_iter().find(|root| root.text() == name) {
         return Ok((root, end));
     }
-    if name == LATER_ROOT {
-        return Err(PathError::unsupported(text.start, &format!("the root `{name}` is")));
-    }
-    let known = ROOTS.iter().map(|root| root.text()).chain([LATER_ROOT]);
     let distance = |known: &str| strsim::damerau_levenshtein(&known.to_lowercase(), &name.to_lowercase());
+    let known = ROOTS.iter().map(|root| root.text());
     let near = known.filter(|known| known.len() > 1).map(|known| (distance(known), known)).min();
     let spelling = match near.filter(|(distance, _)| *distance <= ROOT_SLIP) {
         Some((_, known)) => text.splice(text.start, end, known),
         None => text.splice(text.start + 1, text.start + 1, "."),
     };
     let reason = format!(
-        "`{name}` is no root; the roots are $, $object, $pod, $podSpec, $containers and $appContainers"
+        "`{name}` is no root; the roots are $, $object, $pod, $podSpec, $containers, $appContainers and $namespace"
     );
     Err(PathError::new(text.start, reason).suggest(spelling))
 }

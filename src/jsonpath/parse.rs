@@ -24,18 +24,11 @@ pub struct PathError {
     pub reason: String,
     /// The whole path in a spelling that would do, where there is an obvious one.
     pub suggestion: Option<String>,
-    /// Whether it is right by the contract and only not there yet in this version.
-    pub unsupported: bool,
 }
 
 impl PathError {
     pub(super) fn new(position: usize, reason: impl Into<String>) -> Self {
-        Self { position, reason: reason.into(), suggestion: None, unsupported: false }
-    }
-
-    pub(super) fn unsupported(position: usize, what: &str) -> Self {
-        let reason = format!("{what} not supported by this version");
-        Self { position, reason, suggestion: None, unsupported: true }
+        Self { position, reason: reason.into(), suggestion: None }
     }
 
     pub(super) fn suggest(mut self, spelling: impl Into<String>) -> Self {
@@ -64,7 +57,7 @@ impl Path {
     /// Reads RFC 9535 JSONPath from one of the contract's roots, and kubectl's spellings `{.a.b}`, `.a.b`, `a\.b`.
     ///
     /// # Errors
-    /// The first thing that is wrong or not supported, with its position and, where there is one, the spelling that
+    /// The first thing that is wrong, with its position and, where there is one, the spelling that
     /// would do.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         Self::read(text).map_err(|error| PathError { suggestion: error.suggestion.and_then(mend), ..error })
@@ -80,6 +73,9 @@ impl Path {
             refuse(&text, (root, &segments), &segment, at)?;
             segments.push(segment);
         }
+        if root == Root::Namespace && segments.is_empty() {
+            return Err(metadata_only(&text, text.end()));
+        }
         Ok(Self::new(root, segments))
     }
 }
@@ -92,7 +88,6 @@ fn mend(mut spelling: String) -> Option<String> {
     for _ in 0..MOST_MENDED {
         match Path::read(&spelling) {
             Ok(_) => return Some(spelling),
-            Err(error) if error.unsupported => return Some(spelling),
             Err(error) => spelling = error.suggestion?,
         }
     }
@@ -135,15 +130,24 @@ fn refuse(
         {
             Err(PathError::new(at, "a second `..`; a path has one at most"))
         }
-        Segment::Descendants(_) => Ok(()),
+        Segment::Descendants(_) if root != Root::Namespace || !before.is_empty() => Ok(()),
         segment
             if root.joins_containers() && before.is_empty() && segment.selectors().iter().any(is_member) =>
         {
             let reason = format!("`{}` is an array and has no members", root.text());
             Err(PathError::new(at, reason).suggest(text.splice(at, at, "[*]")))
         }
+        segment if root == Root::Namespace && before.is_empty() && !segment.is_name("metadata") => {
+            Err(metadata_only(text, at))
+        }
         _ => Ok(()),
     }
+}
+
+/// A path from `$namespace` has to say that it is metadata that it wants, since nothing else is known.
+fn metadata_only(text: &Text, at: usize) -> PathError {
+    let reason = format!("`{}` has metadata only", Root::Namespace.text());
+    PathError::new(at, reason).suggest(text.splice(at, at, ".metadata"))
 }
 
 #[cfg(test)]
@@ -283,15 +287,26 @@ mod tests {
                 (position, suggestion),
                 "{text}: {error}"
             );
-            assert!(!error.unsupported, "{text}: {error}");
         }
     }
 
     #[test]
-    fn what_later_versions_do_is_refused_as_unsupported_and_not_ignored() {
-        let error = refusal("$namespace.metadata.labels");
-        assert!(error.unsupported && error.reason.contains("`$namespace`"), "{error}");
-        assert_eq!(error.position, 0);
+    fn of_a_namespace_only_metadata_can_be_named() {
+        assert_eq!(normal("$namespace.metadata.labels['a.b/c']"), "$namespace.metadata.labels['a.b/c']");
+        for (text, position, suggestion) in [
+            ("$namespace", 10, "$namespace.metadata"),
+            ("$namespace.labels", 10, "$namespace.metadata.labels"),
+            ("$namespace[*]", 10, "$namespace.metadata[*]"),
+        ] {
+            let error = refusal(text);
+            assert_eq!(
+                (error.position, error.suggestion.as_deref()),
+                (position, Some(suggestion)),
+                "{error}"
+            );
+            assert_eq!(normal(suggestion), suggestion);
+        }
+        assert!(Path::parse("$namespace..labels").is_err());
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub enum Root {
     Containers,
     /// `$appContainers`: those of them that run for the pod's life.
     AppContainers,
+    /// `$namespace`: the metadata of the object's Namespace.
+    Namespace,
 }
 
 impl Root {
@@ -32,6 +34,7 @@ impl Root {
             Self::PodSpec => "$podSpec",
             Self::Containers => "$containers",
             Self::AppContainers => "$appContainers",
+            Self::Namespace => "$namespace",
         }
     }
 
@@ -69,6 +72,11 @@ impl Segment {
     /// Whether it finds one node at most.
     pub(super) fn is_singular(&self) -> bool {
         matches!(self, Self::Name(_) | Self::Index(_))
+    }
+
+    /// Whether it selects the member of this name and nothing else.
+    pub(super) fn is_name(&self, wanted: &str) -> bool {
+        matches!(self, Self::Name(name) if **name == *wanted)
     }
 
     /// The selectors of a union or below `..`; the segment itself where it is one.

@@ -81,6 +81,8 @@ pub(super) enum Standing {
     Excluded,
     Passed,
     Skipped,
+    /// Skipped, since some of its defects are reported at its controller.
+    Owned,
     /// With the places of its findings, but for the key.
     Failed(Box<[(Severity, Arc<str>)]>),
     Errored(Box<[(Severity, Arc<str>)]>),
@@ -108,6 +110,7 @@ impl Standing {
         let places = || failing.map(|rule| (rule.severity, Arc::clone(&rule.rule))).collect();
         Some(match verdict.outcome {
             Outcome::Pass => Self::Passed,
+            Outcome::Skip if verdict.rules.iter().any(|rule| rule.owned) => Self::Owned,
             Outcome::Skip => Self::Skipped,
             Outcome::Fail => Self::Failed(places()),
             Outcome::Error => Self::Errored(places()),
@@ -116,7 +119,7 @@ impl Standing {
 
     fn places(&self) -> &[(Severity, Arc<str>)] {
         match self {
-            Self::Excluded | Self::Passed | Self::Skipped => &[],
+            Self::Excluded | Self::Passed | Self::Skipped | Self::Owned => &[],
             Self::Failed(places) | Self::Errored(places) => places,
             Self::Granted(granted) => granted.0.places(),
         }
@@ -125,7 +128,7 @@ impl Standing {
     fn grants(&self) -> &[Grant] {
         match self {
             Self::Granted(granted) => &granted.1,
-            Self::Excluded | Self::Passed | Self::Skipped | Self::Failed(_) | Self::Errored(_) => &[],
+            _ => &[],
         }
     }
 
@@ -156,6 +159,7 @@ struct Counts {
     skipped: u64,
     /// Of the skipped.
     excepted: u64,
+    owned: u64,
 }
 
 impl Counts {
@@ -175,6 +179,7 @@ impl Counts {
             Standing::Excluded => &mut self.excluded,
             Standing::Passed => &mut self.passed,
             Standing::Skipped => &mut self.skipped,
+            Standing::Owned => &mut self.owned,
             Standing::Failed(_) => &mut self.failed,
             Standing::Errored(_) => &mut self.errored,
             Standing::Granted(granted) => self.of(&granted.0),
@@ -182,7 +187,7 @@ impl Counts {
     }
 
     fn matched(&self) -> u64 {
-        self.passed + self.failed + self.errored + self.skipped
+        self.passed + self.failed + self.errored + self.skipped + self.owned
     }
 }
 
@@ -381,13 +386,14 @@ impl Book {
         let mut summary = Summary::default();
         let mut objects = BTreeMap::new();
         for (resource, counts) in &self.counts {
-            let Counts { excluded, passed, failed, errored, skipped, excepted } = counts;
+            let Counts { excluded, passed, failed, errored, skipped, excepted, owned } = counts;
             summary.excluded += excluded;
             summary.passed += passed;
             summary.failed += failed;
             summary.errored += errored;
-            summary.skipped += skipped;
+            summary.skipped += skipped + owned;
             summary.excepted += excepted;
+            summary.owned += owned;
             summary.matched += counts.matched();
             *objects.entry(resource.clone()).or_default() += excluded + counts.matched();
             if stale.contains(resource) {

@@ -26,7 +26,7 @@ fn rule(name: &str, severity: Severity, outcome: Outcome) -> RuleVerdict {
         message: "spec.replicas is 1, wanted at least 2".into(),
     };
     let nodes = if matches!(outcome, Outcome::Fail | Outcome::Error) { vec![node] } else { Vec::new() };
-    RuleVerdict { rule: name.into(), severity, outcome, nodes, more: 0, excepted: Vec::new() }
+    RuleVerdict { rule: name.into(), severity, outcome, nodes, more: 0, excepted: Vec::new(), owned: false }
 }
 
 fn judgement(outcome: Outcome, rules: Vec<RuleVerdict>) -> Judgement {
@@ -128,6 +128,19 @@ fn each_exception_is_counted_with_the_objects_that_it_fits_and_those_that_do_not
     ledger.forget(&pod("a"), at(2));
     ledger.forget(&pod("b"), at(2));
     assert_eq!(ledger.tally("p"), Tally::default());
+}
+
+#[test]
+fn what_is_left_to_a_controller_is_skipped_and_counted_as_owned() {
+    let ledger = Ledger::new();
+    let owned = RuleVerdict { owned: true, ..rule("owner", Severity::Medium, Outcome::Skip) };
+    enter(&ledger, "a", vec![("p", judgement(Outcome::Skip, vec![owned]))], at(1));
+    enter(&ledger, "b", vec![("p", judgement(Outcome::Skip, Vec::new()))], at(1));
+    let summary = ledger.tally("p").summary;
+    assert_eq!((summary.matched, summary.skipped, summary.owned, summary.violations), (2, 2, 1, 0));
+    enter(&ledger, "a", vec![("p", fail())], at(2));
+    let summary = ledger.tally("p").summary;
+    assert_eq!((summary.skipped, summary.owned, summary.violations), (1, 0, 1));
 }
 
 #[test]

@@ -44,7 +44,10 @@ pub(super) fn report<'r>(
     found: &Gvr,
     running: impl Iterator<Item = &'r Running>,
 ) -> TargetReport {
+    let running: Vec<_> = running.collect();
     let of_policy: Vec<_> = running
+        .iter()
+        .copied()
         .filter(|running| {
             running.spec.resource.resource == found.resource && running.spec.program(policy).is_some()
         })
@@ -58,10 +61,17 @@ pub(super) fn report<'r>(
         .collect();
     let stands = scopes(target, &current);
     let worst = stands.iter().max_by_key(|(_, stand)| urgency(state(&stand.phase)));
-    let (state, since, message) = match worst {
+    let mut own = match worst {
         None => (TargetState::Resolving, jiff::Timestamp::UNIX_EPOCH, None),
         Some((running, stand)) => (state(&stand.phase), stand.since, message(running, stand, &stands)),
     };
+    if target.needs_namespaces {
+        let namespaces = namespaces(policy, &running);
+        if urgency(namespaces.0) > urgency(own.0) {
+            own = namespaces;
+        }
+    }
+    let (state, since, message) = own;
     TargetReport {
         group: Arc::clone(&target.resource.group),
         resource: Arc::clone(&target.resource.resource),
@@ -72,6 +82,27 @@ pub(super) fn report<'r>(
         message,
     }
 }
+
+/// How the Namespaces of the policy's objects stand, in words about what they are needed for.
+fn namespaces(policy: &Arc<str>, running: &[&Running]) -> (TargetState, jiff::Timestamp, Option<Arc<str>>) {
+    let around = |running: &&&Running| {
+        running.role.is_current() && running.spec.around.iter().any(|around| around.name == *policy)
+    };
+    let Some(found) = running.iter().find(around) else {
+        return (TargetState::Resolving, jiff::Timestamp::UNIX_EPOCH, Some(WAITS.into()));
+    };
+    let stand = found.stand.borrow().clone();
+    let state = state(&stand.phase);
+    let words = match (state, message(found, &stand, &[])) {
+        (TargetState::Synced, _) => None,
+        (_, None) => Some(WAITS.into()),
+        (_, Some(why)) => Some(format!("{WAITS}: {why}").into()),
+    };
+    (state, stand.since, words)
+}
+
+/// Why a target is not synced though its own watch may be.
+const WAITS: &str = "the policy reads the Namespaces of its objects, and these are not known yet";
 
 /// For each place where the policy looks, the watch that sees it best.
 fn scopes<'r>(target: &PolicyTarget, current: &[&'r Running]) -> Vec<(&'r Running, Stand)> {

@@ -117,6 +117,7 @@ impl<'p> Granted<'p> {
             nodes: Vec::new(),
             more: 0,
             excepted: vec![Excepted { exception: Arc::clone(&first.exception.name), path: None }],
+            owned: false,
         })
     }
 

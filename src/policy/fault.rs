@@ -173,8 +173,7 @@ impl Findings {
             Err(error) => error,
         };
         error.position += offset;
-        let reason = if error.unsupported { FaultReason::Unsupported } else { FaultReason::Invalid };
-        self.push(reason, field, error.to_string());
+        self.push(FaultReason::Invalid, field, error.to_string());
         None
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::jsonpath::{Budget, Document, Path, Roots, Scope, Trail};
+use crate::jsonpath::{Budget, Document, EvalError, NamespaceRoot, Part, Path, Roots, Scope, Trail};
 use crate::resource::GroupResource;
 
 use super::assertion::{Complaint, Doubt, Truth};
@@ -17,6 +17,7 @@ use super::meter::Meter;
 use super::program::{Body, CompiledPolicy, Rule};
 use super::render::NOT_SET;
 use super::report::{Case, Report, Role, Setting};
+use super::scope::Taken;
 use super::verdict::{Judgement, NodeVerdict, Outcome, RuleVerdict, Verdict};
 
 /// The object that is judged, and when.
@@ -30,11 +31,29 @@ pub struct Subject<'d> {
     pub roots: &'d Roots,
     /// The object, with at least what [`CompiledPolicy::read`] asks for.
     pub document: &'d Document,
+    /// The Namespace that the object is in, with at least what [`CompiledPolicy::read_namespace`] asks for. `None`
+    /// where it is in none, and where nothing is known of it: what depends on it is then an error.
+    pub namespace: Option<&'d Document>,
     /// The time that ages and ends are counted from.
     pub now: Timestamp,
 }
 
-impl Subject<'_> {
+impl<'d> Subject<'d> {
+    /// The Namespace that selectors and `$namespace` speak of, where it is known and can be read: of a Namespace,
+    /// itself.
+    pub(super) fn whole_namespace(&self) -> Option<&'d Document> {
+        let own = (self.roots.part == Part::OwnNamespace).then_some(self.document);
+        own.or(self.namespace).filter(|namespace| namespace.root.is_ok())
+    }
+
+    fn namespace_root(&self) -> NamespaceRoot<'d> {
+        match self.whole_namespace().map(|namespace| &namespace.root) {
+            _ if self.document.id.namespace.is_none() => NamespaceRoot::Nothing,
+            Some(Ok(root)) => NamespaceRoot::Known(root),
+            Some(Err(_)) | None => NamespaceRoot::Unknown,
+        }
+    }
+
     fn is_secret(&self) -> bool {
         self.resource.group.is_empty() && &*self.resource.resource == "secrets"
     }
@@ -43,15 +62,15 @@ impl Subject<'_> {
 impl CompiledPolicy {
     /// Judges an object by all rules. What cannot be told is [`Outcome::Error`], never a pass.
     pub fn judge(&self, subject: &Subject<'_>) -> Judgement {
-        if !self.takes(subject.resource, subject.document) {
-            return Judgement::NotTaken;
-        }
         let clock = Clock::new(subject.now);
-        let root = match &subject.document.root {
-            Ok(root) => root,
-            Err(reason) => return self.unreadable(subject, reason, &clock),
+        let taken = self.takes(subject);
+        let root = match (&subject.document.root, taken) {
+            (_, Taken::No) => return Judgement::NotTaken,
+            (Err(reason), _) => return self.unreadable(subject, reason, &clock),
+            (Ok(_), Taken::Unknown) => return self.unknown(subject, &clock),
+            (Ok(root), Taken::Yes) => root,
         };
-        let scope = Scope::new(root, subject.roots);
+        let scope = Scope::new(root, subject.roots).in_namespace(subject.namespace_root());
         let meter = Meter::default();
         let hearing = Hearing { scope: &scope, clock: &clock, meter: &meter, exempt: None };
         let setting =
@@ -69,6 +88,23 @@ impl CompiledPolicy {
         let granted = Granted::of(&self.exceptions, subject.document, Some(&scope), &clock);
         let rules = self.rules.iter().map(|rule| judge_rule(rule, setting, &granted)).collect();
         Judgement::Judged(Verdict::of(rules, &granted, &clock))
+    }
+
+    /// An object of which it depends on its Namespace whether it is taken.
+    fn unknown(&self, subject: &Subject<'_>, clock: &Clock) -> Judgement {
+        let message = format!(
+            "cannot tell whether `namespaceSelector` takes this {}: {}",
+            subject.kind,
+            EvalError::NoNamespace
+        );
+        let mut report = Report::default();
+        report.error(NodeVerdict {
+            path: "$namespace.metadata.labels".into(),
+            actual: NOT_SET.into(),
+            expected: "labels to select by".into(),
+            message: message.into(),
+        });
+        self.all_err(&report, &Granted::of(&self.exceptions, subject.document, None, clock), clock)
     }
 
     /// An object that could not be decoded.
@@ -96,6 +132,7 @@ impl CompiledPolicy {
                 nodes: report.nodes.clone(),
                 more: report.more,
                 excepted: Vec::new(),
+                owned: false,
             };
             granted.excuse(&verdict).unwrap_or(verdict)
         };
@@ -143,8 +180,15 @@ fn judge_in_full(rule: &Rule, setting: Setting<'_>) -> RuleVerdict {
         None => bench.element(&mut steps, &mut report),
     };
     let Report { nodes, more, .. } = report;
-    let rule_name = Arc::clone(&rule.name);
-    RuleVerdict { rule: rule_name, severity: rule.severity, outcome, nodes, more, excepted: Vec::new() }
+    RuleVerdict {
+        rule: Arc::clone(&rule.name),
+        severity: rule.severity,
+        outcome,
+        nodes,
+        more,
+        excepted: Vec::new(),
+        owned: false,
+    }
 }
 
 impl Bench<'_> {

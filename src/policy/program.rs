@@ -37,6 +37,10 @@ pub struct CompiledPolicy {
     pub(super) rules: Box<[Rule]>,
     /// Who is left alone, in the policy's order.
     pub exceptions: Box<[CompiledException]>,
+    /// Whether anything is read of the Namespaces that objects are in.
+    pub(super) reads_namespaces: bool,
+    /// Whether what an object shares with its controller is reported there alone.
+    pub(super) skips_owned: bool,
 }
 
 impl CompiledPolicy {
@@ -66,6 +70,8 @@ pub struct CompiledTarget {
     pub labels: Option<Selector>,
     /// The member names that lead to the pod template, where the target says so.
     pub pod: Option<Box<[Arc<str>]>>,
+    /// The label selector on the object's Namespace; `None` where every namespace is selected.
+    pub(super) namespace_labels: Option<Selector>,
     pub(super) exclude_namespaces: Box<[Glob]>,
     /// Empty for any name.
     pub(super) names: Box<[Glob]>,

@@ -11,3 +11,4 @@ mod messages;
 mod objects;
 mod operators;
 mod projection;
+mod surroundings;

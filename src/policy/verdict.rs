@@ -104,6 +104,8 @@ pub struct RuleVerdict {
     /// What exceptions cover: the whole object of a rule that is skipped for it, or containers beside which the rule
     /// was judged. At most [`NODES_PER_RULE`].
     pub excepted: Vec<Excepted>,
+    /// Skipped, since it is reported at the object's controller.
+    pub owned: bool,
 }
 
 /// What an exception covers for one rule.

@@ -120,6 +120,7 @@ pub(super) fn verdict(nodes: Vec<NodeVerdict>) -> Judgement {
         nodes,
         more: 0,
         excepted: Vec::new(),
+        owned: false,
     };
     Judgement::Judged(Verdict { outcome, rules: vec![rule], grants: Vec::new(), again: None })
 }

@@ -108,6 +108,7 @@ fn enter(ledger: &Ledger, found: Found) {
         nodes,
         more: 0,
         excepted: Vec::new(),
+        owned: false,
     };
     let judgement =
         Judgement::Judged(Verdict { outcome, rules: vec![rule], grants: Vec::new(), again: None });

@@ -256,7 +256,10 @@ spec:
     let answer = violations_as(world, "watchpolicy-violations").await.unwrap();
     assert_eq!(answer.0, 200, "{}", answer.1);
     let requests = || world.plane.requests(|user| user == USER).unwrap();
-    let own = granted(|space, name| ["watchpolicy", "watchpolicy-reviews"].contains(&name) && ["", NAMESPACE].contains(&space)).await;
+    let own = granted(|space, name| {
+        ["watchpolicy", "watchpolicy-reviews"].contains(&name) && ["", NAMESPACE].contains(&space)
+    })
+    .await;
     let all_used = async || {
         let used: Vec<_> = requests().iter().filter_map(needed).collect();
         let unused: Vec<_> =

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::crd::{MAX_MATCH, Mode, OwnedObjects, SystemNamespaces, WatchPolicy, WatchPolicySpec};
+use crate::jsonpath::Projection;
 use crate::policy::fault::{FaultReason, Faults, Field, Findings};
 use crate::policy::program::CompiledPolicy;
 
@@ -49,7 +50,7 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         rules,
         exceptions,
         enforcement: _,
-        owned_objects: _,
+        owned_objects,
         system_namespaces,
     } = spec;
     let left_out = left_out(*system_namespaces, settings, at, &mut findings);
@@ -57,7 +58,7 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
     let conditions = rule::compile_checks(match_, 0..=MAX_MATCH, &at.name("match"), &mut findings);
     let exceptions = exception::compile_all(exceptions, rules, &at.name("exceptions"), &mut findings);
     let rules = rule::compile_all(rules, *severity, &at.name("rules"), &mut findings);
-    let compiled = CompiledPolicy {
+    let mut compiled = CompiledPolicy {
         name: name.into(),
         uid: metadata.uid.as_deref().unwrap_or_default().into(),
         generation: metadata.generation.unwrap_or_default(),
@@ -69,7 +70,12 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         conditions,
         rules,
         exceptions,
+        reads_namespaces: false,
+        skips_owned: *owned_objects == OwnedObjects::Skip,
     };
+    let mut of_namespaces = Projection::default();
+    compiled.read_namespace(&mut of_namespaces);
+    compiled.reads_namespaces = of_namespaces != Projection::default();
     findings.finish(compiled)
 }
 
@@ -80,9 +86,6 @@ fn refuse_later_fields(spec: &WatchPolicySpec, at: &Field<'_>, findings: &mut Fi
     }
     if spec.enforcement.is_some() {
         findings.unsupported(&at.name("enforcement"), "`enforcement`");
-    }
-    if spec.owned_objects == Some(OwnedObjects::Skip) {
-        findings.unsupported(&at.name("ownedObjects"), "`ownedObjects: Skip`");
     }
 }
 

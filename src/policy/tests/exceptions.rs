@@ -91,8 +91,14 @@ fn namespaces_never_fit_a_cluster_scoped_object() {
     let types = TypeMeta { api_version: "v1".into(), kind: "Namespace".into() };
     let document = Document::decode(raw, &super::cases::everything(), &types).expect("an object");
     let roots = policy.roots(&resource);
-    let subject =
-        Subject { resource: &resource, kind: "Namespace", roots: &roots, document: &document, now: now() };
+    let subject = Subject {
+        resource: &resource,
+        kind: "Namespace",
+        roots: &roots,
+        document: &document,
+        namespace: None,
+        now: now(),
+    };
     let Judgement::Judged(verdict) = policy.judge(&subject) else { panic!("taken") };
     assert_eq!((verdict.outcome, verdict.grants.len()), (Fail, 0));
 }
@@ -139,6 +145,7 @@ fn an_object_that_cannot_be_read_is_excepted_by_its_name_and_not_by_labels_that_
             kind: "Deployment",
             roots: &roots,
             document: &document,
+            namespace: None,
             now: now(),
         };
         let Judgement::Judged(verdict) = policy.judge(&subject) else { panic!("taken") };

@@ -55,13 +55,7 @@ fn what_this_version_does_not_have_is_refused_by_its_name() {
         later(spec("mode: Plan"), "spec.mode", "mode Plan"),
         later(spec("mode: Enforce"), "spec.mode", "mode Enforce"),
         later(spec("enforcement: {maxPerMinute: 5}"), "spec.enforcement", "`enforcement`"),
-        later(spec("ownedObjects: Skip"), "spec.ownedObjects", "`ownedObjects: Skip`"),
         later(target("group: apps, resources: ['*']"), "spec.targets[0].resources[0]", "`*`"),
-        later(
-            target("resources: [pods], namespaceSelector: {}"),
-            "spec.targets[0].namespaceSelector",
-            "namespaceSelector",
-        ),
         later(
             target("resources: [pods], fieldSelector: a=b"),
             "spec.targets[0].fieldSelector",
@@ -441,10 +435,10 @@ fn a_path_is_refused_with_its_field_its_position_and_a_suggestion() {
             "write `$containers[*].image`",
         ),
         (
-            rule("path: $namespace.metadata, assert: {exists: true}"),
-            Unsupported,
+            rule("path: $namespace.labels, assert: {exists: true}"),
+            Invalid,
             "spec.rules[0].path",
-            "at character 0",
+            "write `$namespace.metadata.labels`",
         ),
         (
             rule("path: $.a, fallbacks: [$.b, 'a b'], assert: {exists: true}"),
