@@ -147,10 +147,15 @@ impl Drop for Operator {
     }
 }
 
-/// Tests and examples are built into folders beside the binary.
+/// Cargo tells tests where the binary is; examples are built into a folder beside it.
 fn binary() -> Result<PathBuf> {
-    let here = std::env::current_exe()?;
-    let binary = here.parent().and_then(Path::parent).context("no folder")?.join("watchpolicy");
+    let binary = match option_env!("CARGO_BIN_EXE_watchpolicy") {
+        Some(binary) => PathBuf::from(binary),
+        None => {
+            let here = std::env::current_exe()?;
+            here.parent().and_then(Path::parent).context("no folder")?.join("watchpolicy")
+        }
+    };
     ensure!(binary.exists(), "{} is not built: run `cargo build`", binary.display());
     Ok(binary)
 }
