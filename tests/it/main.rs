@@ -11,6 +11,7 @@ mod alone;
 mod chart;
 mod controlplane;
 mod crd;
+mod enforce;
 mod leader;
 mod pipeline;
 mod release;
