@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use book::{Book, Standing};
-pub use book::{Finding, Page, Place, Tally};
+pub use book::{Finding, Page, Place, Tally, Usage};
 
 use crate::crd::{FixStatus, WatchPolicyStatus};
 use crate::policy::Judgement;

@@ -4,8 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-use watchpolicy::cli::{self, Answer, Cli, Command};
+use watchpolicy::cli::{self, Answer, Command};
 use watchpolicy::config::{Config, RunFlags, Surroundings};
 use watchpolicy::{app, logging};
 
@@ -14,7 +13,7 @@ use watchpolicy::{app, logging};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let outcome = match cli::parse(std::env::args_os()).command {
         Command::Run(flags) => run(*flags),
         Command::Crd => cli::crd::yaml().and_then(|yaml| print(&yaml)),
         Command::Eval(args) => return answer(cli::eval::run(&args)),

@@ -1,10 +1,12 @@
 //! What can be written after `watchpolicy`.
 
 use std::env::consts::{ARCH, OS};
+use std::ffi::OsString;
 use std::fmt::Display;
+use std::path::Path;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::RunFlags;
 
@@ -17,6 +19,9 @@ use super::suite::TestArgs;
 
 /// The version of this build.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How kubectl calls its plugins.
+const PLUGIN: &str = "kubectl-watchpolicy";
 
 /// What the exit status of judging means.
 const JUDGED: &str = "Exit status: 0 no violation at or over --fail-on, 1 some, 2 an input that cannot be used or a \
@@ -68,6 +73,23 @@ pub enum Command {
     Completion(CompletionArgs),
     /// Print the version and how it was built
     Version,
+}
+
+/// Reads the command line, or ends the process with what is wrong with it. Called as a plugin of kubectl, it speaks of
+/// itself as kubectl's users write it.
+pub fn parse(written: impl Iterator<Item = OsString>) -> Cli {
+    let written: Vec<OsString> = written.collect();
+    let matches = named(written.first()).get_matches_from(written);
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+fn named(called: Option<&OsString>) -> clap::Command {
+    let name = called.and_then(|called| Path::new(called).file_stem());
+    if name.is_some_and(|name| name == PLUGIN) {
+        Cli::command().bin_name("kubectl watchpolicy")
+    } else {
+        Cli::command()
+    }
 }
 
 /// The refusal of a value of `watchpolicy run` that clap itself cannot judge: the fault, the usage of `run` and how to
@@ -122,6 +144,17 @@ mod tests {
         }
         let help = Cli::try_parse_from(["watchpolicy", "run", "--help"]).unwrap_err();
         assert_eq!((help.kind(), help.exit_code()), (ErrorKind::DisplayHelp, 0));
+    }
+
+    #[test]
+    fn a_plugin_of_kubectl_speaks_as_one() {
+        for (called, usage) in [
+            ("/usr/local/bin/kubectl-watchpolicy", "Usage: kubectl watchpolicy <COMMAND>"),
+            ("./watchpolicy", "Usage: watchpolicy <COMMAND>"),
+        ] {
+            let refused = named(Some(&called.into())).try_get_matches_from([called]).unwrap_err();
+            assert!(refused.to_string().contains(usage), "{called}: {refused}");
+        }
     }
 
     #[test]

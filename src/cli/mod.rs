@@ -22,4 +22,4 @@ mod severity;
 pub mod suite;
 
 pub use answer::Answer;
-pub use command::{Cli, Command, refusal, version};
+pub use command::{Cli, Command, parse, refusal, version};

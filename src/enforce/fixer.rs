@@ -20,6 +20,7 @@ use super::owner;
 use super::proposal::{Fixing, Fresh, Proposal, hold_back_conflicts};
 use super::refusal::Refusal;
 use super::rest::{Fixes, Rests};
+use super::worker::namespace_of;
 use crate::jsonpath::{Document, Node, TypeMeta};
 use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
@@ -195,9 +196,14 @@ impl Fixer {
             views.iter().filter(|view| view.document.id.uid == uid).flat_map(|view| view.serving.iter())
         {
             let known = fixing.iter().any(|other| other.policy.name == served.policy.name);
-            if served.policy.mends() && !known {
-                fixing.push(Fixing { policy: Arc::clone(&served.policy), roots: Arc::clone(&served.roots) });
+            if !served.policy.mends() || known {
+                continue;
             }
+            let Some(namespace) = namespace_of(&key.object, &served.policy, &self.parts.store) else {
+                continue;
+            };
+            let (policy, roots) = (Arc::clone(&served.policy), Arc::clone(&served.roots));
+            fixing.push(Fixing { policy, roots, namespace });
         }
         if fixing.is_empty() {
             return None;
@@ -294,8 +300,7 @@ impl Fixer {
         let Order { proposal, dry_run, .. } = order;
         let policy = &proposal.fixing.policy.name;
         self.parts.ledger.note_denied(policy, None);
-        let fresh =
-            Fresh { resource: &key.resource, kind: &types.kind, document: after, now: (self.clock)() };
+        let fresh = self.fresh(key, types, after, (self.clock)());
         let fixes = proposal.fixes_after(fresh, dry_run);
         if !dry_run {
             info!(policy = &**policy, object = %key, "an object was written");
@@ -334,9 +339,20 @@ impl Fixer {
         }
     }
 
+    fn fresh<'f>(
+        &'f self,
+        key: &'f ObjectKey,
+        types: &'f TypeMeta,
+        document: &'f Document,
+        now: Timestamp,
+    ) -> Fresh<'f> {
+        let relatives = &*self.parts.store;
+        Fresh { resource: &key.resource, kind: &types.kind, document, now, relatives }
+    }
+
     /// What the policies want of the object, without what they want differently.
     fn proposals(&self, key: &ObjectKey, case: &Case, document: &Document, now: Timestamp) -> Vec<Proposal> {
-        let fresh = Fresh { resource: &key.resource, kind: &case.types.kind, document, now };
+        let fresh = self.fresh(key, &case.types, document, now);
         let mut proposals: Vec<_> = case.fixing.iter().map(|fixing| Proposal::new(fixing, fresh)).collect();
         if let (Ok(object), true) = (&document.root, proposals.len() > 1) {
             let after = |proposal: &Proposal| {

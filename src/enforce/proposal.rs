@@ -9,7 +9,8 @@ use crate::crd::{FixStatus, Mode, OnConflict};
 use crate::jsonpath::{Document, Node, Roots};
 use crate::metrics::Remediation;
 use crate::policy::{
-    Change, CompiledPolicy, Judgement, Mend, Obstacle, Outcome, Patch, Pointer, Subject, Token, clash, settle,
+    Change, CompiledPolicy, Judgement, Mend, Obstacle, Outcome, Patch, Pointer, Relatives, Subject, Token,
+    clash, settle,
 };
 use crate::resource::GroupResource;
 
@@ -22,6 +23,8 @@ use super::rest::Fixes;
 pub(super) struct Fixing {
     pub(super) policy: Arc<CompiledPolicy>,
     pub(super) roots: Arc<Roots>,
+    /// The Namespace that the object is in, where the policy reads it.
+    pub(super) namespace: Option<Arc<Document>>,
 }
 
 /// An object as it was read to be written.
@@ -31,12 +34,15 @@ pub(super) struct Fresh<'f> {
     pub(super) kind: &'f str,
     pub(super) document: &'f Document,
     pub(super) now: Timestamp,
+    /// Who knows its controller.
+    pub(super) relatives: &'f dyn Relatives,
 }
 
 impl Fresh<'_> {
     fn subject<'s>(&'s self, fixing: &'s Fixing) -> Subject<'s> {
-        let Self { resource, kind, document, now } = *self;
-        Subject { resource, kind, roots: &fixing.roots, document, now }
+        let Self { resource, kind, document, now, relatives: _ } = *self;
+        let namespace = fixing.namespace.as_deref();
+        Subject { resource, kind, roots: &fixing.roots, document, namespace, now }
     }
 }
 
@@ -52,7 +58,7 @@ pub(super) struct Proposal {
 impl Proposal {
     /// Judges the object, and works the changes out.
     pub(super) fn new(fixing: &Fixing, fresh: Fresh<'_>) -> Self {
-        let (_, mut mends) = fixing.policy.mend(&fresh.subject(fixing));
+        let (_, mut mends) = fixing.policy.mend(&fresh.subject(fixing), fresh.relatives);
         let changes = settle(&mut mends);
         let mut settled = BTreeMap::new();
         for mend in &mends {
@@ -106,7 +112,7 @@ impl Proposal {
 
     /// What became of each rule by what the server made of the object.
     pub(super) fn fixes_after(&self, after: Fresh<'_>, dry_run: bool) -> Fixes {
-        let judgement = self.fixing.policy.judge(&after.subject(&self.fixing));
+        let judgement = self.fixing.policy.judge_among(&after.subject(&self.fixing), after.relatives);
         let holds = |rule: &str| match &judgement {
             Judgement::Judged(verdict) => verdict
                 .rules

@@ -6,8 +6,8 @@ use tokio::time::{Instant as TokioInstant, sleep};
 
 use super::*;
 use crate::crd::WatchPolicy;
-use crate::jsonpath::{Document, Projection, TypeMeta};
-use crate::policy::{CompiledPolicy, Settings, compile};
+use crate::jsonpath::{Projection, TypeMeta};
+use crate::policy::{Settings, compile};
 use crate::queue::Retries;
 use crate::resource::Gvr;
 use crate::store::{Served, Shelf};
@@ -67,7 +67,7 @@ async fn an_object_that_does_not_change_is_judged_again_when_time_changes_the_an
     });
     let mut workers = JoinSet::new();
     workers.spawn(Arc::clone(&worker).run());
-    let object = crate::resource::ObjectName { namespace: Some("n".into()), name: "c".into() };
+    let object = ObjectName { namespace: Some("n".into()), name: "c".into() };
     worker.queue.add(ObjectKey { resource: resource.resource, object }, Priority::LiveChange);
     let counts = || {
         let summary = worker.ledger.tally("young").summary;

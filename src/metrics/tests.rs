@@ -61,7 +61,7 @@ fn counters_appear_under_the_names_and_labels_of_the_contract() {
     let with = |label, value| [target[0], target[1], (label, value)];
     for (name, labels) in [
         ("watchpolicy_build_info", &[("version", "1.2.3")][..]),
-        ("workqueue_adds_total", &[("name", "objects"), ("controller", "objects")]),
+        ("workqueue_adds_total", &[("name", "objects"), ("controller", "objects"), ("priority", "0")]),
         ("watchpolicy_evaluations_total", &[("policy", "owners"), ("result", "Fail")]),
         ("watchpolicy_watch_events_total", &with("type", "MODIFIED")),
         ("watchpolicy_watch_errors_total", &with("reason", "expired")),

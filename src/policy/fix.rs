@@ -110,6 +110,15 @@ impl Mends {
         self.0.into_inner()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// Forgets what was found since there were so many.
+    pub(super) fn truncate(&self, len: usize) {
+        self.0.borrow_mut().truncate(len);
+    }
+
     fn is_full(&self) -> bool {
         self.0.borrow().len() >= MOST_PLACES
     }
@@ -210,6 +219,11 @@ impl Setting<'_> {
         source: Option<(Pointer, Node)>,
     ) -> Result<Change, Obstacle> {
         let impossible = |why: &str| Obstacle::Impossible(why.into());
+        if place.is_in_namespace() {
+            return Err(impossible(
+                "the place is in the object's Namespace, and a fix writes the object alone",
+            ));
+        }
         let pointer = Pointer::of(place).ok_or_else(|| {
             impossible("there is no such element, and no fix makes one in the middle of an array")
         })?;

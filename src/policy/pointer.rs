@@ -21,13 +21,15 @@ pub struct Pointer(Box<[Token]>);
 
 impl Pointer {
     /// The place that a trail leads to; nothing where an element on the way is not there: a place that only a count
-    /// from the other end of an array names, or one behind its end, is none that can be written.
+    /// from the other end of an array names, or one behind its end, is none that can be written, and neither is one in the Namespace.
     pub(super) fn of(trail: &Trail<'_>) -> Option<Self> {
         let mut tokens = Vec::new();
         let mut at = Some(trail);
         while let Some(place) = at {
             match place.step() {
                 Step::Root => {}
+                // Another object.
+                Step::Namespace => return None,
                 Step::Member(name) => tokens.push(Token::Name(name.into())),
                 Step::Element(index) => {
                     place.node()?;

@@ -74,14 +74,18 @@ struct Finding {
 impl Report {
     /// Reports every place at which the check fails or errs.
     pub(super) fn check(&mut self, case: &Case<'_>) {
-        let Hearing { scope, clock, .. } = case.setting.hearing;
+        let Hearing { clock, .. } = case.setting.hearing;
         let (mut steps, meter) = (std::mem::take(&mut self.steps), std::mem::take(&mut self.meter));
-        let peers = case.check.peers(Hearing { scope, clock, meter: &meter }, &mut steps);
+        let hearing = Hearing { meter: &meter, ..case.setting.hearing };
+        let peers = case.check.peers(hearing, &mut steps);
         let by = Bearings { peers: &peers, clock, meter: &meter, doubt: case.doubt() };
         let mut visited = false;
-        let due = case.check.walk(scope, &mut steps, &mut |place, spot| {
+        let due = case.check.walk(hearing, &mut steps, &mut |place, spot| {
             visited = true;
-            self.place(case, case.check.truth(place, by), place, spot);
+            let truth = case.check.truth(place, by);
+            if !case.check.leaves_out(truth, spot, hearing) {
+                self.place(case, truth, place, spot);
+            }
             ControlFlow::Continue(())
         });
         let of_nothing = case.check.truth_of_nothing(by);

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod cases;
+mod exceptions;
 mod faults;
 mod fixes;
 mod globs;
@@ -11,3 +12,4 @@ mod messages;
 mod objects;
 mod operators;
 mod projection;
+mod surroundings;

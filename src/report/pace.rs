@@ -29,6 +29,8 @@ pub(super) struct Pace {
     /// A write is under way; the next waits for its end.
     in_flight: bool,
     due: Option<Instant>,
+    /// When time alone changes what the status says.
+    again: Option<Instant>,
     not_before: Option<Instant>,
     failures: u32,
     /// While the targets are not known, the status is left as it is until then.
@@ -45,6 +47,7 @@ impl Pace {
             believed,
             in_flight: false,
             due: Some(now + QUIET),
+            again: None,
             not_before: None,
             failures: 0,
             waits_until: Some(now + if current { RESTART } else { FIRST_PAGE }),
@@ -96,12 +99,19 @@ impl Pace {
 
     /// When to write, unless a write is under way.
     pub(super) fn due(&self) -> Option<Instant> {
-        if self.in_flight { None } else { self.due }
+        let again = self.again.map(|again| self.not_before.map_or(again, |not_before| again.max(not_before)));
+        if self.in_flight { None } else { self.due.into_iter().chain(again).min() }
+    }
+
+    /// What the status says is to be looked at again then, though nothing changes.
+    pub(super) fn look_again(&mut self, at: Option<Instant>) {
+        self.again = at;
     }
 
     /// It is being looked at now.
     pub(super) fn taken(&mut self) {
         self.due = None;
+        self.again = None;
     }
 
     /// A write was sent.

@@ -11,11 +11,12 @@ use crate::crd::status::{
     MAX_UID, MAX_VIOLATIONS,
 };
 use crate::crd::{
-    FixStatus, TargetState, TargetStatus, Violation, ViolationObject, ViolationResult, WatchPolicyStatus,
+    ExceptionStatus, FixStatus, TargetState, TargetStatus, Violation, ViolationObject, ViolationResult,
+    WatchPolicyStatus,
 };
-use crate::ledger::{Finding, Page, Place};
+use crate::ledger::{Finding, Page, Place, Usage};
 use crate::observe::board::TargetReport;
-use crate::policy::{Outcome, PolicyEntry};
+use crate::policy::{CompiledException, CompiledPolicy, Outcome, PolicyEntry};
 use crate::resource::GroupResource;
 
 /// The most bytes of a status as JSON, with room to spare under the contract's 64 KiB.
@@ -74,6 +75,8 @@ impl View<'_> {
 /// Its JSON is shorter than 64 KiB: texts are cut first, then the largest entries go.
 pub fn render(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
     let mut status = base(view, whole_seconds(now));
+    let running = view.entry.running();
+    status.exceptions = running.map(|policy| exceptions(policy, view.page, now)).unwrap_or_default();
     fill(&mut status, view, &GENEROUS);
     if size(&status) > MAX_BYTES {
         fill(&mut status, view, &TIGHT);
@@ -139,6 +142,17 @@ fn fill(status: &mut WatchPolicyStatus, view: &View<'_>, limits: &Limits) {
     let unlisted = u64::try_from(worst.len().saturating_sub(MAX_VIOLATIONS)).unwrap_or(u64::MAX);
     let truncated = more.saturating_add(unlisted);
     status.violations_truncated = (truncated > 0).then_some(truncated);
+}
+
+/// What each exception of the policy does, whether it does anything or not.
+fn exceptions(policy: &CompiledPolicy, page: &Page, now: Timestamp) -> Vec<ExceptionStatus> {
+    let status = |exception: &CompiledException| {
+        let Usage { used, needless } =
+            page.tally.exceptions.get(&exception.name).copied().unwrap_or_default();
+        let expired = exception.until.is_some_and(|until| until <= now);
+        ExceptionStatus { name: shown(&exception.name, MAX_NAME), used, needless, expired }
+    };
+    policy.exceptions.iter().map(status).collect()
 }
 
 /// Those that need attention first, when there are more than fit.

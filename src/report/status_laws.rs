@@ -101,8 +101,17 @@ fn enter(ledger: &Ledger, found: Found) {
     let object = ObjectName { namespace: Some(namespace.into()), name: name.into() };
     let key = ObjectKey { resource: GroupResource::new(&*group, &*resource), object };
     let outcome = if nodes.is_empty() { Outcome::Error } else { Outcome::Fail };
-    let rule = RuleVerdict { rule: rule.into(), severity: Severity::High, outcome, nodes, more: 0 };
-    let judgement = Judgement::Judged(Verdict { outcome, rules: vec![rule], again: None });
+    let rule = RuleVerdict {
+        rule: rule.into(),
+        severity: Severity::High,
+        outcome,
+        nodes,
+        more: 0,
+        excepted: Vec::new(),
+        owned: false,
+    };
+    let judgement =
+        Judgement::Judged(Verdict { outcome, rules: vec![rule], grants: Vec::new(), again: None });
     let judged = Judged {
         key: &key,
         api_version: &format!("{group}/{version}").into(),

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use super::*;
 use crate::ledger::Ledger;
 use crate::policy::Judgement;
-use crate::report::cases::{at, enter, invalid, node, running, suspended, target, unreadable, verdict};
+use crate::report::cases::{
+    at, enter, excepting, invalid, node, running, suspended, target, unreadable, verdict,
+};
 use TargetState::{Absent, Degraded, Forbidden, Listing, Resolving, Synced};
 
 /// The status of a policy with these targets and no verdicts.
@@ -25,6 +27,22 @@ fn conditions(status: &WatchPolicyStatus) -> Vec<String> {
 
 fn message<'s>(status: &'s WatchPolicyStatus, kind: &str) -> &'s str {
     &status.conditions.iter().find(|condition| condition.type_ == kind).unwrap().message
+}
+
+#[test]
+fn every_exception_is_listed_with_its_use_and_whether_it_has_ended() {
+    let (now, end) = (at(0), at(0).to_string());
+    let entry = excepting(&[("old", Some(&end)), ("unused", None), ("later", Some("2999-01-01T00:00:00Z"))]);
+    let mut page = Page::default();
+    page.tally.exceptions.insert("unused".into(), Usage { used: 3, needless: 1 });
+    let view = View { entry: &entry, targets: Some(&[]), page: &page, previous: None };
+    let shown = |now| -> Vec<_> {
+        let exceptions = render(&view, now).exceptions;
+        exceptions.into_iter().map(|of| (of.name, of.used, of.needless, of.expired)).collect()
+    };
+    let rest = [("unused".to_owned(), 3, 1, false), ("later".to_owned(), 0, 0, false)];
+    assert_eq!(shown(now), [&[("old".to_owned(), 0, 0, true)], &*rest.to_vec()].concat());
+    assert!(!shown(at(-1))[0].3);
 }
 
 #[test]
@@ -116,8 +134,8 @@ fn a_policy_that_is_not_run_is_stalled_and_says_why() {
     };
     let refused = status(&invalid("p"), None);
     assert_eq!(conditions(&refused), not_run("Invalid"));
-    assert!(message(&refused, "Validated").starts_with("spec.rules[0].path: "), "{refused:?}");
-    assert!(message(&refused, "Ready").contains("spec.rules[0].path: "), "{refused:?}");
+    assert!(message(&refused, "Validated").starts_with("spec.rules[0] (owner).path: "), "{refused:?}");
+    assert!(message(&refused, "Ready").contains("spec.rules[0] (owner).path: "), "{refused:?}");
     assert_eq!(refused.summary, None);
     let unread = status(&unreadable("p"), None);
     assert_eq!(conditions(&unread), not_run("Unreadable"));

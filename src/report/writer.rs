@@ -34,6 +34,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the last writes together may take at the end.
 const FLUSH: Duration = Duration::from_secs(6);
 
+/// How long to wait at most for what time alone changes.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// What the writer is told once.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -232,10 +234,13 @@ impl<S: StatusStore> StatusWriter<S> {
             return;
         }
         let page = self.ledger.page(name, &stale(targets), MAX_VIOLATIONS);
+        let now = Timestamp::now();
+        let end = pace.entry.running().and_then(|policy| policy.next_end(now));
+        pace.look_again(end.map(|end| Instant::now() + until(now, end)));
         let previous = pace.believed.as_deref();
         let writes = Writes { allowed: self.settings.allow_enforce, stopped: self.leadership.stopped() };
         let view = View { entry: &pace.entry, targets, page: &page, previous, writes };
-        let status = render(&view, Timestamp::now());
+        let status = render(&view, now);
         if previous.is_some_and(|previous| says_the_same(previous, &status)) {
             return;
         }
@@ -303,6 +308,11 @@ fn stale(targets: Option<&[TargetReport]>) -> Vec<GroupResource> {
         |report: &&TargetReport| matches!(report.state, TargetState::Degraded | TargetState::Forbidden);
     let name = |report: &TargetReport| GroupResource::new(report.group.clone(), report.resource.clone());
     targets.unwrap_or_default().iter().filter(lost).map(name).collect()
+}
+
+/// How long to wait for an instant. Long waits are cut: meanwhile the wall clock may be set.
+fn until(now: Timestamp, instant: Timestamp) -> Duration {
+    Duration::try_from(instant.duration_since(now)).unwrap_or_default().min(LONGEST_WAIT)
 }
 
 /// Whether nothing changed but the time of the last change.

@@ -12,6 +12,7 @@ mod chart;
 mod controlplane;
 mod crd;
 mod enforce;
+mod exceptions;
 mod leader;
 mod pipeline;
 mod release;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::input::policies::Draft;
 use crate::cli::input::{Origin, Trouble};
@@ -24,9 +24,16 @@ pub(super) struct Remark {
 /// # Errors
 /// Never in a tested build.
 pub(super) fn schema() -> anyhow::Result<Value> {
-    let crd = crate::crd::crd_json()?;
-    let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned();
-    schema.ok_or_else(|| anyhow::anyhow!("the definition has no schema"))
+    let mut crd = crate::crd::crd_json()?;
+    let schema = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").map(Value::take);
+    let mut schema = schema.ok_or_else(|| anyhow::anyhow!("the definition has no schema"))?;
+    // What every object has is no part of a definition.
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        for (name, kind) in [("apiVersion", "string"), ("kind", "string"), ("metadata", "object")] {
+            properties.insert(name.to_owned(), json!({"type": kind}));
+        }
+    }
+    Ok(schema)
 }
 
 /// What is wrong, policy by policy, in the order in which they were written.
@@ -46,11 +53,12 @@ pub(super) fn all(drafts: &[Draft], schema: &Value) -> Vec<Remark> {
 
 fn of_policy(draft: &Draft, schema: &Value) -> Vec<Remark> {
     let faults = schema::check(schema, &draft.value);
+    let readable = Draft { origin: draft.origin.clone(), value: schema::without(&draft.value, &faults) };
     let mut remarks: Vec<Remark> =
         faults.into_iter().map(|fault| draft.remark(&fault.field, fault.message)).collect();
-    match draft.read() {
+    match readable.read() {
         Ok(policy) => {
-            let faults = draft.compile(&policy).err();
+            let faults = readable.compile(&policy).err();
             for fault in faults.iter().flat_map(|faults| faults.iter()) {
                 if !remarks.iter().any(|remark| remark.field == fault.field) {
                     remarks.push(draft.remark(&fault.field, fault.message.clone()));

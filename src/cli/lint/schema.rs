@@ -13,6 +13,8 @@ pub(super) struct SchemaFault {
     /// As `spec.rules[2].path`.
     pub(super) field: String,
     pub(super) message: String,
+    /// Whether the value has to go before the rest can be read.
+    pub(super) unreadable: bool,
 }
 
 /// All that is wrong with a value by a structural schema.
@@ -28,7 +30,19 @@ struct Walk<'w> {
 
 impl Walk<'_> {
     fn note(&mut self, field: &str, message: impl Display) {
-        self.faults.push(SchemaFault { field: field.to_owned(), message: message.to_string() });
+        self.faults.push(SchemaFault {
+            field: field.to_owned(),
+            message: message.to_string(),
+            unreadable: false,
+        });
+    }
+
+    fn note_unreadable(&mut self, field: &str, message: impl Display) {
+        self.faults.push(SchemaFault {
+            field: field.to_owned(),
+            message: message.to_string(),
+            unreadable: true,
+        });
     }
 
     fn value(&mut self, schema: &Value, value: &Value, field: &str) {
@@ -39,7 +53,7 @@ impl Walk<'_> {
         if let Some(wanted) = schema.get("type").and_then(Value::as_str)
             && !is_of(wanted, value)
         {
-            return self.note(field, format_args!("is {}, wanted {wanted}", kind(value)));
+            return self.note_unreadable(field, format_args!("is {}, wanted {wanted}", kind(value)));
         }
         self.choices(schema, value, field);
         match value {
@@ -93,8 +107,10 @@ impl Walk<'_> {
         }
         let names: Vec<&str> = choices.iter().filter_map(Value::as_str).collect();
         match value.as_str().and_then(|written| hint::nearest(written, names.iter().copied())) {
-            Some(near) => self.note(field, format_args!("there is no {value} here; did you mean {near}?")),
-            None => self.note(field, format_args!("{value} is not one of {}", names.join(", "))),
+            Some(near) => {
+                self.note_unreadable(field, format_args!("{value} is not known here; did you mean {near}?"))
+            }
+            None => self.note_unreadable(field, format_args!("{value} is not one of {}", names.join(", "))),
         }
     }
 
@@ -131,6 +147,29 @@ impl Walk<'_> {
         if is_time && text.parse::<Timestamp>().is_err() {
             self.note(field, "is not a time in RFC 3339, such as 2027-03-31T00:00:00Z");
         }
+    }
+}
+
+/// The value without the members of these faults that would keep it from being read.
+pub(super) fn without(value: &Value, faults: &[SchemaFault]) -> Value {
+    let unreadable: Vec<&str> =
+        faults.iter().filter(|fault| fault.unreadable).map(|fault| fault.field.as_str()).collect();
+    prune(value, &unreadable, "")
+}
+
+fn prune(value: &Value, unreadable: &[&str], field: &str) -> Value {
+    match value {
+        Value::Object(members) => {
+            let kept = members.iter().map(|(name, value)| (name, value, join(field, name)));
+            let kept = kept.filter(|(_, _, at)| !unreadable.contains(&at.as_str()));
+            kept.map(|(name, value, at)| (name.clone(), prune(value, unreadable, &at))).collect()
+        }
+        Value::Array(elements) => {
+            let kept =
+                elements.iter().enumerate().map(|(index, element)| (element, format!("{field}[{index}]")));
+            kept.map(|(element, at)| prune(element, unreadable, &at)).collect()
+        }
+        scalar => scalar.clone(),
     }
 }
 
@@ -196,7 +235,7 @@ mod tests {
                 "list[0]: is 0, wanted at least 1",
                 "list[1]: is a string, wanted integer",
                 "lists: there is no field `lists`; did you mean `list`?; the server would drop it",
-                "mode: there is no \"audit\" here; did you mean Audit?",
+                "mode: \"audit\" is not known here; did you mean Audit?",
                 "name: has 3 characters, wanted at most 2",
                 "until: is not a time in RFC 3339, such as 2027-03-31T00:00:00Z",
             ]

@@ -76,7 +76,7 @@ impl Reader<'_, '_> {
     pub(super) fn pattern(&mut self, patterns: &Patterns, reach: Reach) -> Option<Pattern> {
         let texts = self.texts(patterns)?;
         let errors = match Pattern::compile(texts, reach, self.manner.case) {
-            Ok(pattern) => return Some(pattern),
+            Ok(pattern) => return self.findings.patterns(pattern.bytes(), self.at).then_some(pattern),
             Err(errors) => errors,
         };
         let is_list = matches!(patterns, Patterns::Many(_));

@@ -29,7 +29,7 @@ pub(super) fn compile_all(
     let mut names = BTreeSet::new();
     let mut compiled = Vec::with_capacity(rules.len());
     for (index, rule) in rules.iter().enumerate() {
-        let at = at.index(index);
+        let at = at.entry(index, &rule.name);
         if rule.name.is_empty() {
             findings.invalid(&at.name("name"), "a rule has a name");
         }
@@ -177,6 +177,11 @@ fn compile_check(check: &WrittenCheck, at: &Field<'_>, findings: &mut Findings) 
         }
     }?;
     refuse_contradiction(*when_absent, &assertion, &at.name("whenAbsent"), findings);
+    if default.is_some() && assertion.exists == Some(false) {
+        let message =
+            "stands in where nothing is, which is what `exists: false` wants; leave one of them out";
+        findings.invalid(&at.name("default"), message);
+    }
     let when_absent = when_absent.unwrap_or_else(|| absence(&assertion, *quantifier));
     Some(Check {
         path: path?,

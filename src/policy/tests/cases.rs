@@ -80,7 +80,14 @@ pub(super) fn judge_at(
     let mut projection = Projection::default();
     policy.read(&resource, &roots, &mut projection);
     let document = decode(&json(object).to_string(), &projection);
-    policy.judge(&Subject { resource: &resource, kind: "Kind", roots: &roots, document: &document, now })
+    policy.judge(&Subject {
+        resource: &resource,
+        kind: "Kind",
+        roots: &roots,
+        document: &document,
+        namespace: None,
+        now,
+    })
 }
 
 pub(super) fn verdict_on(policy: &CompiledPolicy, group: &str, plural: &str, object: &str) -> Verdict {

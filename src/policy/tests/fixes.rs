@@ -6,21 +6,36 @@ use serde_json::{Value, json};
 use crate::jsonpath::Node;
 use crate::policy::FaultReason::{FixNotAllowed, Invalid};
 use crate::policy::{
-    Change, CompiledPolicy, FaultReason, Judgement, Mend, Obstacle, Outcome, Patch, Settings, Subject,
-    compile, settle,
+    Change, CompiledPolicy, FaultReason, Judgement, Mend, Obstacle, Outcome, Patch, Relative, Relatives,
+    Settings, Subject, compile, settle,
 };
 use crate::resource::GroupResource;
 
 use super::cases::{CONFIG_MAPS, DEPLOYMENTS, compiled, decode, everything, json, now, parse, settings};
+
+/// Knows no other object.
+struct Nobody;
+
+impl Relatives for Nobody {
+    fn find(&self, _: &CompiledPolicy, _: &str, _: Option<&str>) -> Option<Relative> {
+        None
+    }
+}
 
 fn mend(policy: &CompiledPolicy, object: &Value) -> (Outcome, Vec<Mend>) {
     let target = &policy.targets[0];
     let resource = GroupResource::new(target.group.clone(), target.resources[0].clone());
     let roots = policy.roots(&resource);
     let document = decode(&object.to_string(), &everything());
-    let subject =
-        Subject { resource: &resource, kind: "Kind", roots: &roots, document: &document, now: now() };
-    match policy.mend(&subject) {
+    let subject = Subject {
+        resource: &resource,
+        kind: "Kind",
+        roots: &roots,
+        document: &document,
+        namespace: None,
+        now: now(),
+    };
+    match policy.mend(&subject, &Nobody) {
         (Judgement::Judged(verdict), mends) => (verdict.outcome, mends),
         other => panic!("{other:?}"),
     }

@@ -412,6 +412,7 @@ fn judge_unreadable(policy: &CompiledPolicy, labels: &str) -> Judgement {
         kind: "ConfigMap",
         roots: &roots,
         document: &document,
+        namespace: None,
         now: now(),
     })
 }
