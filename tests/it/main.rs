@@ -7,6 +7,7 @@
     reason = "a test that meets the unexpected should stop there and then"
 )]
 
+mod alerts;
 mod alone;
 mod chart;
 mod controlplane;
@@ -16,6 +17,7 @@ mod exceptions;
 mod leader;
 mod pipeline;
 mod release;
+mod violations;
 mod world;
 
 #[allow(dead_code, unused_imports, reason = "the harness is shared with the demo; each needs a part of it")]

@@ -32,6 +32,9 @@ pub(super) fn compile_all(
         let at = at.entry(index, &rule.name);
         if rule.name.is_empty() {
             findings.invalid(&at.name("name"), "a rule has a name");
+        } else if !is_name(&rule.name) {
+            let rule = "only letters, digits, `-`, `_` and `.`, with a letter or digit at both ends";
+            findings.invalid(&at.name("name"), format!("a name has {rule}"));
         }
         if !names.insert(&rule.name) {
             findings.invalid(&at.name("name"), format!("`{}` is already the name of a rule", rule.name));
@@ -45,6 +48,14 @@ pub(super) fn compile_all(
     }
     fix::refuse_contradictions(&compiled, at, findings);
     compiled.into_iter().map(|(_, rule)| rule).collect()
+}
+
+/// What a label's value, an exception's list and a test's expectation can hold.
+fn is_name(text: &str) -> bool {
+    let end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    end(text.chars().next())
+        && end(text.chars().next_back())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 fn compile(rule: &WrittenRule, severity: Severity, at: &Field<'_>, findings: &mut Findings) -> Option<Rule> {
