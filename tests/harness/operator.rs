@@ -147,15 +147,13 @@ impl Drop for Operator {
     }
 }
 
-/// Cargo tells tests where the binary is; examples are built into a folder beside it.
+/// Tests are told where it is; examples are built into a folder beside it.
 fn binary() -> Result<PathBuf> {
-    let binary = match option_env!("CARGO_BIN_EXE_watchpolicy") {
-        Some(binary) => PathBuf::from(binary),
-        None => {
-            let here = std::env::current_exe()?;
-            here.parent().and_then(Path::parent).context("no folder")?.join("watchpolicy")
-        }
-    };
+    if let Some(binary) = option_env!("CARGO_BIN_EXE_watchpolicy") {
+        return Ok(binary.into());
+    }
+    let here = std::env::current_exe()?;
+    let binary = here.parent().and_then(Path::parent).context("no folder")?.join("watchpolicy");
     ensure!(binary.exists(), "{} is not built: run `cargo build`", binary.display());
     Ok(binary)
 }
