@@ -87,6 +87,7 @@ mod tests {
             nodes: Vec::new(),
             more: 0,
             excepted: Vec::new(),
+            owned: false,
         };
         let rules = rules.iter().map(verdict).collect();
         let verdict = Verdict { outcome: Outcome::Pass, rules, grants: Vec::new(), again: None };
