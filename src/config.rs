@@ -5,6 +5,7 @@
 
 mod duration;
 mod election;
+mod enforcement;
 mod flags;
 mod serving;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use election::ElectionConfig;
+pub use enforcement::EnforcementConfig;
 pub use flags::{LogFormat, RunFlags};
 pub use serving::{ServingConfig, ServingFlags};
 
@@ -52,6 +54,8 @@ pub struct Config {
     pub system_namespaces: Box<[Arc<str>]>,
     /// Whether a policy may ask for them.
     pub allow_system_namespaces: bool,
+    /// What policies may do beyond judging.
+    pub enforcement: EnforcementConfig,
     /// The name of this replica, which no other running one has.
     pub identity: Arc<str>,
     /// How a leader is elected; `None` for a replica that is alone.
@@ -144,6 +148,7 @@ impl Config {
     pub fn new(flags: RunFlags, surroundings: Surroundings) -> Result<Self, ConfigError> {
         let watch = watch(&flags)?;
         at_least("status-interval", flags.status_interval, Duration::from_millis(100))?;
+        let enforcement = enforcement::checked(&flags)?;
         let election = election::checked(&flags)?;
         let identity = election::identity(flags.identity.as_deref(), &surroundings)?;
         let cores = surroundings.cores.unwrap_or(NonZeroUsize::MIN);
@@ -162,6 +167,7 @@ impl Config {
             status_interval: flags.status_interval,
             system_namespaces,
             allow_system_namespaces: flags.allow_system_namespaces,
+            enforcement,
             identity,
             election,
             log_verdicts: flags.log_verdicts,

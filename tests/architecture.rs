@@ -19,7 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["crd", "jsonpath", "metrics", "policy", "resource"]),
     ("ledger", &["crd", "policy", "resource"]),
     ("observe", &["backoff", "crd", "jsonpath", "metrics", "policy", "queue", "resource", "store"]),
-    ("enforce", &["jsonpath", "ledger", "metrics", "policy", "queue", "resource", "store"]),
+    ("enforce", &["crd", "jsonpath", "leader", "ledger", "metrics", "policy", "queue", "resource", "store"]),
     ("leader", &[]),
     ("report", &["backoff", "crd", "leader", "ledger", "metrics", "observe", "policy", "resource"]),
     ("access", &["bucket"]),
@@ -255,10 +255,10 @@ fn the_judging_rooms_are_pure() {
     }
 }
 
-/// Where a request that changes something may be built: the status writer, the elector's Lease, and reviews and the
-/// command line's request for a token, which change nothing.
+/// Where a request that changes something may be built: the gate to judged objects, the status writer, the elector's
+/// Lease, and reviews and the command line's request for a token, which change nothing.
 #[test]
-fn only_the_status_writer_and_the_elector_change_anything_in_the_cluster() {
+fn only_the_gate_the_status_writer_and_the_elector_change_anything_in_the_cluster() {
     let verbs = [
         "Request::post",
         "Request::put",
@@ -280,6 +280,11 @@ fn only_the_status_writer_and_the_elector_change_anything_in_the_cluster() {
             "report" => assert!(found.is_empty() || product.contains("permit.guard("), "{}", path.display()),
             "leader" if path.ends_with("leader/store.rs") => {
                 assert_eq!(found, [&"Request::post", &"Request::put"], "the Lease is made and replaced");
+            }
+            "enforce" if path.ends_with("enforce/gate.rs") => {
+                assert_eq!(found, [&"Request::patch"], "judged objects are patched, never made or deleted");
+                assert_eq!(product.matches("Request::").count(), 2, "one GET and one PATCH");
+                assert!(product.contains("permit.guard("), "without a permit nothing is written");
             }
             _ if access_review => assert_eq!(found, [&"Request::post"], "{}", path.display()),
             _ => assert!(found.is_empty(), "{} builds {found:?}", path.display()),

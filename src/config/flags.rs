@@ -1,7 +1,7 @@
 //! The flags of `watchpolicy run`, as written.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -70,6 +70,31 @@ pub struct RunFlags {
     /// Let policies say systemNamespaces: Include
     #[arg(long, env = "WATCHPOLICY_ALLOW_SYSTEM_NAMESPACES", help_heading = "Policies")]
     pub allow_system_namespaces: bool,
+
+    /// Let policies in mode Enforce write to the objects they judge; without it they plan, as in mode Plan
+    #[arg(long, env = "WATCHPOLICY_ALLOW_ENFORCE", help_heading = "Enforcement")]
+    pub allow_enforce: bool,
+
+    /// Kinds and labels that fixes may write though the contract fences them off, such as
+    /// secrets,roles.rbac.authorization.k8s.io,pod-security.kubernetes.io/enforce
+    #[arg(
+        long,
+        env = "WATCHPOLICY_ALLOW_FIX_OF",
+        value_name = "NAMES",
+        value_delimiter = ',',
+        help_heading = "Enforcement"
+    )]
+    pub allow_fix_of: Vec<String>,
+
+    /// Fixes that all policies together send in a second, dry runs among them
+    #[arg(
+        long,
+        env = "WATCHPOLICY_WRITE_QPS",
+        value_name = "N",
+        default_value = "10",
+        help_heading = "Enforcement"
+    )]
+    pub write_qps: NonZeroU32,
 
     /// Objects in one page of a list
     #[arg(

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::journal;
 use crate::jsonpath::Document;
+use crate::leader::Leadership;
 use crate::ledger::{Judged, Ledger};
 use crate::metrics::{Metrics, Priority, VerdictResult};
 use crate::policy::{CompiledPolicy, Judgement, Outcome, Subject};
@@ -23,6 +24,10 @@ pub struct Worker {
     pub store: Arc<Store>,
     /// Where verdicts go.
     pub ledger: Arc<Ledger>,
+    /// Where keys go that may be fixed.
+    pub fixes: Arc<Queue<ObjectKey>>,
+    /// Whether this replica fixes.
+    pub leadership: Leadership,
     /// Durations.
     pub metrics: Arc<Metrics>,
     /// The wall clock, by which ages and ends are judged.
@@ -36,7 +41,7 @@ impl Worker {
     pub async fn run(self: Arc<Self>) {
         while let Some(claim) = self.queue.get().await {
             let start = Instant::now();
-            self.judge(claim.key());
+            self.judge(claim.key(), claim.priority());
             self.queue.forget(claim.key());
             let took = start.elapsed();
             self.metrics.evaluation_seconds().observe(took.as_secs_f64());
@@ -47,14 +52,14 @@ impl Worker {
         }
     }
 
-    fn judge(&self, key: &ObjectKey) {
+    fn judge(&self, key: &ObjectKey, priority: Priority) {
         let views = self.store.views(key);
         let now = (self.clock)();
         let Some(newest) = views.first() else {
             self.tell(key, &[]);
             return self.ledger.forget(key, now);
         };
-        let judgements = judge(key, &views, &self.store, now);
+        let (judgements, fails) = judge(key, &views, &self.store, now);
         self.tell(key, &judgements);
         let again = judgements.iter().filter_map(|(_, judgement)| judgement.again()).min();
         if let Some(again) = again {
@@ -68,6 +73,10 @@ impl Worker {
             judgements,
         };
         self.ledger.enter(judged, now);
+        // Asked after the entry: whoever begins to lead later finds it there.
+        if fails && self.leadership.permit().is_ok() {
+            self.fixes.add(key.clone(), priority);
+        }
     }
 
     /// A key has one worker at a time, so the ledger says what was before until the new verdicts are entered.
@@ -79,9 +88,15 @@ impl Worker {
 }
 
 /// Judges by every policy that is served, by the newest document that carries what it reads. A document of another uid
-/// is of an object that had the name before.
-fn judge(key: &ObjectKey, views: &[View], store: &Store, now: Timestamp) -> Vec<(Arc<str>, Judgement)> {
+/// is of an object that had the name before. Also says whether a policy that fixes has something to fix.
+fn judge(
+    key: &ObjectKey,
+    views: &[View],
+    store: &Store,
+    now: Timestamp,
+) -> (Vec<(Arc<str>, Judgement)>, bool) {
     let mut judged: Vec<(Arc<str>, Judgement)> = Vec::new();
+    let mut fails = false;
     let newest = views.first().map(|newest| &newest.document.id.uid);
     // One view has each policy once.
     let mut seen = (views.len() > 1).then(BTreeSet::new);
@@ -92,7 +107,7 @@ fn judge(key: &ObjectKey, views: &[View], store: &Store, now: Timestamp) -> Vec<
                 continue;
             }
             // Before Namespaces were ever known, nothing can be said; they are enqueued with all in them when they are.
-            let Some(namespace) = namespace_of(view, policy, store) else { continue };
+            let Some(namespace) = namespace_of(&key.object, policy, store) else { continue };
             let subject = Subject {
                 resource: &key.resource,
                 kind: &view.types.kind,
@@ -104,16 +119,21 @@ fn judge(key: &ObjectKey, views: &[View], store: &Store, now: Timestamp) -> Vec<
             let judgement = policy.judge_among(&subject, store);
             if let Judgement::Judged(verdict) = &judgement {
                 served.series.evaluated(result(verdict.outcome));
+                fails |= policy.mends() && verdict.rules.iter().any(|rule| rule.outcome == Outcome::Fail);
             }
             judged.push((Arc::clone(&policy.name), judgement));
         }
     }
-    judged
+    (judged, fails)
 }
 
 /// The Namespace of an object, if the policy reads it and it is there. `None` while Namespaces are not known at all.
-fn namespace_of(view: &View, policy: &Arc<CompiledPolicy>, store: &Store) -> Option<Option<Arc<Document>>> {
-    match &view.document.id.namespace {
+pub(super) fn namespace_of(
+    object: &ObjectName,
+    policy: &Arc<CompiledPolicy>,
+    store: &Store,
+) -> Option<Option<Arc<Document>>> {
+    match &object.namespace {
         Some(name) if policy.reads_namespaces() => {
             let name = ObjectName { namespace: None, name: Arc::clone(name) };
             Some(store.around(policy)?.get(&name))

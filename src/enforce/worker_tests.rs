@@ -60,6 +60,8 @@ async fn an_object_that_does_not_change_is_judged_again_when_time_changes_the_an
         queue: Queue::new(Retries::default(), 7, metrics.queue("objects")),
         store: store(&resource, &metrics),
         ledger: Ledger::new(),
+        fixes: Queue::new(Retries::default(), 7, metrics.queue("fixes")),
+        leadership: Leadership::alone(),
         metrics,
         clock,
         journal: true,

@@ -58,7 +58,7 @@ impl Tls {
         while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
             match self.look() {
                 Ok(true) => {
-                    info!(certificate = %self.certificate.display(), "the changed certificate is in use")
+                    info!(certificate = %self.certificate.display(), "the changed certificate is in use");
                 }
                 Ok(false) => {}
                 Err(error) => {

@@ -173,6 +173,14 @@ impl Path {
         self.segments.iter().map(name).collect()
     }
 
+    /// The names that it begins with, up to the first segment that is none.
+    pub fn leading_names(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().map_while(|segment| match segment {
+            Segment::Name(name) => Some(&**name),
+            _ => None,
+        })
+    }
+
     pub(super) fn segments(&self) -> &[Segment] {
         &self.segments
     }

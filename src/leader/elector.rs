@@ -266,7 +266,8 @@ impl<S: LeaseStore> Elector<S> {
             self.terms += 1;
             info!(identity = &*self.settings.identity, "leading");
         }
-        self.term.send_replace(Some(Term { number: self.terms, valid_until }));
+        let stopped = matches!(&self.known, Known::Present(lease) if lease.stops_writes());
+        self.term.send_replace(Some(Term { number: self.terms, valid_until, stopped }));
     }
 
     /// Ends the term, and with it every permit.

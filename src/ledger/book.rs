@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Object;
-use crate::crd::{Severity, Summary, Violation, WatchPolicyStatus};
+use crate::crd::{FixStatus, Severity, Summary, Violation, WatchPolicyStatus};
 use crate::policy::{Grant, Judgement, NodeVerdict, Outcome, RuleVerdict, Verdict};
 use crate::resource::{GroupResource, ObjectKey, ObjectName};
 
@@ -38,6 +38,8 @@ pub struct Finding {
     pub first_seen: Timestamp,
     /// The failing and erring nodes.
     pub nodes: Box<[NodeVerdict]>,
+    /// What became of the rule's fix, where it was tried.
+    pub fix: Option<FixStatus>,
 }
 
 /// Counts of a policy.
@@ -73,6 +75,8 @@ pub struct Page {
     pub more: u64,
     /// When the verdicts last changed; `None` before the first.
     pub changed: Option<Timestamp>,
+    /// The right that a fix of the policy lacked when it was last tried.
+    pub denied: Option<Arc<str>>,
 }
 
 /// What one object is to one policy.
@@ -115,6 +119,12 @@ impl Standing {
             Outcome::Fail => Self::Failed(places()),
             Outcome::Error => Self::Errored(places()),
         })
+    }
+
+    /// Where the finding of a rule stands, if there is one.
+    pub(super) fn place(&self, key: &ObjectKey, rule: &str) -> Option<Place> {
+        let (severity, rule) = self.places().iter().find(|(_, name)| **name == *rule)?;
+        Some(Place { severity: Reverse(*severity), key: key.clone(), rule: Arc::clone(rule) })
     }
 
     fn places(&self) -> &[(Severity, Arc<str>)] {
@@ -242,6 +252,7 @@ pub(super) struct Book {
     /// At most as many as a status lists.
     seeds: Vec<Seed>,
     changed: Option<Timestamp>,
+    denied: Option<Arc<str>>,
 }
 
 impl Book {
@@ -340,8 +351,13 @@ impl Book {
                 outcome: rule.outcome,
                 first_seen: self.first_seen(judged, &rule.rule, before).unwrap_or(now),
                 nodes: rule.nodes.into(),
+                fix: None,
             };
-            (place, Arc::new(finding))
+            let known = before.iter().find(|(other, _)| *other == place);
+            // What became of a fix stays true while what it mends is the same.
+            let fix =
+                known.filter(|(_, old)| old.nodes == finding.nodes).and_then(|(_, old)| old.fix.clone());
+            (place, Arc::new(Finding { fix, ..finding }))
         };
         verdict.rules.into_iter().filter(is_found).map(finding).collect()
     }
@@ -376,6 +392,32 @@ impl Book {
                 Arc::make_mut(finding).first_seen = first_seen.0;
             }
         }
+    }
+
+    /// Notes what became of the fix of a rule; whether that is news.
+    pub(super) fn note(&mut self, place: &Place, fix: FixStatus, now: Timestamp) -> bool {
+        let Some(finding) = self.findings.get_mut(place) else { return false };
+        if finding.fix.as_ref() == Some(&fix) {
+            return false;
+        }
+        Arc::make_mut(finding).fix = Some(fix);
+        self.changed = Some(now);
+        true
+    }
+
+    /// Notes whether a fix lacked a right; whether that is news.
+    pub(super) fn deny(&mut self, denied: Option<Arc<str>>) -> bool {
+        let is_news = self.denied != denied;
+        self.denied = denied;
+        is_news
+    }
+
+    /// The objects on which rules fail.
+    pub(super) fn failing(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.findings
+            .iter()
+            .filter(|(_, finding)| finding.outcome == Outcome::Fail)
+            .map(|(place, _)| &place.key)
     }
 
     pub(super) fn resources(&self) -> impl Iterator<Item = &GroupResource> {
@@ -429,6 +471,7 @@ impl Book {
             worst,
             more: u64::try_from(more).unwrap_or(u64::MAX),
             changed: self.changed,
+            denied: self.denied.clone(),
         }
     }
 }

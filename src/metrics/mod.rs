@@ -13,7 +13,9 @@ mod work;
 pub use priority::{PerPriority, Priority};
 pub use requests::{RequestSeries, client};
 pub use scrape::{InformerSample, PolicySample};
-pub use series::{EventType, Metrics, PolicySeries, ReportWrite, TargetSeries, VerdictResult, WatchFailure};
+pub use series::{
+    EventType, Metrics, PolicySeries, Remediation, ReportWrite, TargetSeries, VerdictResult, WatchFailure,
+};
 pub use work::{
     PrioritySample, PrioritySeries, QueueSeries, Reconcile, ReconcileSeries, WorkSample, Workload,
 };

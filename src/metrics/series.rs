@@ -32,6 +32,8 @@ const LIST_SECONDS: (&str, &str) =
     ("watchpolicy_list_duration_seconds", "Seconds that a whole list took, all pages.");
 const UNCHANGED: (&str, &str) =
     ("watchpolicy_unchanged_total", "Events of objects of which nothing changed that a policy reads.");
+const REMEDIATIONS: (&str, &str) =
+    ("watchpolicy_remediations_total", "What became of fixes, by policy and outcome.");
 const REPORT_WRITES: (&str, &str) =
     ("watchpolicy_report_writes_total", "Writes of policy status, by outcome.");
 
@@ -109,6 +111,40 @@ label_values! {
 }
 
 label_values! {
+    /// What became of a fix.
+    Remediation {
+        /// It was written, and the rule holds.
+        Fixed = "Fixed",
+        /// The server would take it, and the rule would hold.
+        Planned = "Planned",
+        /// It was worked out, and the server could not be asked: the right to patch is missing.
+        NotVerified = "NotVerified",
+        /// The server took it, and the rule fails all the same.
+        Ineffective = "Ineffective",
+        /// The server refused it.
+        Refused = "Refused",
+        /// No fix may write there.
+        NotAllowed = "NotAllowed",
+        /// There is nothing that could be written.
+        Impossible = "Impossible",
+        /// Another manager owns the field, and the policy yields.
+        Yielded = "Yielded",
+        /// Somebody else writes the field again and again.
+        Contested = "Contested",
+        /// Another rule or policy wants something else there.
+        Conflict = "Conflict",
+        /// Writes are stopped for the whole operator.
+        Stopped = "Stopped",
+        /// The budget of writes is used up for now.
+        Throttled = "Throttled",
+        /// The server could not be reached, or changed the object meanwhile; it is tried again.
+        Waiting = "Waiting",
+        /// The object is being deleted.
+        Deleting = "Deleting",
+    }
+}
+
+label_values! {
     /// How the write of a status or report ended.
     ReportWrite {
         /// It was stored.
@@ -134,6 +170,7 @@ pub struct Metrics {
     list_seconds: HistogramVec,
     unchanged: IntCounterVec,
     report_writes: IntCounterVec,
+    remediations: IntCounterVec,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -172,6 +209,7 @@ impl Metrics {
             )?,
             unchanged: counters(UNCHANGED, target)?,
             report_writes: counters(REPORT_WRITES, &["outcome"])?,
+            remediations: counters(REMEDIATIONS, &["policy", "outcome"])?,
             registry,
         };
         for outcome in ReportWrite::ALL {
@@ -182,7 +220,7 @@ impl Metrics {
     }
 
     fn register(&self, build: IntGaugeVec) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 9] = [
+        let all: [Box<dyn Collector>; 10] = [
             Box::new(build),
             Box::new(self.evaluations.clone()),
             Box::new(self.evaluation_seconds.clone()),
@@ -192,6 +230,7 @@ impl Metrics {
             Box::new(self.list_seconds.clone()),
             Box::new(self.unchanged.clone()),
             Box::new(self.report_writes.clone()),
+            Box::new(self.remediations.clone()),
         ];
         all.into_iter().try_for_each(|collector| self.registry.register(collector))
     }
@@ -228,6 +267,9 @@ impl Metrics {
     pub fn forget_policy(&self, policy: &str) {
         for result in VerdictResult::ALL {
             forget(self.evaluations.remove_label_values(&[policy, result.as_str()]));
+        }
+        for outcome in Remediation::ALL {
+            forget(self.remediations.remove_label_values(&[policy, outcome.as_str()]));
         }
     }
 
@@ -271,6 +313,11 @@ impl Metrics {
     /// Seconds from receiving a change to its verdict.
     pub fn change_to_verdict_seconds(&self) -> &Histogram {
         &self.change_to_verdict_seconds
+    }
+
+    /// Counts what became of a fix of a rule on an object.
+    pub fn remediation(&self, policy: &str, outcome: Remediation) {
+        self.remediations.with_label_values(&[policy, outcome.as_str()]).inc();
     }
 
     /// Counts the write of a status.

@@ -35,6 +35,7 @@ fn busy() -> Arc<Metrics> {
     let target = metrics.target(&deployments());
     EventType::ALL.iter().for_each(|kind| target.event(*kind));
     WatchFailure::ALL.iter().for_each(|failure| target.failure(*failure));
+    Remediation::ALL.iter().for_each(|outcome| metrics.remediation("owners", *outcome));
     target.unchanged();
     target.listed(Duration::from_secs(1));
     metrics

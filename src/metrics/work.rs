@@ -120,7 +120,8 @@ impl WorkVectors {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let labels = &["name", "controller", "priority"];
         let of_workers = &["controller"];
-        let gauges = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), of_workers);
+        let gauges =
+            |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
         let seconds = |name: &str, help: &str| GaugeVec::new(Opts::new(name, help), labels);
         let counters =
             |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
@@ -129,11 +130,9 @@ impl WorkVectors {
             HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.clone()), labels)
         };
         let vectors = Self {
-            depth: IntGaugeVec::new(
-                Opts::new(
-                    "workqueue_depth",
-                    "Keys that are ready and wait for a worker, by queue and priority.",
-                ),
+            depth: gauges(
+                "workqueue_depth",
+                "Keys ready and waiting for a worker, by queue and priority.",
                 labels,
             )?,
             adds: counters(
@@ -159,6 +158,7 @@ impl WorkVectors {
             parked: gauges(
                 "watchpolicy_parked_keys",
                 "Keys that failed more often than --max-retries allows, and are tried again only at the longest delay.",
+                of_workers,
             )?,
             reconciles: counters(
                 "controller_runtime_reconcile_total",
@@ -178,8 +178,8 @@ impl WorkVectors {
                 .buckets(exponential_buckets(1e-5, 4.0, 12)?),
                 of_workers,
             )?,
-            active: gauges("controller_runtime_active_workers", "Workers that have a key.")?,
-            workers: gauges("controller_runtime_max_concurrent_reconciles", "Workers.")?,
+            active: gauges("controller_runtime_active_workers", "Workers that have a key.", of_workers)?,
+            workers: gauges("controller_runtime_max_concurrent_reconciles", "Workers.", of_workers)?,
         };
         vectors.collectors().into_iter().try_for_each(|collector| registry.register(collector))?;
         Ok(vectors)

@@ -13,6 +13,8 @@ pub enum FaultReason {
     Unsupported,
     /// A resource that no policy may target, or not without the operator's consent.
     TargetNotAllowed,
+    /// A fix that would write what no fix may, or not without the operator's consent.
+    FixNotAllowed,
 }
 
 impl FaultReason {
@@ -22,6 +24,7 @@ impl FaultReason {
             Self::Invalid => "Invalid",
             Self::Unsupported => "Unsupported",
             Self::TargetNotAllowed => "TargetNotAllowed",
+            Self::FixNotAllowed => "FixNotAllowed",
         }
     }
 }

@@ -12,6 +12,7 @@ use super::assertion::{Complaint, Doubt, Truth};
 use super::check::{Check, Hearing, Steps};
 use super::clock::Clock;
 use super::exception::Granted;
+use super::fix::Mends;
 use super::message;
 use super::meter::Meter;
 use super::program::{Body, CompiledPolicy, Rule};
@@ -62,6 +63,10 @@ impl<'d> Subject<'d> {
 impl CompiledPolicy {
     /// Judges an object by all rules. What cannot be told is [`Outcome::Error`], never a pass.
     pub fn judge(&self, subject: &Subject<'_>) -> Judgement {
+        self.judge_into(subject, None)
+    }
+
+    pub(super) fn judge_into(&self, subject: &Subject<'_>, mends: Option<&Mends>) -> Judgement {
         let clock = Clock::new(subject.now);
         let taken = self.takes(subject);
         let root = match (&subject.document.root, taken) {
@@ -73,8 +78,14 @@ impl CompiledPolicy {
         let scope = Scope::new(root, subject.roots).in_namespace(subject.namespace_root());
         let meter = Meter::default();
         let hearing = Hearing { scope: &scope, clock: &clock, meter: &meter, exempt: None };
-        let setting =
-            Setting { policy: self, hearing, element: None, kind: subject.kind, secret: subject.is_secret() };
+        let setting = Setting {
+            policy: self,
+            hearing,
+            element: None,
+            kind: subject.kind,
+            secret: subject.is_secret(),
+            mends,
+        };
         match all(&self.conditions, hearing, &mut Steps::default(), Doubt::YieldsToNo) {
             Truth::No => return Judgement::Excluded { again: clock.again() },
             Truth::Unknown(_) => {
@@ -156,6 +167,7 @@ struct Bench<'a> {
 
 /// Judges a rule, and where it fails, what is left of that beside its exceptions.
 fn judge_rule(rule: &Rule, setting: Setting<'_>, granted: &Granted<'_>) -> RuleVerdict {
+    let mended = setting.mends.map(Mends::len);
     let verdict = judge_in_full(rule, setting);
     if matches!(verdict.outcome, Outcome::Pass | Outcome::Skip) {
         return verdict;
@@ -164,6 +176,9 @@ fn judge_rule(rule: &Rule, setting: Setting<'_>, granted: &Granted<'_>) -> RuleV
         return excused;
     }
     let Some(exempt) = granted.exempt(rule) else { return verdict };
+    if let (Some(mends), Some(mended)) = (setting.mends, mended) {
+        mends.truncate(mended);
+    }
     let hearing = Hearing { exempt: Some(&exempt), ..setting.hearing };
     let verdict = judge_in_full(rule, Setting { hearing, ..setting });
     exempt.settle(verdict)
@@ -243,7 +258,10 @@ impl Bench<'_> {
         }
         match applies {
             Truth::Unknown(_) => report_guard((&rule.when, "when"), guard, report),
-            Truth::Yes | Truth::No => self.report(report),
+            Truth::Yes | Truth::No => {
+                self.report(report);
+                setting.mend_by_appending(rule);
+            }
         }
         outcome
     }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::fix::{Mend, Mends};
 use super::judge::Subject;
 use super::program::CompiledPolicy;
 use super::verdict::{Judgement, Outcome, Verdict};
@@ -47,7 +48,32 @@ impl CompiledPolicy {
 
     /// Judges an object, and leaves to its controller what is reported there.
     pub fn judge_among(&self, subject: &Subject<'_>, relatives: &dyn Relatives) -> Judgement {
-        let mut judgement = self.judge(subject);
+        self.judge_among_into(subject, relatives, None)
+    }
+
+    /// Judges an object, of which the document holds all, and says how what fails here is to be mended. What cannot be
+    /// told, is excepted or is left to a controller is not mended.
+    pub fn mend(&self, subject: &Subject<'_>, relatives: &dyn Relatives) -> (Judgement, Vec<Mend>) {
+        let mends = Mends::default();
+        let judgement = self.judge_among_into(subject, relatives, Some(&mends));
+        let mut mends = mends.into_inner();
+        let fails = |rule: &str| match &judgement {
+            Judgement::Judged(verdict) => {
+                verdict.rules.iter().any(|found| &*found.rule == rule && found.outcome == Outcome::Fail)
+            }
+            Judgement::NotTaken | Judgement::Excluded { .. } => false,
+        };
+        mends.retain(|mend| fails(&mend.rule));
+        (judgement, mends)
+    }
+
+    fn judge_among_into(
+        &self,
+        subject: &Subject<'_>,
+        relatives: &dyn Relatives,
+        mends: Option<&Mends>,
+    ) -> Judgement {
+        let mut judgement = self.judge_into(subject, mends);
         if let Judgement::Judged(verdict) = &mut judgement
             && self.skips_owned
             && verdict.rules.iter().any(|rule| rule.outcome == Outcome::Fail)

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::crd::{Mode, Severity};
+use crate::crd::{Enforcement, Mode, Severity};
 use crate::jsonpath::Path;
 
 use super::check::Check;
 use super::exception::CompiledException;
+use super::fence::Fences;
+use super::fix::Fix;
 use super::glob::Glob;
 use super::message::Template;
 use super::selector::Selector;
@@ -24,6 +26,8 @@ pub struct CompiledPolicy {
     pub generation: i64,
     /// What the policy does beyond judging.
     pub mode: Mode,
+    /// How fixes are written.
+    pub enforcement: Enforcement,
     /// How bad a violation is where the rule does not say otherwise.
     pub severity: Severity,
     /// Whether the policy rests: no watches, verdicts withdrawn.
@@ -41,6 +45,8 @@ pub struct CompiledPolicy {
     pub(super) reads_namespaces: bool,
     /// Whether what an object shares with its controller is reported there alone.
     pub(super) skips_owned: bool,
+    /// What its fixes may not write.
+    pub(super) fences: Fences,
 }
 
 impl CompiledPolicy {
@@ -52,6 +58,11 @@ impl CompiledPolicy {
     /// The names of the rules, in the policy's order.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<str>> {
         self.rules.iter().map(|rule| &rule.name)
+    }
+
+    /// Whether it does more than judge: its mode is not Audit, and a rule has a fix.
+    pub fn mends(&self) -> bool {
+        self.mode != Mode::Audit && self.rules.iter().any(|rule| rule.fix.is_some())
     }
 }
 
@@ -87,6 +98,8 @@ pub(super) struct Rule {
     pub(super) body: Body,
     /// `None` where one is written from the rule.
     pub(super) message: Option<Template>,
+    /// How a failure is mended, where it can be.
+    pub(super) fix: Option<Fix>,
 }
 
 /// What a rule demands.

@@ -6,6 +6,7 @@ use crate::jsonpath::{Document, Identity, Part, Projection, Roots};
 use crate::resource::GroupResource;
 
 use super::container;
+use super::fix::Fix;
 use super::glob;
 use super::judge::Subject;
 use super::message::Template;
@@ -145,7 +146,8 @@ impl Rule {
         if self.message.as_ref().is_some_and(Template::names_container) {
             container::read(self, roots, projection);
         }
-        for path in self.message.iter().flat_map(|message| message.paths()) {
+        let fixed_from = self.fix.as_ref().and_then(Fix::source);
+        for path in self.message.iter().flat_map(|message| message.paths()).chain(fixed_from) {
             projection.read(path, roots, under);
         }
     }

@@ -4,6 +4,7 @@ mod bodies;
 mod cases;
 mod exceptions;
 mod faults;
+mod fixes;
 mod globs;
 mod law;
 mod measures;

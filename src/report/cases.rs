@@ -38,7 +38,8 @@ fn policy(name: &str, path: &str, suspend: bool) -> WatchPolicy {
 }
 
 fn compiled(name: &str, path: &str, suspend: bool) -> PolicyState {
-    let settings = Settings { system_namespaces: Box::default(), allow_system_namespaces: false };
+    let settings =
+        Settings { system_namespaces: Box::default(), allow_system_namespaces: false, ..Settings::default() };
     match compile(&policy(name, path, suspend), &settings) {
         Ok(compiled) => PolicyState::Compiled(Arc::new(compiled)),
         Err(faults) => PolicyState::Invalid(Arc::new(faults)),

@@ -13,12 +13,13 @@ mod shown;
 mod status;
 mod writer;
 
+pub use conditions::Writes;
 pub use listing::{Listed, Listing, NotReady, list};
 pub use patch::{StatusPatch, StatusStore, WriteFault};
 pub use question::{Position, Question};
 pub use samples::samples;
 pub use status::{View, render};
-pub use writer::StatusWriter;
+pub use writer::{Settings, StatusWriter};
 
 #[cfg(test)]
 mod cases;

@@ -148,7 +148,7 @@ proptest! {
         found.into_iter().for_each(|found| enter(&ledger, found));
         let page = ledger.page("p", &[], MAX_VIOLATIONS);
         let (entry, targets) = (running("p"), vec![targets; repeated].concat());
-        let status = render(&View { entry: &entry, targets: Some(&targets), page: &page, previous: None }, at(1));
+        let status = render(&View { entry: &entry, targets: Some(&targets), page: &page, previous: None, writes: Writes::default() }, at(1));
         let json = serde_json::to_value(&status).unwrap();
         prop_assert_eq!(refused(&schema(), &json, "status"), Vec::<String>::new());
         prop_assert!(size(&status) < 64 * 1024);
@@ -178,7 +178,10 @@ fn of_names(names: &[String]) -> WatchPolicyStatus {
         enter(&ledger, (kinds, object, "owner".to_owned(), vec![node]));
     }
     let (entry, page) = (running("p"), ledger.page("p", &[], MAX_VIOLATIONS));
-    render(&View { entry: &entry, targets: Some(&[]), page: &page, previous: None }, at(1))
+    render(
+        &View { entry: &entry, targets: Some(&[]), page: &page, previous: None, writes: Writes::default() },
+        at(1),
+    )
 }
 
 #[test]

@@ -65,7 +65,7 @@
 
 {{/* What the chart sets by a value or from the pod: the operator takes it once, and a second one does nothing or harm. */}}
 {{- define "watchpolicy.check.flags" -}}
-{{- $set := dict "log-level" "log.level" "log-format" "log.format" "leader-elect" "leaderElection.enabled" "lease-name" "fullnameOverride" "lease-duration" "leaderElection.leaseDuration" "renew-deadline" "leaderElection.renewDeadline" "retry-period" "leaderElection.retryPeriod" "serve-violations" "violations.enabled" "metrics-auth" "metrics.auth" "tls-cert-file" "tls.secretName" "tls-key-file" "tls.secretName" }}
+{{- $set := dict "allow-enforce" "enforcement.enabled" "write-qps" "enforcement.writeQps" "allow-fix-of" "enforcement.allowFixOf" "log-level" "log.level" "log-format" "log.format" "leader-elect" "leaderElection.enabled" "lease-name" "fullnameOverride" "lease-duration" "leaderElection.leaseDuration" "renew-deadline" "leaderElection.renewDeadline" "retry-period" "leaderElection.retryPeriod" "serve-violations" "violations.enabled" "metrics-auth" "metrics.auth" "tls-cert-file" "tls.secretName" "tls-key-file" "tls.secretName" }}
 {{- $ofPod := list "namespace" "identity" }}
 {{- $given := list }}
 {{- range .Values.extraArgs }}

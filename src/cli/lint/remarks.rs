@@ -82,3 +82,7 @@ impl Draft {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "remarks_tests.rs"]
+mod tests;

@@ -108,7 +108,7 @@ impl Walk<'_> {
         let names: Vec<&str> = choices.iter().filter_map(Value::as_str).collect();
         match value.as_str().and_then(|written| hint::nearest(written, names.iter().copied())) {
             Some(near) => {
-                self.note_unreadable(field, format_args!("{value} is not known here; did you mean {near}?"))
+                self.note_unreadable(field, format_args!("{value} is not known here; did you mean {near}?"));
             }
             None => self.note_unreadable(field, format_args!("{value} is not one of {}", names.join(", "))),
         }

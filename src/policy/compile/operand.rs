@@ -190,7 +190,8 @@ pub(super) fn compile_default(value: &Value, at: &Field<'_>, findings: &mut Find
     compile_value(value, at, findings)
 }
 
-fn compile_value(value: &Value, at: &Field<'_>, findings: &mut Findings) -> Option<Node> {
+/// A value that an object could hold.
+pub(super) fn compile_value(value: &Value, at: &Field<'_>, findings: &mut Findings) -> Option<Node> {
     let fault = match value {
         Value::Null => Some(
             "null counts as absent; say `exists`, or for elements of an array `type: \"null\"`".to_owned(),

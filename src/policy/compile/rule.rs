@@ -10,16 +10,18 @@ use crate::jsonpath::Path;
 use crate::policy::assertion::Assertion;
 use crate::policy::check::Check;
 use crate::policy::fault::{Field, Findings};
+use crate::policy::fence::Fences;
 use crate::policy::message::Template;
-use crate::policy::program::{Body, Rule};
+use crate::policy::program::{Body, CompiledTarget, Rule};
 
 use super::assert::{self, Refinements};
+use super::fix;
 use super::operand;
 use super::policy::check_length;
 
 pub(super) fn compile_all(
     rules: &[WrittenRule],
-    severity: Severity,
+    (severity, fences, targets): (Severity, &Fences, &[CompiledTarget]),
     at: &Field<'_>,
     findings: &mut Findings,
 ) -> Box<[Rule]> {
@@ -30,13 +32,30 @@ pub(super) fn compile_all(
         let at = at.entry(index, &rule.name);
         if rule.name.is_empty() {
             findings.invalid(&at.name("name"), "a rule has a name");
+        } else if !is_name(&rule.name) {
+            let rule = "only letters, digits, `-`, `_` and `.`, with a letter or digit at both ends";
+            findings.invalid(&at.name("name"), format!("a name has {rule}"));
         }
         if !names.insert(&rule.name) {
             findings.invalid(&at.name("name"), format!("`{}` is already the name of a rule", rule.name));
         }
-        compiled.extend(compile(rule, severity, &at, findings));
+        if rule.fix.is_some() {
+            fix::refuse_kinds(targets, fences, &at.name("fix"), findings);
+        }
+        let Some(rule) = compile(rule, severity, &at, findings) else { continue };
+        fix::check(&rule, fences, &at, findings);
+        compiled.push((index, rule));
     }
-    compiled.into()
+    fix::refuse_contradictions(&compiled, at, findings);
+    compiled.into_iter().map(|(_, rule)| rule).collect()
+}
+
+/// What a label's value, an exception's list and a test's expectation can hold.
+fn is_name(text: &str) -> bool {
+    let end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    end(text.chars().next())
+        && end(text.chars().next_back())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 fn compile(rule: &WrittenRule, severity: Severity, at: &Field<'_>, findings: &mut Findings) -> Option<Rule> {
@@ -52,12 +71,10 @@ fn compile(rule: &WrittenRule, severity: Severity, at: &Field<'_>, findings: &mu
         severity: own_severity,
         fix,
     } = rule;
-    if fix.is_some() {
-        findings.unsupported(&at.name("fix"), "`fix`");
-    }
     let when = compile_checks(when, 0..=8, &at.name("when"), findings);
     let for_each = for_each.as_deref().map(|path| findings.path(path, &at.name("forEach")));
     let message = message.as_deref().map(|text| Template::compile(text, &at.name("message"), findings));
+    let fix = fix.as_ref().map(|fix| fix::compile(fix, &at.name("fix"), findings));
     let body = Written { check, all_of, any_of, forbid: *forbid }.compile(at, findings);
     Some(Rule {
         name: name.as_str().into(),
@@ -69,6 +86,10 @@ fn compile(rule: &WrittenRule, severity: Severity, at: &Field<'_>, findings: &mu
         },
         body: body?,
         message,
+        fix: match fix {
+            Some(fix) => Some(fix?),
+            None => None,
+        },
     })
 }
 

@@ -14,7 +14,11 @@ pub(super) const CONFIG_MAPS: &str = "targets: [{resources: [configmaps]}]";
 pub(super) const DEPLOYMENTS: &str = "targets: [{group: apps, resources: [deployments]}]";
 
 pub(super) fn settings() -> Settings {
-    Settings { system_namespaces: Box::new(["kube-system".into()]), allow_system_namespaces: false }
+    Settings {
+        system_namespaces: Box::new(["kube-system".into()]),
+        allow_system_namespaces: false,
+        ..Settings::default()
+    }
 }
 
 pub(super) fn parse(spec: &str) -> WatchPolicy {

@@ -52,16 +52,13 @@ fn spec(rest: &str) -> String {
 fn what_this_version_does_not_have_is_refused_by_its_name() {
     let later = |spec: String, field: &'static str, named: &'static str| (spec, Unsupported, field, named);
     check(&[
-        later(spec("mode: Plan"), "spec.mode", "mode Plan"),
-        later(spec("mode: Enforce"), "spec.mode", "mode Enforce"),
-        later(spec("enforcement: {maxPerMinute: 5}"), "spec.enforcement", "`enforcement`"),
+        later(spec("enforcement: {onDelete: Release}"), "spec.enforcement.onDelete", "`onDelete: Release`"),
         later(target("group: apps, resources: ['*']"), "spec.targets[0].resources[0]", "`*`"),
         later(
             target("resources: [pods], fieldSelector: a=b"),
             "spec.targets[0].fieldSelector",
             "fieldSelector",
         ),
-        later(rule("path: $.a, assert: {exists: true}, fix: {set: 1}"), "spec.rules[0].fix", "`fix`"),
     ]);
 }
 
@@ -470,17 +467,16 @@ fn a_path_is_refused_with_its_field_its_position_and_a_suggestion() {
 #[test]
 fn all_faults_are_told_at_once() {
     let faults = faults(&format!(
-        "{DEPLOYMENTS}\nmode: Plan\nrules:\n- {{name: a, path: '$.a[', assert: {{equals: null, matches: '^x'}}}}\n\
-         - {{name: b, path: $.a, fix: {{remove: true}}, assert: {{atLeast: x}}, message: '{{nope}}'}}"
+        "{DEPLOYMENTS}\nrules:\n- {{name: a, path: '$.a[', assert: {{equals: null, matches: '^x'}}}}\n\
+         - {{name: b, path: $.a, fix: {{set: null}}, assert: {{atLeast: x}}, message: '{{nope}}'}}"
     ));
     let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
     let expected = [
-        "spec.mode",
         "spec.rules[0].path",
         "spec.rules[0].assert.equals",
         "spec.rules[0].assert.matches",
-        "spec.rules[1].fix",
         "spec.rules[1].message",
+        "spec.rules[1].fix.set",
         "spec.rules[1].assert.atLeast",
     ];
     assert_eq!(fields, expected);

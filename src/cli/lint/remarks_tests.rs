@@ -1,0 +1,103 @@
+//! What the API server would refuse is told offline too: by the schema's bounds, or by the compiler in place of CEL.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::cli::input::files::Text;
+use crate::cli::input::policies;
+
+const PODS: &str = "resources: [pods]";
+const CHECK: &str = "path: $.a, assert: {exists: true}";
+
+fn policy(name: &str, target: &str, rule: &str, rest: &str) -> String {
+    format!(
+        "{{apiVersion: watchpolicy.io/v1alpha1, kind: WatchPolicy, metadata: {{name: {name}}}, \
+         spec: {{targets: [{{{target}}}], rules: [{{name: one, {rule}}}]{rest}}}}}"
+    )
+}
+
+fn told(text: &str) -> Vec<String> {
+    let mut troubles = Vec::new();
+    let drafts = policies::drafts(&[Text { file: Arc::from("file"), text: text.into() }], &mut troubles);
+    assert_eq!((drafts.is_empty(), troubles.as_slice()), (false, &[][..]), "{text}");
+    let remarks = all(&drafts, &schema().unwrap());
+    remarks.iter().map(|remark| format!("{}: {}", remark.field, remark.message)).collect()
+}
+
+fn check(cases: &[(String, &str)]) {
+    for (text, words) in cases {
+        let told = told(text);
+        assert!(told.iter().any(|told| told.contains(words)), "wanted {words:?} of {text}, got {told:#?}");
+    }
+}
+
+#[test]
+fn a_good_policy_has_no_fault() {
+    assert_eq!(told(&policy("good", PODS, CHECK, "")), [""; 0]);
+}
+
+#[test]
+fn what_the_server_refuses_of_a_rule_is_told() {
+    let rule = |body: &str| policy("bad", PODS, body, "");
+    let and = |more: &str| policy("bad", PODS, &format!("{CHECK}, {more}"), "");
+    check(&[
+        (and("forbid: true"), "spec.rules[0]"),
+        (rule("message: none"), "spec.rules[0]"),
+        (rule("path: $.a"), "spec.rules[0]"),
+        (rule("assert: {exists: true}"), "spec.rules[0]"),
+        (rule("path: $.a, assert: {}"), "spec.rules[0].assert: has 0 members, wanted at least 1"),
+        (rule("path: $.a, assert: {type: text}"), "assert.type: "),
+        (rule("forbid: false"), "spec.rules[0]: demands nothing yet"),
+        (and("fix: {}"), "spec.rules[0].fix: has 0 members"),
+        (and("measure: Count, fallbacks: [$.b]"), "fallbacks"),
+        (rule(&format!("measure: Length, allOf: [{{{CHECK}}}, {{{CHECK}}}]")), "spec.rules[0]: has one body"),
+        (rule(&format!("allOf: [{{{CHECK}}}]")), "spec.rules[0].allOf: has 1 entries, wanted at least 2"),
+        (rule(&format!("allOf: [{{{CHECK}}}, {{path: $.b}}]")), "spec.rules[0].allOf[1].assert: is missing"),
+        (
+            rule(&format!("anyOf: [{{{CHECK}}}, {{{CHECK}, allOf: [{{{CHECK}}}, {{{CHECK}}}]}}]")),
+            "spec.rules[0].anyOf[1]",
+        ),
+        (and("pathh: $.a"), "spec.rules[0].pathh: there is no field `pathh`; did you mean `path`?"),
+    ]);
+}
+
+#[test]
+fn what_the_server_refuses_of_a_policy_is_told() {
+    let spec = |rest: &str| policy("bad", PODS, CHECK, rest);
+    let target = |target: &str| policy("bad", target, CHECK, "");
+    let rules = |name: &str| policy("bad", PODS, &format!("{CHECK}}}, {{name: {name}, {CHECK}"), "");
+    let many: String = (0..64).map(|n| format!("}}, {{name: r{n}, {CHECK}")).collect();
+    check(&[
+        (spec(", mode: audit"), "spec.mode: \"audit\" is not known here; did you mean Audit?"),
+        (spec(", severity: fatal"), "spec.severity: \"fatal\" is not one of info"),
+        (policy("bad", PODS, &format!("{CHECK}{many}"), ""), "spec.rules: has 65 entries, wanted at most 64"),
+        (rules("one"), "spec.rules[1].name"),
+        (rules("a b"), "spec.rules[1].name"),
+        (target("resources: ['*', pods], group: apps"), "spec.targets[0].resources"),
+        (target("resources: ['*']"), "spec.targets[0].resources"),
+        (
+            target(&format!("{PODS}, labelSelector: {{matchExpressions: [{{key: a, operator: In}}]}}")),
+            "In needs values",
+        ),
+        (
+            spec(", exceptions: [{name: e, reason: r, names: [x], until: tomorrow}]"),
+            "spec.exceptions[0].until: ",
+        ),
+        (spec(", enforcement: {maxPerMinute: 0}"), "spec.enforcement.maxPerMinute: is 0, wanted at least 1"),
+        (policy(&"n".repeat(64), PODS, CHECK, ""), "metadata.name: "),
+    ]);
+}
+
+#[test]
+fn a_misspelt_enum_hides_no_other_fault() {
+    let told = told(&policy("bad", PODS, "path: '$.a[', assert: {exists: true}", ", mode: audit"));
+    assert!(told.iter().any(|told| told.starts_with("spec.mode: ")), "{told:?}");
+    assert!(told.iter().any(|told| told.starts_with("spec.rules[0].path: ")), "{told:?}");
+}
+
+#[test]
+fn a_name_that_two_policies_have_is_told_at_the_second() {
+    let one = policy("one", PODS, CHECK, "");
+    let told = told(&format!("{one}\n---\n{one}\n"));
+    assert_eq!(told, ["metadata.name: there is a policy of this name at file:1 already; rename one"]);
+}
