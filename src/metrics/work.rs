@@ -98,6 +98,12 @@ pub struct PrioritySample {
     pub longest: Duration,
 }
 
+fn reconcile_seconds(labels: &[&str]) -> prometheus::Result<HistogramVec> {
+    let name = "controller_runtime_reconcile_time_seconds";
+    let options = HistogramOpts::new(name, "Seconds that the processing of a key took.");
+    HistogramVec::new(options.buckets(exponential_buckets(1e-5, 4.0, 12)?), labels)
+}
+
 /// The vectors behind [`QueueSeries`].
 #[derive(Clone, Debug)]
 pub(super) struct WorkVectors {
@@ -170,14 +176,7 @@ impl WorkVectors {
                 "Keys whose processing failed.",
                 of_workers,
             )?,
-            reconcile_seconds: HistogramVec::new(
-                HistogramOpts::new(
-                    "controller_runtime_reconcile_time_seconds",
-                    "Seconds that the processing of a key took.",
-                )
-                .buckets(exponential_buckets(1e-5, 4.0, 12)?),
-                of_workers,
-            )?,
+            reconcile_seconds: reconcile_seconds(of_workers)?,
             active: gauges("controller_runtime_active_workers", "Workers that have a key.", of_workers)?,
             workers: gauges("controller_runtime_max_concurrent_reconciles", "Workers.", of_workers)?,
         };
