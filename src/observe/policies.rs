@@ -140,7 +140,7 @@ impl Sink for PolicySink {
                 );
             }
             Phase::Degraded(why) | Phase::LimitExceeded(why) => {
-                tracing::warn!(why, "policies cannot be followed at this moment")
+                tracing::warn!(why, "policies cannot be followed at this moment");
             }
         }
     }
