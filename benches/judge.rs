@@ -7,6 +7,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     missing_docs,
     reason = "a benchmark that meets the unexpected should stop there and then"
 )]
@@ -20,7 +21,7 @@ use jsonpath_rust::parser::parse_json_path;
 use jsonpath_rust::query::js_path_process;
 use kube::core::{DynamicObject, WatchEvent};
 use serde_json::Value;
-use watchpolicy::jsonpath::{Budget, Document, Node, Path, Roots, Scope};
+use watchpolicy::jsonpath::{Budget, Document, Node, Path, Roots, Scope, Trail};
 use watchpolicy::policy::CompiledPolicy;
 
 use fixtures::Sample;
@@ -48,7 +49,7 @@ fn standard(path: &str, sample: &Sample) -> String {
 fn find_all(paths: &[Path], node: &Node, roots: &Roots) -> usize {
     let (scope, mut found) = (Scope::new(node, roots), 0);
     for path in paths {
-        let mut count = |node: &Node, _: &_| {
+        let mut count = |node: &Node, _: &Trail<'_>| {
             found += usize::from(!black_box(node).elements().is_empty()) + 1;
             ControlFlow::Continue(())
         };
