@@ -9,11 +9,12 @@ use super::super::fault::Field;
 use super::Advices;
 
 /// Fields of pods and services that are true where they are left out: `equals: false` wants them to be written.
-const TRUE_IF_ABSENT: [&str; 4] = [
+const TRUE_IF_ABSENT: [&str; 5] = [
     "allocateLoadBalancerNodePorts",
     "allowPrivilegeEscalation",
     "automountServiceAccountToken",
     "enableServiceLinks",
+    "hostUsers",
 ];
 
 /// Arrays whose elements are of one type each, and the members that every element may have.

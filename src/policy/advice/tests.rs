@@ -49,6 +49,7 @@ fn a_false_that_may_be_left_out_is_better_said_as_not_true() {
         "path: $podSpec.hostNetwork, whenAbsent: Fail, assert: {equals: false}",
         "path: $podSpec.hostNetwork, default: false, assert: {equals: false}",
         "path: $podSpec.automountServiceAccountToken, assert: {equals: false}",
+        "path: $podSpec.hostUsers, assert: {equals: false}",
         "path: $podSpec.hostNetwork, quantifier: None, assert: {equals: false}",
         "path: $podSpec.hostNetwork, assert: {equals: true}",
     ]);
