@@ -1,7 +1,8 @@
 # The operator's image: one static binary, and nothing else.
 #
-#   docker build --tag watchpolicy:0.1.0 .
-#   docker buildx build --platform linux/amd64,linux/arm64 --tag registry.example.com/watchpolicy:0.1.0 --push .
+#   docker build --build-arg WATCHPOLICY_REVISION=$(git rev-parse HEAD) --tag watchpolicy:0.1.0 .
+#   docker buildx build --platform linux/amd64,linux/arm64 --build-arg WATCHPOLICY_REVISION=$(git rev-parse HEAD) \
+#     --tag registry.example.com/watchpolicy:0.1.0 --push .
 #
 # The base is pinned by version. A digest pins it harder, and is given as a build argument, as
 # `docker buildx imagetools inspect` shows it for the index of all platforms:
@@ -14,14 +15,19 @@ ARG RUST_IMAGE=docker.io/library/rust:1.95.0-alpine3.22
 FROM ${RUST_IMAGE} AS build
 # Set by BuildKit from --platform; amd64 or arm64.
 ARG TARGETARCH
-# What `watchpolicy version` names: --build-arg WATCHPOLICY_REVISION=$(git rev-parse HEAD)
-ARG WATCHPOLICY_REVISION=unknown
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src
-# The same sources give the same bytes: no paths of the machine, no time, no incremental state, locked dependencies.
-ENV CARGO_INCREMENTAL=0 SOURCE_DATE_EPOCH=0
-RUN set -eu; \
+# The same sources give the same bytes: no paths of the machine, no incremental state, locked dependencies; the binary
+# holds no time.
+ENV CARGO_INCREMENTAL=0
+# What `watchpolicy version` names.
+ARG WATCHPOLICY_REVISION=unknown
+# What was fetched and compiled is kept between builds, so that a change of the sources compiles the crate alone; each
+# platform has compiled code of its own.
+RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,target=/src/target,id=watchpolicy-target-${TARGETARCH},sharing=locked \
+    set -eu; \
     case "${TARGETARCH:-$(uname -m)}" in \
       amd64|x86_64) target=x86_64-unknown-linux-musl ;; \
       arm64|aarch64) target=aarch64-unknown-linux-musl ;; \

@@ -10,8 +10,9 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::backoff::Backoff;
 use crate::config::{Config, ElectionConfig};
-use crate::enforce::Worker;
+use crate::enforce::{self, Fixer, Gate, Worker};
 use crate::http::{self, Readiness};
 use crate::leader::{self, Elector, Leadership};
 use crate::ledger::Ledger;
@@ -24,18 +25,26 @@ use crate::observe::policies::{self, PolicySink};
 use crate::observe::samples;
 use crate::observe::wire::{Limits, Wire};
 use crate::policy::{self, PolicySet};
-use crate::queue::{Backoff, Queue};
+use crate::queue::{Queue, Retries};
 use crate::report::{self, StatusWriter};
 use crate::resource::ObjectKey;
 use crate::shutdown::{LIMIT, Signals, Stages};
 use crate::store::Store;
 
+/// The queue's name on its series.
+const QUEUE: &str = "objects";
+/// The same of the queue of objects that may be fixed.
+const FIX_QUEUE: &str = "fixes";
 const POLICIES_READ: &str = "the WatchPolicy objects have been read";
 const CATALOG_READ: &str = "the cluster has told what it serves";
 /// Lists under way at once: a restart meets the server with these, not with one for each target.
 const CONCURRENT_LISTS: usize = 8;
 /// The same for policies, CRDs and APIServices: each has its turn.
 const OWN_LISTS: usize = 3;
+/// Objects that are fixed at a time; each waits for the server most of its time.
+const FIXERS: usize = 4;
+/// The waits after a fix that could not be sent, or met an object that changed again and again.
+const FIX_BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(1000) };
 /// The longest wait for the WatchPolicy CRD.
 const SOON: Duration = Duration::from_secs(5);
 /// The first wait after a failed request.
@@ -101,6 +110,8 @@ struct Operator {
     queue: Arc<Queue<ObjectKey>>,
     observing: (CancellationToken, JoinSet<()>),
     workers: JoinSet<()>,
+    fixes: Arc<Queue<ObjectKey>>,
+    fixing: (CancellationToken, JoinSet<()>),
     reporting: (CancellationToken, JoinSet<()>),
     leading: (CancellationToken, JoinSet<()>),
     serving: (CancellationToken, JoinSet<()>),
@@ -116,9 +127,8 @@ impl Operator {
     ) -> anyhow::Result<Self> {
         let client = client(cluster, &metrics)?;
         let readiness = Readiness::until([POLICIES_READ, CATALOG_READ]);
-        let queue = Queue::new(Backoff::default(), rand::random(), metrics.queue("objects"));
-        let processing: std::sync::Weak<Queue<ObjectKey>> = Arc::downgrade(&queue);
-        metrics.follow_queue("objects", processing);
+        let retries = Retries { max: config.max_retries, ..Retries::default() };
+        let queue = queue((QUEUE, config.workers.get()), retries, &metrics);
         let store = Arc::new(Store::default());
         let ledger = Ledger::new();
 
@@ -131,10 +141,27 @@ impl Operator {
         };
         let (set, board) = observe(config, parts, &readiness, &mut observing);
 
+        let mut leading = (CancellationToken::new(), JoinSet::new());
+        let leadership = match &config.election {
+            Some(election) => elect((config, election), cluster, &metrics, &mut leading)?,
+            None => Leadership::alone(),
+        };
+        let mut fixing = (CancellationToken::new(), JoinSet::new());
+        let fixes = self::queue((FIX_QUEUE, FIXERS), Retries { backoff: FIX_BACKOFF, ..retries }, &metrics);
+        let parts = enforce::Parts {
+            queue: Arc::clone(&fixes),
+            store: Arc::clone(&store),
+            ledger: Arc::clone(&ledger),
+            metrics: Arc::clone(&metrics),
+            leadership: leadership.clone(),
+        };
+        fix(config, parts, (client.clone(), set.clone()), &mut fixing);
         let worker = Arc::new(Worker {
             queue: Arc::clone(&queue),
             store: Arc::clone(&store),
             ledger: Arc::clone(&ledger),
+            fixes: Arc::clone(&fixes),
+            leadership: leadership.clone(),
             metrics: Arc::clone(&metrics),
             clock: jiff::Timestamp::now,
         });
@@ -142,21 +169,18 @@ impl Operator {
         for _ in 0..config.workers.get() {
             workers.spawn(Arc::clone(&worker).run());
         }
-        let mut leading = (CancellationToken::new(), JoinSet::new());
-        let leadership = match &config.election {
-            Some(election) => elect((config, election), cluster, &metrics, &mut leading)?,
-            None => Leadership::alone(),
-        };
         expose(&metrics, store, (&ledger, &leadership), &(set.clone(), board.clone()))?;
 
         let mut reporting = (CancellationToken::new(), JoinSet::new());
         let (ledger, series) = (Arc::clone(&ledger), Arc::clone(&metrics));
-        let writer = StatusWriter::new(client, ledger, series, config.status_interval, leadership);
+        let settings =
+            report::Settings { interval: config.status_interval, allow_enforce: config.enforcement.allow };
+        let writer = StatusWriter::new(client, ledger, series, settings, leadership);
         reporting.1.spawn(writer.run(set, board, reporting.0.clone()));
 
         let mut serving = (CancellationToken::new(), JoinSet::new());
         serving.1.spawn(http::serve(listener, metrics, Arc::clone(&readiness), serving.0.clone()));
-        Ok(Self { queue, observing, workers, reporting, leading, serving, readiness })
+        Ok(Self { queue, observing, workers, fixes, fixing, reporting, leading, serving, readiness })
     }
 
     /// Waits for the signal, then: stop taking, judge what was taken, write the last status, give leadership up,
@@ -169,6 +193,7 @@ impl Operator {
             () = stop.cancelled() => None,
             Some(end) = self.observing.1.join_next() => Some(("observing", end)),
             Some(end) = self.workers.join_next() => Some(("judging", end)),
+            Some(end) = self.fixing.1.join_next() => Some(("fixing", end)),
             Some(end) = self.reporting.1.join_next() => Some(("reporting", end)),
             Some(end) = self.leading.1.join_next() => Some(("leading", end)),
             Some(end) = self.serving.1.join_next() => Some(("serving", end)),
@@ -179,6 +204,8 @@ impl Operator {
         stages.run("observing", seconds(5), end(&mut self.observing)).await;
         self.queue.shutdown();
         stages.run("judging", seconds(5), async { while self.workers.join_next().await.is_some() {} }).await;
+        self.fixes.shutdown();
+        stages.run("fixing", seconds(3), end(&mut self.fixing)).await;
         stages.run("reporting", seconds(8), end(&mut self.reporting)).await;
         stages.run("leading", seconds(3), end(&mut self.leading)).await;
         stages.run("serving", seconds(2), end(&mut self.serving)).await;
@@ -193,6 +220,37 @@ impl Operator {
 async fn end((token, tasks): &mut (CancellationToken, JoinSet<()>)) {
     token.cancel();
     while tasks.join_next().await.is_some() {}
+}
+
+/// A work queue of so many workers, with its series.
+fn queue(
+    (name, workers): (&'static str, usize),
+    retries: Retries,
+    metrics: &Metrics,
+) -> Arc<Queue<ObjectKey>> {
+    let queue = Queue::new(retries, rand::random(), metrics.queue(name));
+    let processing: std::sync::Weak<Queue<ObjectKey>> = Arc::downgrade(&queue);
+    metrics.follow_queue(name, processing, workers);
+    queue
+}
+
+/// Starts all that fixes.
+fn fix(
+    config: &Config,
+    parts: enforce::Parts,
+    (client, set): (kube::Client, watch::Receiver<Arc<PolicySet>>),
+    (stop, tasks): &mut (CancellationToken, JoinSet<()>),
+) {
+    let settings = enforce::Settings {
+        allow: config.enforcement.allow,
+        namespace: Arc::clone(&config.namespace),
+        per_second: config.enforcement.write_qps,
+    };
+    let fixer = Arc::new(Fixer::new(parts, Gate::new(client), settings, jiff::Timestamp::now));
+    tasks.spawn(Arc::clone(&fixer).sweep(set, stop.clone()));
+    for _ in 0..FIXERS {
+        tasks.spawn(Arc::clone(&fixer).run());
+    }
 }
 
 /// Takes part in the election, on a client of its own: no other request stands before a renewal.
@@ -236,7 +294,7 @@ fn observe(
     let wire = parts.wire.clone();
     let patience = informer::Settings {
         page_size: config.watch.page_size,
-        backoff: (FIRST_BACKOFF.min(config.watch.backoff_max), config.watch.backoff_max),
+        backoff: Backoff { first: FIRST_BACKOFF, longest: config.watch.backoff_max },
         liveness: config.watch.liveness,
         access_check: config.watch.access_check,
         lists: Arc::new(Semaphore::new(CONCURRENT_LISTS)),
@@ -258,9 +316,10 @@ fn observe(
     let (sink, set) = PolicySink::new(policy::Settings {
         system_namespaces: config.system_namespaces.clone(),
         allow_system_namespaces: config.allow_system_namespaces,
+        allow_fix_of: Arc::clone(&config.enforcement.allow_fix_of),
     });
     // Its CRD may come a moment after the operator.
-    let backoff = (own.backoff.0, own.backoff.1.min(SOON));
+    let backoff = Backoff { longest: own.backoff.longest.min(SOON), ..own.backoff };
     let soon = informer::Settings { backoff, ..own };
     let informer = Informer::new(wire, policies::collection(), soon, sink);
     let stopped = stop.clone();

@@ -5,6 +5,7 @@
 
 mod duration;
 mod election;
+mod enforcement;
 mod flags;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use election::ElectionConfig;
+pub use enforcement::EnforcementConfig;
 pub use flags::{LogFormat, RunFlags};
 
 /// Where a pod finds the namespace that it runs in.
@@ -38,6 +40,8 @@ pub struct Config {
     pub namespace: Arc<str>,
     /// How many keys are judged at a time.
     pub workers: NonZeroUsize,
+    /// Failures in a row after which a key is tried again only at the longest delay.
+    pub max_retries: u32,
     /// How targets are followed.
     pub watch: WatchConfig,
     /// The shortest time between two status writes of one policy that changes without pause.
@@ -46,6 +50,8 @@ pub struct Config {
     pub system_namespaces: Box<[Arc<str>]>,
     /// Whether a policy may ask for them.
     pub allow_system_namespaces: bool,
+    /// What policies may do beyond judging.
+    pub enforcement: EnforcementConfig,
     /// The name of this replica, which no other running one has.
     pub identity: Arc<str>,
     /// How a leader is elected; `None` for a replica that is alone.
@@ -136,6 +142,7 @@ impl Config {
     pub fn new(flags: RunFlags, surroundings: Surroundings) -> Result<Self, ConfigError> {
         let watch = watch(&flags)?;
         at_least("status-interval", flags.status_interval, Duration::from_millis(100))?;
+        let enforcement = enforcement::checked(&flags)?;
         let election = election::checked(&flags)?;
         let identity = election::identity(flags.identity.as_deref(), &surroundings)?;
         let cores = surroundings.cores.unwrap_or(NonZeroUsize::MIN);
@@ -148,10 +155,12 @@ impl Config {
             listen: flags.listen,
             namespace,
             workers: flags.workers.unwrap_or(cores),
+            max_retries: flags.max_retries,
             watch,
             status_interval: flags.status_interval,
             system_namespaces,
             allow_system_namespaces: flags.allow_system_namespaces,
+            enforcement,
             identity,
             election,
             log: LogConfig { format: flags.log_format, level: flags.log_level },

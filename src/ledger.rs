@@ -20,9 +20,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use book::{Book, Standing};
-pub use book::{Finding, Page, Place, Tally};
+pub use book::{Finding, Page, Place, Tally, Usage};
 
-use crate::crd::WatchPolicyStatus;
+use crate::crd::{FixStatus, WatchPolicyStatus};
 use crate::policy::Judgement;
 use crate::resource::{GroupResource, ObjectKey, ObjectName};
 
@@ -119,6 +119,33 @@ impl Ledger {
         }
     }
 
+    /// Notes what became of the fixes of a policy on an object, by rule. What is not a finding any more is not noted.
+    pub fn note_fixes(
+        &self,
+        policy: &str,
+        key: &ObjectKey,
+        fixes: Vec<(Arc<str>, FixStatus)>,
+        now: Timestamp,
+    ) {
+        self.change(|state| state.note_fixes(policy, key, fixes, now));
+    }
+
+    /// Notes which right the fixes of a policy lack, in words; `None` once they do not.
+    pub fn note_denied(&self, policy: &str, denied: Option<Arc<str>>) {
+        self.change(|state| {
+            let is_news = state.books.get_mut(policy).is_some_and(|book| book.deny(denied));
+            if is_news {
+                state.dirty.insert(policy.into());
+            }
+        });
+    }
+
+    /// The objects on which rules of a policy fail.
+    pub fn failing(&self, policy: &str) -> BTreeSet<ObjectKey> {
+        let state = self.state.lock();
+        state.books.get(policy).into_iter().flat_map(|book| book.failing().cloned()).collect()
+    }
+
     /// Waits until verdicts of some policies changed, and names them. For one caller: what it was told once, nobody is
     /// told again. Cancel safe.
     pub async fn changed(&self) -> BTreeSet<Arc<str>> {
@@ -184,6 +211,24 @@ impl State {
             let ObjectKey { resource, object } = key.clone();
             let record = Record { uid, standings: standings.into() };
             self.objects.entry(resource).or_default().insert(object, record);
+        }
+    }
+
+    fn note_fixes(
+        &mut self,
+        policy: &str,
+        key: &ObjectKey,
+        fixes: Vec<(Arc<str>, FixStatus)>,
+        now: Timestamp,
+    ) {
+        let record = self.objects.get(&key.resource).and_then(|objects| objects.get(&key.object));
+        let standing = record.and_then(|record| record.standings.iter().find(|(name, _)| **name == *policy));
+        let (Some((name, standing)), Some(book)) = (standing, self.books.get_mut(policy)) else { return };
+        for (rule, fix) in fixes {
+            let place = standing.place(key, &rule);
+            if place.is_some_and(|place| book.note(&place, fix, now)) {
+                self.dirty.insert(Arc::clone(name));
+            }
         }
     }
 

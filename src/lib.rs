@@ -21,6 +21,7 @@
 //! `docs/architecture.md` says why it is so; `tests/architecture.rs` holds it to that.
 
 pub mod app;
+pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod crd;

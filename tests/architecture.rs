@@ -10,17 +10,18 @@ use syn::visit::Visit;
 /// Which room may use which. A room that is not named here does not exist.
 const EDGES: &[(&str, &[&str])] = &[
     ("resource", &[]),
+    ("backoff", &[]),
     ("crd", &[]),
     ("jsonpath", &["resource"]),
     ("policy", &["crd", "jsonpath", "resource"]),
     ("metrics", &["resource"]),
-    ("queue", &["metrics"]),
+    ("queue", &["backoff", "metrics", "resource"]),
     ("store", &["crd", "jsonpath", "metrics", "policy", "resource"]),
     ("ledger", &["crd", "policy", "resource"]),
-    ("observe", &["crd", "jsonpath", "metrics", "policy", "queue", "resource", "store"]),
-    ("enforce", &["ledger", "metrics", "policy", "queue", "resource", "store"]),
+    ("observe", &["backoff", "crd", "jsonpath", "metrics", "policy", "queue", "resource", "store"]),
+    ("enforce", &["crd", "jsonpath", "leader", "ledger", "metrics", "policy", "queue", "resource", "store"]),
     ("leader", &[]),
-    ("report", &["crd", "leader", "ledger", "metrics", "observe", "policy", "resource"]),
+    ("report", &["backoff", "crd", "leader", "ledger", "metrics", "observe", "policy", "resource"]),
     ("http", &["metrics"]),
     ("logging", &["config"]),
     ("shutdown", &[]),
@@ -29,8 +30,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "config", "enforce", "http", "leader", "ledger", "metrics", "observe", "policy", "queue",
-            "report", "resource", "shutdown", "store",
+            "backoff", "config", "enforce", "http", "leader", "ledger", "metrics", "observe", "policy",
+            "queue", "report", "resource", "shutdown", "store",
         ],
     ),
 ];
@@ -251,10 +252,10 @@ fn the_judging_rooms_are_pure() {
     }
 }
 
-/// Where a request that changes something may be built: the status writer, the elector's Lease, and the access review
-/// that changes nothing.
+/// Where a request that changes something may be built: the gate to judged objects, the status writer, the elector's
+/// Lease, and the access review that changes nothing.
 #[test]
-fn only_the_status_writer_and_the_elector_change_anything_in_the_cluster() {
+fn only_the_gate_the_status_writer_and_the_elector_change_anything_in_the_cluster() {
     let verbs = [
         "Request::post",
         "Request::put",
@@ -274,6 +275,11 @@ fn only_the_status_writer_and_the_elector_change_anything_in_the_cluster() {
             "report" => assert!(found.is_empty() || product.contains("permit.guard("), "{}", path.display()),
             "leader" if path.ends_with("leader/store.rs") => {
                 assert_eq!(found, [&"Request::post", &"Request::put"], "the Lease is made and replaced");
+            }
+            "enforce" if path.ends_with("enforce/gate.rs") => {
+                assert_eq!(found, [&"Request::patch"], "judged objects are patched, never made or deleted");
+                assert_eq!(product.matches("Request::").count(), 2, "one GET and one PATCH");
+                assert!(product.contains("permit.guard("), "without a permit nothing is written");
             }
             _ if access_review => assert_eq!(found, [&"Request::post"], "{}", path.display()),
             _ => assert!(found.is_empty(), "{} builds {found:?}", path.display()),

@@ -83,7 +83,10 @@ fn build(folder: &Path, platform: &str) -> Result<String, String> {
                 mkdir -p \"target/$2/release\"; echo \"$2\" >\"target/$2/release/watchpolicy\"\n";
     std::fs::write(&cargo, stub).unwrap();
     std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let commands = instructions().into_iter().find(|(name, _)| name == "RUN").unwrap().1;
+    let run = instructions().into_iter().find(|(name, _)| name == "RUN").unwrap().1;
+    // What BuildKit mounts is no part of the commands.
+    let commands: Vec<_> = run.split_whitespace().skip_while(|word| word.starts_with("--mount=")).collect();
+    let commands = commands.join(" ");
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
     shell.args(["-c", &commands]).current_dir(folder).env("PATH", path).env("TARGETARCH", platform);
@@ -138,6 +141,40 @@ fn of_schema(path: &str, schema: &Value, found: &mut Vec<String>) {
         }),
         None => found.push(path.to_owned()),
     }
+}
+
+#[test]
+fn every_value_is_explained_where_it_stands() {
+    let values = read("charts/watchpolicy/values.yaml");
+    let mut bare = Vec::new();
+    let mut above = "";
+    // A map's own name needs none: its members have theirs. What follows an explained map is Kubernetes' own.
+    let mut explained = None;
+    for line in values.lines().filter(|line| !line.is_empty()) {
+        let depth = line.len() - line.trim_start().len();
+        let is_inside = explained.is_some_and(|outer| depth > outer);
+        if !line.trim_start().starts_with('#') && !is_inside {
+            let has_comment = above.trim_start().starts_with('#');
+            explained = has_comment.then_some(depth);
+            if !has_comment && !line.ends_with(':') {
+                bare.push(line);
+            }
+        }
+        above = line;
+    }
+    assert!(bare.is_empty(), "{bare:?}");
+}
+
+#[test]
+fn what_changes_with_each_build_comes_after_what_is_kept() {
+    let all = instructions();
+    let place = |wanted: &str| {
+        all.iter().position(|(name, rest)| format!("{name} {rest}").starts_with(wanted)).expect(wanted)
+    };
+    assert!(place("ARG WATCHPOLICY_REVISION") > place("COPY src"));
+    let run = &all[place("RUN")].1;
+    assert!(run.contains("target=/usr/local/cargo/registry"), "{run}");
+    assert!(run.contains("target=/src/target,id=watchpolicy-target-${TARGETARCH}"), "{run}");
 }
 
 #[test]

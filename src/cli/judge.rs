@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use jiff::Timestamp;
 
-use crate::jsonpath::{Document, Projection, Roots};
+use crate::jsonpath::{Document, Projection, Roots, TypeMeta};
 use crate::policy::{CompiledPolicy, Judgement, Subject};
 use crate::resource::GroupResource;
 
@@ -58,6 +58,7 @@ impl World {
         policies: &'w [Policy],
         now: Timestamp,
     ) -> anyhow::Result<Vec<Judged<'w>>> {
+        let namespaces = self.namespaces(policies)?;
         let mut benches: BTreeMap<&GroupResource, Bench<'w>> = BTreeMap::new();
         let mut judged = Vec::new();
         for (resource, object) in &self.objects {
@@ -66,11 +67,35 @@ impl World {
                 .with_context(|| format!("cannot read {}", object.origin))?;
             for (policy, roots) in &bench.policies {
                 let kind = &object.types.kind;
-                let subject = Subject { resource, kind, roots, document: &document, now };
+                let namespace = document.id.namespace.as_ref().and_then(|name| namespaces.get(name));
+                let subject = Subject { resource, kind, roots, document: &document, namespace, now };
                 judged.push(Judged { policy, object, judgement: policy.program.judge(&subject) });
             }
         }
         Ok(judged)
+    }
+
+    /// What the policies read of the Namespaces that objects are in. Of one that is not among the objects, only the
+    /// name and the label that the server makes of it are known.
+    fn namespaces(&self, policies: &[Policy]) -> anyhow::Result<BTreeMap<Arc<str>, Document>> {
+        let mut read = Projection::default();
+        policies.iter().for_each(|policy| policy.program.read_namespace(&mut read));
+        let types = TypeMeta { api_version: "v1".into(), kind: "Namespace".into() };
+        let resource = GroupResource::new("", "namespaces");
+        let mut namespaces = BTreeMap::new();
+        for (_, object) in self.objects.iter().filter(|(of, _)| *of == resource) {
+            let document = Document::decode(&object.json, &read, &types)
+                .with_context(|| format!("cannot read {}", object.origin))?;
+            namespaces.insert(Arc::clone(&document.id.name), document);
+        }
+        for name in self.objects.iter().filter_map(|(_, object)| object.id.namespace.as_ref()) {
+            if !namespaces.contains_key(name) {
+                let labels = serde_json::json!({"kubernetes.io/metadata.name": **name});
+                let unknown = serde_json::json!({"metadata": {"name": **name, "labels": labels}});
+                namespaces.insert(Arc::clone(name), Document::decode(&unknown.to_string(), &read, &types)?);
+            }
+        }
+        Ok(namespaces)
     }
 }
 

@@ -23,7 +23,7 @@ const STEPS: u32 = 100_000_000;
 /// What can be written after `watchpolicy query`.
 #[derive(Debug, Args)]
 pub struct QueryArgs {
-    /// The path, from any root: $, $object, $pod, $podSpec, $containers, $appContainers; in single quotes for the shell
+    /// The path, from any root: $, $object, $pod, $podSpec, $containers, $appContainers, $namespace (of a Namespace); in single quotes for the shell
     pub path: String,
     /// A file of YAML or JSON documents; - or none for standard input
     pub file: Option<PathBuf>,

@@ -61,8 +61,11 @@ fn account(text: &str) -> Result<Account, String> {
 pub fn run(args: &RbacArgs) -> anyhow::Result<Answer> {
     let mut troubles = Vec::new();
     let drafts = policies::drafts(&files::read(&args.policies, &mut troubles), &mut troubles);
-    policies::compiled(&drafts, &mut troubles);
+    let compiled = policies::compiled(&drafts, &mut troubles);
     let mut rights = Rights::default();
+    if compiled.iter().any(|policy| !policy.program.suspend && policy.program.reads_namespaces()) {
+        rights.of_namespaces();
+    }
     for draft in &drafts {
         match draft.read() {
             Ok(policy) => rights.of_policy(&policy.spec, args.namespaced),
@@ -92,6 +95,12 @@ type Resource = (String, String);
 struct Rights(BTreeMap<Option<String>, BTreeMap<Resource, Verbs>>);
 
 impl Rights {
+    /// What is needed to know the Namespaces of objects.
+    fn of_namespaces(&mut self) {
+        let allowed = self.0.entry(None).or_default();
+        allowed.entry((String::new(), "namespaces".to_owned())).or_default().extend(READ);
+    }
+
     fn of_policy(&mut self, spec: &WatchPolicySpec, namespaced: bool) {
         if spec.suspend {
             return;

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::crd::Severity;
-use crate::policy::{Judgement, NodeVerdict, Outcome, RuleVerdict, Verdict};
+use crate::policy::{Excepted, Judgement, NodeVerdict, Outcome, RuleVerdict, Verdict};
 
 use super::input::Object;
 use super::judge::Judged;
@@ -63,6 +63,21 @@ pub(super) struct RuleResult {
     /// How many failing nodes are not listed.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) more: usize,
+    /// What exceptions cover: the whole object, or the containers beside which the rule was judged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) excepted: Vec<Covered>,
+    /// Skipped, since the object's controller fails it too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) owned: bool,
+}
+
+/// What one exception covers.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Covered {
+    pub(super) exception: Box<str>,
+    /// The container's place; left out for the whole object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) path: Option<Box<str>>,
 }
 
 /// A node that fails, or cannot be judged.
@@ -107,7 +122,9 @@ impl Summary {
 impl Entry {
     pub(super) fn of(judged: Judged<'_>) -> Option<Self> {
         let Judged { policy, object, judgement } = judged;
-        let Judgement::Judged(Verdict { outcome, rules, again: _ }) = judgement else { return None };
+        let Judgement::Judged(Verdict { outcome, rules, grants: _, again: _ }) = judgement else {
+            return None;
+        };
         Some(Self {
             policy: (*policy.program.name).into(),
             object: ObjectRef::of(object),
@@ -154,13 +171,16 @@ impl std::fmt::Display for ObjectRef {
 
 impl From<RuleVerdict> for RuleResult {
     fn from(verdict: RuleVerdict) -> Self {
-        let RuleVerdict { rule, severity, outcome, nodes, more } = verdict;
+        let RuleVerdict { rule, severity, outcome, nodes, more, excepted, owned } = verdict;
+        let covered = |Excepted { exception, path }| Covered { exception: (*exception).into(), path };
         Self {
             rule: (*rule).into(),
             severity,
             result: outcome,
             nodes: nodes.into_iter().map(Node::from).collect(),
             more,
+            excepted: excepted.into_iter().map(covered).collect(),
+            owned,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The flags of `watchpolicy run`, as written.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +42,11 @@ pub struct RunFlags {
     #[arg(long, env = "WATCHPOLICY_WORKERS", value_name = "N")]
     pub workers: Option<NonZeroUsize>,
 
+    /// Failures in a row, each waited for twice as long as the one before, after which an object is tried again only
+    /// every 1000 s; watchpolicy_parked_keys counts them
+    #[arg(long, env = "WATCHPOLICY_MAX_RETRIES", value_name = "N", default_value_t = 15)]
+    pub max_retries: u32,
+
     /// Shortest time between two status writes of one policy
     #[arg(long, env = "WATCHPOLICY_STATUS_INTERVAL", value_name = "DURATION", default_value = "5s", value_parser = parse)]
     pub status_interval: Duration,
@@ -60,6 +65,31 @@ pub struct RunFlags {
     /// Let policies say systemNamespaces: Include
     #[arg(long, env = "WATCHPOLICY_ALLOW_SYSTEM_NAMESPACES", help_heading = "Policies")]
     pub allow_system_namespaces: bool,
+
+    /// Let policies in mode Enforce write to the objects they judge; without it they plan, as in mode Plan
+    #[arg(long, env = "WATCHPOLICY_ALLOW_ENFORCE", help_heading = "Enforcement")]
+    pub allow_enforce: bool,
+
+    /// Kinds and labels that fixes may write though the contract fences them off, such as
+    /// secrets,roles.rbac.authorization.k8s.io,pod-security.kubernetes.io/enforce
+    #[arg(
+        long,
+        env = "WATCHPOLICY_ALLOW_FIX_OF",
+        value_name = "NAMES",
+        value_delimiter = ',',
+        help_heading = "Enforcement"
+    )]
+    pub allow_fix_of: Vec<String>,
+
+    /// Fixes that all policies together send in a second, dry runs among them
+    #[arg(
+        long,
+        env = "WATCHPOLICY_WRITE_QPS",
+        value_name = "N",
+        default_value = "10",
+        help_heading = "Enforcement"
+    )]
+    pub write_qps: NonZeroU32,
 
     /// Objects in one page of a list
     #[arg(

@@ -22,6 +22,8 @@ fn without_flags_the_defaults_are_those_of_the_reference() {
     assert_eq!(config.watch.liveness, Duration::from_secs(120));
     assert_eq!(config.log, LogConfig { format: LogFormat::Json, level: "info".to_owned() });
     assert!(!config.allow_system_namespaces);
+    let EnforcementConfig { allow, allow_fix_of, write_qps } = config.enforcement;
+    assert_eq!((allow, allow_fix_of.len(), write_qps.get()), (false, 0, 10));
     let election = config.election.unwrap();
     let times = [election.lease_duration, election.renew_deadline, election.retry_period];
     assert_eq!((&*election.lease_name, times.map(|time| time.as_secs())), ("watchpolicy", [15, 10, 2]));
@@ -69,6 +71,7 @@ fn a_value_that_cannot_work_is_refused_with_its_flag_and_what_to_do() {
         (["--lease-duration", "12500ms"], "--lease-duration is 12.5s: a lease has whole seconds"),
         (["--lease-name", "Lease"], "--lease-name is \"Lease\": a Lease's name has"),
         (["--identity", "a b"], "--identity is \"a b\": a name has 1 to 200"),
+        (["--allow-fix-of", "secrets,Roles"], "--allow-fix-of is \"Roles\": name kinds as secrets"),
         (["--namespace", "Not_A_Name"], "--namespace is \"Not_A_Name\": a namespace has 1 to 63"),
         (["--system-namespaces", "a,-b"], "--system-namespaces is \"-b\": a namespace has"),
     ] {
@@ -81,6 +84,7 @@ fn a_value_that_cannot_work_is_refused_with_its_flag_and_what_to_do() {
 fn a_value_that_cannot_be_read_is_refused_by_name() {
     for (written, error) in [
         (["--watch-linger", "soon"], "write it as 60s"),
+        (["--write-qps", "0"], "--write-qps <N>"),
         (["--workers", "0"], "--workers <N>"),
         (["--listen", "8080"], "--listen <ADDRESS>"),
         (["--listen", "8080"], "write it as 0.0.0.0:8080"),

@@ -186,8 +186,8 @@ pub struct Exception {
     #[schemars(schema_with = "schema::label_selector")]
     pub label_selector: Option<LabelSelector>,
 
-    /// Globs; the container's image fits one of them. Exempts elements of `$containers` only.
-    /// Example: `['*/istio/proxyv2*']`.
+    /// Globs; the container's image, as written or in full (`nginx` is `docker.io/library/nginx:latest`), fits one of
+    /// them. Exempts elements of `$containers` only: the others still decide. Example: `['*/istio/proxyv2:*']`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 1024)), extend("x-kubernetes-list-type" = "set"))]
     pub images: Vec<String>,

@@ -90,10 +90,9 @@ pub struct WatchPolicySpec {
     pub enforcement: Option<Enforcement>,
 
     /// Skip reports a defect once, at the controlling object, where it can be mended: a rule that fails on an owned
-    /// object is skipped there if it fails on its owner too. Judge reports it on both. If left out, Judge: Skip is
-    /// declared for a later version, and refused in this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub owned_objects: Option<OwnedObjects>,
+    /// object is skipped there if it fails on its controller too, and a target takes that. Judge reports it on both.
+    #[serde(default)]
+    pub owned_objects: OwnedObjects,
 
     /// Whether objects in the system namespaces (kube-system, kube-public, kube-node-lease and the operator's own)
     /// are left out (Exclude) or judged (Include, which needs the operator's consent).

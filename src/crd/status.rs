@@ -284,10 +284,10 @@ pub struct ExceptionStatus {
     /// The exception's name.
     #[schemars(length(max = 253))]
     pub name: String,
-    /// How many objects it covers.
+    /// How many judged objects it fits; one with images, those that have such a container.
     #[serde(default)]
     pub used: u64,
-    /// How many of these would pass without it.
+    /// On how many of these no rule would fail or err without it. An exception that is only needless can go.
     #[serde(default)]
     pub needless: u64,
     /// Whether its time is over.

@@ -1,6 +1,19 @@
-//! From a key to a verdict: the workers that take keys from the queue, judge the objects, and enter what they find in
-//! the ledger.
+//! From a key to a verdict, and from a failing one to a fix.
+//!
+//! [`Worker`]s take keys from the queue, judge the objects, and enter what they find in the ledger. [`Fixer`]s take
+//! the keys on which a rule with a fix fails, from a queue of their own, so that judging never waits for a write; [`Gate`]
+//! is the only place from which a judged object is changed.
 
+mod budget;
+mod contest;
+mod fixer;
+mod gate;
+mod owner;
+mod proposal;
+mod refusal;
+mod rest;
 mod worker;
 
+pub use fixer::{Fixer, Parts, Settings};
+pub use gate::Gate;
 pub use worker::Worker;

@@ -1,15 +1,18 @@
 //! A worker: takes keys, judges what the store holds of them by all policies in one pass, and enters the verdicts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::jsonpath::Document;
+use crate::leader::Leadership;
 use crate::ledger::{Judged, Ledger};
-use crate::metrics::{Metrics, VerdictResult};
-use crate::policy::{Judgement, Outcome, Subject};
+use crate::metrics::{Metrics, Priority, VerdictResult};
+use crate::policy::{CompiledPolicy, Judgement, Outcome, Subject};
 use crate::queue::Queue;
-use crate::resource::ObjectKey;
+use crate::resource::{ObjectKey, ObjectName};
 use crate::store::{Store, View};
 
 /// What a worker works with. One value serves all workers.
@@ -20,6 +23,10 @@ pub struct Worker {
     pub store: Arc<Store>,
     /// Where verdicts go.
     pub ledger: Arc<Ledger>,
+    /// Where keys go that may be fixed.
+    pub fixes: Arc<Queue<ObjectKey>>,
+    /// Whether this replica fixes.
+    pub leadership: Leadership,
     /// Durations.
     pub metrics: Arc<Metrics>,
     /// The wall clock, by which ages and ends are judged.
@@ -31,7 +38,7 @@ impl Worker {
     pub async fn run(self: Arc<Self>) {
         while let Some(claim) = self.queue.get().await {
             let start = Instant::now();
-            self.judge(claim.key());
+            self.judge(claim.key(), claim.priority());
             self.queue.forget(claim.key());
             let took = start.elapsed();
             self.metrics.evaluation_seconds().observe(took.as_secs_f64());
@@ -42,14 +49,14 @@ impl Worker {
         }
     }
 
-    fn judge(&self, key: &ObjectKey) {
+    fn judge(&self, key: &ObjectKey, priority: Priority) {
         let views = self.store.views(key);
         let now = (self.clock)();
         let Some(newest) = views.first() else { return self.ledger.forget(key, now) };
-        let judgements = judge(key, newest, &views, now);
+        let (judgements, fails) = judge(key, &views, &self.store, now);
         let again = judgements.iter().filter_map(|(_, judgement)| judgement.again()).min();
         if let Some(again) = again {
-            self.queue.add_after(key.clone(), wait(now, again));
+            self.queue.add_after(key.clone(), Priority::LiveChange, wait(now, again));
         }
         let judged = Judged {
             key,
@@ -59,34 +66,66 @@ impl Worker {
             judgements,
         };
         self.ledger.enter(judged, now);
+        // Asked after the entry: whoever begins to lead later finds it there.
+        if fails && self.leadership.permit().is_ok() {
+            self.fixes.add(key.clone(), priority);
+        }
     }
 }
 
 /// Judges by every policy that is served, by the newest document that carries what it reads. A document of another uid
-/// is of an object that had the name before.
-fn judge(key: &ObjectKey, newest: &View, views: &[View], now: Timestamp) -> Vec<(Arc<str>, Judgement)> {
+/// is of an object that had the name before. Also says whether a policy that fixes has something to fix.
+fn judge(
+    key: &ObjectKey,
+    views: &[View],
+    store: &Store,
+    now: Timestamp,
+) -> (Vec<(Arc<str>, Judgement)>, bool) {
     let mut judged: Vec<(Arc<str>, Judgement)> = Vec::new();
-    for view in views.iter().filter(|view| view.document.id.uid == newest.document.id.uid) {
+    let mut fails = false;
+    let newest = views.first().map(|newest| &newest.document.id.uid);
+    // One view has each policy once.
+    let mut seen = (views.len() > 1).then(BTreeSet::new);
+    for view in views.iter().filter(|view| newest == Some(&view.document.id.uid)) {
         for served in view.serving.iter() {
             let policy = &served.policy;
-            if judged.iter().any(|(name, _)| *name == policy.name) {
+            if seen.as_mut().is_some_and(|seen| !seen.insert(&policy.name)) {
                 continue;
             }
+            // Before Namespaces were ever known, nothing can be said; they are enqueued with all in them when they are.
+            let Some(namespace) = namespace_of(&key.object, policy, store) else { continue };
             let subject = Subject {
                 resource: &key.resource,
                 kind: &view.types.kind,
                 roots: &served.roots,
                 document: &view.document,
+                namespace: namespace.as_deref(),
                 now,
             };
-            let judgement = policy.judge(&subject);
+            let judgement = policy.judge_among(&subject, store);
             if let Judgement::Judged(verdict) = &judgement {
                 served.series.evaluated(result(verdict.outcome));
+                fails |= policy.mends() && verdict.rules.iter().any(|rule| rule.outcome == Outcome::Fail);
             }
             judged.push((Arc::clone(&policy.name), judgement));
         }
     }
-    judged
+    (judged, fails)
+}
+
+/// The Namespace of an object, if the policy reads it and it is there. `None` while Namespaces are not known at all.
+pub(super) fn namespace_of(
+    object: &ObjectName,
+    policy: &Arc<CompiledPolicy>,
+    store: &Store,
+) -> Option<Option<Arc<Document>>> {
+    match &object.namespace {
+        Some(name) if policy.reads_namespaces() => {
+            let name = ObjectName { namespace: None, name: Arc::clone(name) };
+            Some(store.around(policy)?.get(&name))
+        }
+        _ => Some(None),
+    }
 }
 
 /// How long to wait until an instant. Long waits are cut: meanwhile the wall clock may be set, and a machine sleep.

@@ -6,9 +6,9 @@ use tokio::time::{Instant as TokioInstant, sleep};
 
 use super::*;
 use crate::crd::WatchPolicy;
-use crate::jsonpath::{Document, Projection, TypeMeta};
-use crate::policy::{CompiledPolicy, Settings, compile};
-use crate::queue::Backoff;
+use crate::jsonpath::{Projection, TypeMeta};
+use crate::policy::{Settings, compile};
+use crate::queue::Retries;
 use crate::resource::Gvr;
 use crate::store::{Served, Shelf};
 
@@ -57,16 +57,18 @@ async fn an_object_that_does_not_change_is_judged_again_when_time_changes_the_an
     let metrics = Metrics::new("test").unwrap();
     let resource = Gvr::new("", "v1", "configmaps");
     let worker = Arc::new(Worker {
-        queue: Queue::new(Backoff::default(), 7, metrics.queue("objects")),
+        queue: Queue::new(Retries::default(), 7, metrics.queue("objects")),
         store: store(&resource, &metrics),
         ledger: Ledger::new(),
+        fixes: Queue::new(Retries::default(), 7, metrics.queue("fixes")),
+        leadership: Leadership::alone(),
         metrics,
         clock,
     });
     let mut workers = JoinSet::new();
     workers.spawn(Arc::clone(&worker).run());
-    let object = crate::resource::ObjectName { namespace: Some("n".into()), name: "c".into() };
-    worker.queue.add(ObjectKey { resource: resource.resource, object });
+    let object = ObjectName { namespace: Some("n".into()), name: "c".into() };
+    worker.queue.add(ObjectKey { resource: resource.resource, object }, Priority::LiveChange);
     let counts = || {
         let summary = worker.ledger.tally("young").summary;
         (summary.passed, summary.failed)

@@ -1,12 +1,19 @@
 //! `$containers` and `$appContainers`: one array joined of lists, whose elements keep their real places.
 
+use std::iter;
+use std::sync::Arc;
+
+use super::eval::Scope;
 use super::node::{self, Node};
 use super::path::{Root, Segment};
-use super::trail::Trail;
+use super::trail::{Step, Trail};
 use super::walk::{Flow, Walk, signed};
 
 /// The lists of a pod's containers, in the order in which `$containers` joins them.
 pub(super) const CONTAINER_LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
+
+/// The member of a pod that holds the lists.
+pub(super) const POD_SPEC: &str = "spec";
 
 /// What tells an init container that runs for the pod's life (KEP-753), a sidecar.
 pub(super) const RESTART_POLICY: &str = "restartPolicy";
@@ -57,6 +64,37 @@ impl Container<'_> {
         let policy = self.node.get(RESTART_POLICY).and_then(Node::as_str);
         self.name == CONTAINER_LISTS[0] || policy == Some("Always")
     }
+}
+
+impl<'d> Scope<'d> {
+    /// All containers of the object's pod; none where the pod is not known, or not there.
+    pub fn containers(&self) -> impl Iterator<Item = &'d Node> {
+        let below = |node: &'d Node, name: &str| node.get(name);
+        let pod =
+            self.pod().and_then(|names| names.iter().try_fold(self.object(), |node, name| below(node, name)));
+        let spec = pod.and_then(|pod| below(pod, POD_SPEC));
+        CONTAINER_LISTS.iter().filter_map(move |list| spec?.get(list)).flat_map(Node::elements)
+    }
+
+    /// The container of the object's pod that a place is, or lies in.
+    pub fn container_of<'t>(&self, place: &'t Trail<'t>) -> Option<&'t Trail<'t>> {
+        let pod = self.pod()?;
+        upward(place).find(|place| is_container(place, pod))
+    }
+}
+
+/// A place, and all above it.
+fn upward<'t>(place: &'t Trail<'t>) -> impl Iterator<Item = &'t Trail<'t>> {
+    iter::successors(Some(place), |place| place.parent())
+}
+
+/// Whether a place is an element of one of the lists of the pod to which these names lead.
+fn is_container(place: &Trail<'_>, pod: &[Arc<str>]) -> bool {
+    let mut steps = upward(place).map(Trail::step);
+    let spec = iter::once(POD_SPEC).chain(pod.iter().rev().map(|name| &**name));
+    matches!(steps.next(), Some(Step::Element(_)))
+        && matches!(steps.next(), Some(Step::Member(list)) if CONTAINER_LISTS.contains(&list))
+        && steps.eq(spec.map(Step::Member).chain([Step::Root]))
 }
 
 impl<'s> Walk<'_, 's> {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::containers::{CONTAINER_LISTS, Joined};
+use super::containers::{CONTAINER_LISTS, Joined, POD_SPEC};
 use super::node::Node;
 use super::path::{Path, Root, Segment};
-use super::roots::Roots;
+use super::roots::{Part, Roots};
 use super::trail::Trail;
 use super::walk::{Flow, Then, Walk, flow, settle};
 
@@ -58,6 +58,21 @@ pub enum EvalError {
     /// The path starts at `$pod` or below, and the resource's pod is not known.
     #[error("this kind has no pod that is known; say where it is with `pod:` in the target")]
     NoPod,
+    /// The path starts at `$namespace`, and nothing is known of the object's Namespace.
+    #[error("the Namespace of this object is not known yet")]
+    NoNamespace,
+}
+
+/// What `$namespace` is for an object.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum NamespaceRoot<'d> {
+    /// Not known: a path from there is an error.
+    #[default]
+    Unknown,
+    /// Nothing, since the object is in no namespace.
+    Nothing,
+    /// The Namespace, with at least the metadata that is read of it.
+    Known(&'d Node),
 }
 
 /// Whether anything was due at a path (the contract's `whenAbsent`).
@@ -74,6 +89,7 @@ pub enum Due {
 pub struct Scope<'d> {
     object: &'d Node,
     pod: Option<&'d [Arc<str>]>,
+    namespace: NamespaceRoot<'d>,
     current: Option<(&'d Node, &'d Trail<'d>)>,
     /// The scope of the whole object, where this is the scope of an element.
     outer: Option<&'d Scope<'d>>,
@@ -82,21 +98,40 @@ pub struct Scope<'d> {
 }
 
 impl<'d> Scope<'d> {
-    /// The scope of a whole object: `$` is the object.
+    /// The scope of a whole object: `$` is the object. Of its Namespace nothing is known.
     pub fn new(object: &'d Node, roots: &'d Roots) -> Self {
-        Self { object, pod: roots.pod.as_deref(), current: None, outer: None, containers: Default::default() }
+        let namespace = match roots.part {
+            Part::OwnNamespace => NamespaceRoot::Known(object),
+            Part::Object | Part::Namespace => NamespaceRoot::Unknown,
+        };
+        let (pod, containers) = (roots.pod.as_deref(), Default::default());
+        Self { object, pod, namespace, current: None, outer: None, containers }
+    }
+
+    /// The same, with what is known of the object's Namespace; a Namespace is its own, whatever is said here.
+    #[must_use]
+    pub fn in_namespace(self, namespace: NamespaceRoot<'d>) -> Self {
+        match self.namespace {
+            NamespaceRoot::Unknown => Self { namespace, ..self },
+            NamespaceRoot::Nothing | NamespaceRoot::Known(_) => self,
+        }
     }
 
     /// The scope of one element of `forEach`: `$` is the element, `$object` and the other roots stay.
     pub fn within<'e>(&'e self, element: &'e Node, trail: &'e Trail<'e>) -> Scope<'e> {
-        let Self { object, pod, current: _, outer, containers: _ } = self;
-        let outer = Some(outer.unwrap_or(self));
-        Scope { object, pod: *pod, current: Some((element, trail)), outer, containers: Default::default() }
+        let Self { object, pod, namespace, current: _, outer, containers: _ } = self;
+        let (current, outer) = (Some((element, trail)), Some(outer.unwrap_or(self)));
+        Scope { object, pod: *pod, namespace: *namespace, current, outer, containers: Default::default() }
     }
 
     /// What `$` is.
     fn root(&self) -> &Node {
         self.current.map_or(self.object, |(element, _)| element)
+    }
+
+    /// The names that lead to the pod, where they are known.
+    pub(super) fn pod(&self) -> Option<&'d [Arc<str>]> {
+        self.pod
     }
 
     /// The whole object.
@@ -220,6 +255,16 @@ fn start<'s>(wanted: Wanted<'_, 's, '_>, budget: &mut Budget, then: &mut Then<'_
             let names = scope.pod.ok_or(EvalError::NoPod)?;
             walk.enter_pod(wanted, names, Some(scope.object), &object)
         }
+        (Root::Namespace, _) => {
+            let namespace = match scope.namespace {
+                NamespaceRoot::Unknown => return Err(EvalError::NoNamespace.into()),
+                NamespaceRoot::Nothing => None,
+                NamespaceRoot::Known(node) => Some(node),
+            };
+            let own = namespace.is_some_and(|node| std::ptr::eq(node, scope.object));
+            let trail = if own { object } else { Trail::namespace(namespace) };
+            walk.descend(segments, namespace, &trail)
+        }
     }
 }
 
@@ -240,8 +285,8 @@ impl<'s> Walk<'_, 's> {
         if root == Root::Pod {
             return self.descend(segments, node, trail);
         }
-        let spec = node.and_then(|node| node.get("spec"));
-        let trail = trail.member("spec", spec);
+        let spec = node.and_then(|node| node.get(POD_SPEC));
+        let trail = trail.member(POD_SPEC, spec);
         let joined = Joined { root, spec, trail: &trail };
         match root {
             Root::PodSpec => self.descend(segments, spec, &trail),
@@ -466,6 +511,34 @@ mod tests {
                 "{path}"
             );
         }
+    }
+
+    #[test]
+    fn the_namespace_of_an_object_is_looked_at_where_it_is() {
+        let (object, namespace): (Node, Node) =
+            (DEPLOYMENT.parse().unwrap(), r#"{"metadata":{"labels":{"team":"blue"}}}"#.parse().unwrap());
+        let (of_object, of_namespace) = (roots(), Roots::of_builtin(&GroupResource::new("", "namespaces")));
+        let path = Path::parse("$namespace.metadata.labels.team").unwrap();
+        let told = |scope: Scope<'_>| {
+            let mut found = String::new();
+            let mut visit = |node: Option<&Node>, trail: &Trail<'_>| {
+                found = format!("{trail}={}", shown(node));
+                ControlFlow::Continue(())
+            };
+            path.places(&scope, &mut Budget::default(), &mut visit).map(|_| found)
+        };
+        let known = NamespaceRoot::Known(&namespace);
+        assert_eq!(
+            told(Scope::new(&object, &of_object).in_namespace(known)).unwrap(),
+            r#"$namespace.metadata.labels.team="blue""#
+        );
+        assert_eq!(
+            told(Scope::new(&object, &of_object).in_namespace(NamespaceRoot::Nothing)).unwrap(),
+            "$namespace.metadata.labels.team=-"
+        );
+        assert_eq!(told(Scope::new(&object, &of_object)), Err(EvalError::NoNamespace));
+        let own = Scope::new(&namespace, &of_namespace).in_namespace(NamespaceRoot::Nothing);
+        assert_eq!(told(own).unwrap(), r#"metadata.labels.team="blue""#);
     }
 
     #[test]

@@ -44,6 +44,22 @@ impl Filter {
         Self::Or(flat.collect())
     }
 
+    /// Bytes that its patterns take, those of filters in its queries among them.
+    pub(super) fn pattern_bytes(&self) -> usize {
+        let mut bytes = 0;
+        self.queries(&mut |query, _| bytes += path::pattern_bytes(&query.segments));
+        bytes + self.own_pattern_bytes()
+    }
+
+    fn own_pattern_bytes(&self) -> usize {
+        match self {
+            Self::Or(filters) | Self::And(filters) => filters.iter().map(Self::own_pattern_bytes).sum(),
+            Self::Not(filter) => filter.own_pattern_bytes(),
+            Self::Matches(_, pattern) => pattern.bytes(),
+            Self::Exists(_) | Self::Compare(..) => 0,
+        }
+    }
+
     /// Calls `read` with each query of this filter, and whether more than places is read of what it finds.
     pub(super) fn queries<'f>(&'f self, read: &mut dyn FnMut(&'f Query, bool)) {
         match self {

@@ -56,7 +56,8 @@ fn path() -> impl Strategy<Value = Path> {
 
 fn roots() -> impl Strategy<Value = Roots> {
     let names = prop::collection::vec(name().prop_map(Arc::from), 0..2);
-    prop::option::weighted(0.9, names).prop_map(|names| Roots { pod: names.map(Vec::into_boxed_slice) })
+    prop::option::weighted(0.9, names)
+        .prop_map(|names| Roots { pod: names.map(Vec::into_boxed_slice), ..Roots::default() })
 }
 
 fn projection() -> impl Strategy<Value = Projection> {

@@ -129,24 +129,31 @@ fn root(text: &Text) -> Result<(Root, usize), PathError> {
     named_root(text, &text.slice(start, end), end)
 }
 
-const ROOTS: [Root; 6] =
-    [Root::Current, Root::Object, Root::Pod, Root::PodSpec, Root::Containers, Root::AppContainers];
-const LATER_ROOT: &str = "$namespace";
+const ROOTS: [Root; 7] = [
+    Root::Current,
+    Root::Object,
+    Root::Pod,
+    Root::PodSpec,
+    Root::Containers,
+    Root::AppContainers,
+    Root::Namespace,
+];
+/// How many letters of a root's name may be wrong for it to be meant.
+const ROOT_SLIP: usize = 2;
 
 fn named_root(text: &Text, name: &str, end: usize) -> Result<(Root, usize), PathError> {
     if let Some(root) = ROOTS.into_iter().find(|root| root.text() == name) {
         return Ok((root, end));
     }
-    if name == LATER_ROOT {
-        return Err(PathError::unsupported(text.start, &format!("the root `{name}` is")));
-    }
-    let known = ROOTS.iter().map(|root| root.text()).chain([LATER_ROOT]);
-    let spelling = match known.into_iter().find(|known| known.eq_ignore_ascii_case(name)) {
-        Some(known) => text.splice(text.start, end, known),
+    let distance = |known: &str| strsim::damerau_levenshtein(&known.to_lowercase(), &name.to_lowercase());
+    let known = ROOTS.iter().map(|root| root.text());
+    let near = known.filter(|known| known.len() > 1).map(|known| (distance(known), known)).min();
+    let spelling = match near.filter(|(distance, _)| *distance <= ROOT_SLIP) {
+        Some((_, known)) => text.splice(text.start, end, known),
         None => text.splice(text.start + 1, text.start + 1, "."),
     };
     let reason = format!(
-        "`{name}` is no root; the roots are $, $object, $pod, $podSpec, $containers and $appContainers"
+        "`{name}` is no root; the roots are $, $object, $pod, $podSpec, $containers, $appContainers and $namespace"
     );
     Err(PathError::new(text.start, reason).suggest(spelling))
 }
@@ -260,9 +267,26 @@ fn check_name(text: &Text, raw: &str, from: usize) -> Result<(), PathError> {
         false => quoted(raw.trim_matches(['\'', '"'])),
     };
     let reason = "a name after a dot has letters, digits and `_` and starts with no digit; others are quoted in brackets";
+    if let Some((start, end)) = key_of_map(text, from) {
+        let key = quoted(&text.slice(start + 1, end));
+        return Err(PathError::new(from + wrong, reason).suggest(text.splice(start, end, &key)));
+    }
     let callable = raw.contains(['(', ')']);
     Err(PathError::new(from + wrong, reason)
         .suggest_if(!callable, || text.splice(from - 1, from + raw.chars().count(), &spelling)))
+}
+
+/// Maps whose keys are names with a DNS prefix, such as `corp.io/owner`.
+const KEYED: [&str; 4] = ["labels", "annotations", "matchLabels", "nodeSelector"];
+
+/// Where the unquoted key of such a map is, from its dot to its end, when the name at `from` is part of one.
+fn key_of_map(text: &Text, from: usize) -> Option<(usize, usize)> {
+    let end = text.skip(from, |character| character != '[' && !BLANKS.contains(&character));
+    let is_dot = |at: &usize| text.get(*at) == Some('.');
+    let follows_map = |at: &usize| KEYED.iter().any(|map| text.slice(0, *at).ends_with(&format!(".{map}")));
+    let start = (text.start..from).rev().filter(is_dot).find(follows_map)?;
+    let key = text.slice(start + 1, end);
+    (key.contains('/') && !key.contains([']', '\'', '"'])).then_some((start, end))
 }
 
 /// Why the parser could not read a segment; `failed` is the character where it stopped.

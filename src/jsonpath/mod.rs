@@ -37,12 +37,13 @@ mod trie;
 mod walk;
 
 pub use document::{DecodeError, Document, Identity, TypeMeta};
-pub use eval::{Budget, DEFAULT_STEPS, Due, EvalError, Scope, Visit, VisitDue};
+pub use eval::{Budget, DEFAULT_STEPS, Due, EvalError, NamespaceRoot, Scope, Visit, VisitDue};
 pub(crate) use iregexp::{Reach, translate_iregexp};
 pub use node::{Members, Node};
 pub use number::Number;
 pub use parse::{MAX_CHARACTERS, MAX_SEGMENTS, PathError};
 pub use path::{Path, Root};
+pub(crate) use pattern::build_within;
 pub use projection::Projection;
-pub use roots::Roots;
+pub use roots::{Part, Roots};
 pub use trail::{Step, Trail};

@@ -24,18 +24,11 @@ pub struct PathError {
     pub reason: String,
     /// The whole path in a spelling that would do, where there is an obvious one.
     pub suggestion: Option<String>,
-    /// Whether it is right by the contract and only not there yet in this version.
-    pub unsupported: bool,
 }
 
 impl PathError {
     pub(super) fn new(position: usize, reason: impl Into<String>) -> Self {
-        Self { position, reason: reason.into(), suggestion: None, unsupported: false }
-    }
-
-    pub(super) fn unsupported(position: usize, what: &str) -> Self {
-        let reason = format!("{what} not supported by this version");
-        Self { position, reason, suggestion: None, unsupported: true }
+        Self { position, reason: reason.into(), suggestion: None }
     }
 
     pub(super) fn suggest(mut self, spelling: impl Into<String>) -> Self {
@@ -64,9 +57,13 @@ impl Path {
     /// Reads RFC 9535 JSONPath from one of the contract's roots, and kubectl's spellings `{.a.b}`, `.a.b`, `a\.b`.
     ///
     /// # Errors
-    /// The first thing that is wrong or not supported, with its position and, where there is one, the spelling that
+    /// The first thing that is wrong, with its position and, where there is one, the spelling that
     /// would do.
     pub fn parse(text: &str) -> Result<Self, PathError> {
+        Self::read(text).map_err(|error| PathError { suggestion: error.suggestion.and_then(mend), ..error })
+    }
+
+    fn read(text: &str) -> Result<Self, PathError> {
         let text = Text::new(text)?;
         let (root, pieces) = lexer::split(&text)?;
         let mut segments = Vec::with_capacity(pieces.len());
@@ -76,8 +73,25 @@ impl Path {
             refuse(&text, (root, &segments), &segment, at)?;
             segments.push(segment);
         }
+        if root == Root::Namespace && segments.is_empty() {
+            return Err(metadata_only(&text, text.end()));
+        }
         Ok(Self::new(root, segments))
     }
+}
+
+/// How many things may be wrong with a path that is mended for somebody.
+const MOST_MENDED: usize = 8;
+
+/// The spelling that a suggestion comes to when it is followed itself; nothing where that is no path after all.
+fn mend(mut spelling: String) -> Option<String> {
+    for _ in 0..MOST_MENDED {
+        match Path::read(&spelling) {
+            Ok(_) => return Some(spelling),
+            Err(error) => spelling = error.suggestion?,
+        }
+    }
+    None
 }
 
 /// Segments are parsed one by one: the parser's tree has no positions, the pieces have.
@@ -116,15 +130,24 @@ fn refuse(
         {
             Err(PathError::new(at, "a second `..`; a path has one at most"))
         }
-        Segment::Descendants(_) => Ok(()),
+        Segment::Descendants(_) if root != Root::Namespace || !before.is_empty() => Ok(()),
         segment
             if root.joins_containers() && before.is_empty() && segment.selectors().iter().any(is_member) =>
         {
             let reason = format!("`{}` is an array and has no members", root.text());
             Err(PathError::new(at, reason).suggest(text.splice(at, at, "[*]")))
         }
+        segment if root == Root::Namespace && before.is_empty() && !segment.is_name("metadata") => {
+            Err(metadata_only(text, at))
+        }
         _ => Ok(()),
     }
+}
+
+/// A path from `$namespace` has to say that it is metadata that it wants, since nothing else is known.
+fn metadata_only(text: &Text, at: usize) -> PathError {
+    let reason = format!("`{}` has metadata only", Root::Namespace.text());
+    PathError::new(at, reason).suggest(text.splice(at, at, ".metadata"))
 }
 
 #[cfg(test)]
@@ -193,6 +216,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_suggested_is_a_path_with_all_of_its_mistakes_mended() {
+        for (text, position, suggestion) in [
+            ("$.labels.my-app.corp.io/a-b.c", 11, Some("$.labels['my-app.corp.io/a-b.c']")),
+            ("$.labels.app/name[0]", 12, Some("$.labels['app/name'][0]")),
+            ("$.other.corp.io/owner", 15, Some("$.other.corp['io/owner']")),
+            ("$.a-b.c-d", 3, Some("$['a-b']['c-d']")),
+            ("$contianers[*].image", 0, Some("$containers[*].image")),
+            ("$podspec.a-b", 0, Some("$podSpec['a-b']")),
+            ("$data.a", 0, Some("$.data.a")),
+            ("$.a-b[?", 3, None),
+        ] {
+            let error = refusal(text);
+            assert_eq!((error.position, error.suggestion.as_deref()), (position, suggestion), "{text}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_refused_with_their_position_and_what_would_do() {
         let cases = [
             ("", 0, None),
@@ -209,7 +249,7 @@ mod tests {
             ("$.a.", 4, None),
             ("$.a..", 5, None),
             ("$.a-b.c", 3, Some("$['a-b'].c")),
-            ("$.annotations.corp.io/owner", 21, Some("$.annotations.corp['io/owner']")),
+            ("$.annotations.corp.io/owner", 21, Some("$.annotations['corp.io/owner']")),
             ("$.a.0", 4, Some("$.a[0]")),
             ("$.a.'b'", 4, Some("$.a['b']")),
             ("$.a.['b']", 3, Some("$.a['b']")),
@@ -247,15 +287,26 @@ mod tests {
                 (position, suggestion),
                 "{text}: {error}"
             );
-            assert!(!error.unsupported, "{text}: {error}");
         }
     }
 
     #[test]
-    fn what_later_versions_do_is_refused_as_unsupported_and_not_ignored() {
-        let error = refusal("$namespace.metadata.labels");
-        assert!(error.unsupported && error.reason.contains("`$namespace`"), "{error}");
-        assert_eq!(error.position, 0);
+    fn of_a_namespace_only_metadata_can_be_named() {
+        assert_eq!(normal("$namespace.metadata.labels['a.b/c']"), "$namespace.metadata.labels['a.b/c']");
+        for (text, position, suggestion) in [
+            ("$namespace", 10, "$namespace.metadata"),
+            ("$namespace.labels", 10, "$namespace.metadata.labels"),
+            ("$namespace[*]", 10, "$namespace.metadata[*]"),
+        ] {
+            let error = refusal(text);
+            assert_eq!(
+                (error.position, error.suggestion.as_deref()),
+                (position, Some(suggestion)),
+                "{error}"
+            );
+            assert_eq!(normal(suggestion), suggestion);
+        }
+        assert!(Path::parse("$namespace..labels").is_err());
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub enum Root {
     Containers,
     /// `$appContainers`: those of them that run for the pod's life.
     AppContainers,
+    /// `$namespace`: the metadata of the object's Namespace.
+    Namespace,
 }
 
 impl Root {
@@ -32,6 +34,7 @@ impl Root {
             Self::PodSpec => "$podSpec",
             Self::Containers => "$containers",
             Self::AppContainers => "$appContainers",
+            Self::Namespace => "$namespace",
         }
     }
 
@@ -71,6 +74,11 @@ impl Segment {
         matches!(self, Self::Name(_) | Self::Index(_))
     }
 
+    /// Whether it selects the member of this name and nothing else.
+    pub(super) fn is_name(&self, wanted: &str) -> bool {
+        matches!(self, Self::Name(name) if **name == *wanted)
+    }
+
     /// The selectors of a union or below `..`; the segment itself where it is one.
     pub(super) fn selectors(&self) -> &[Self] {
         match self {
@@ -79,6 +87,15 @@ impl Segment {
             one => std::slice::from_ref(one),
         }
     }
+}
+
+/// Bytes that the patterns of filters in these segments take.
+pub(super) fn pattern_bytes(segments: &[Segment]) -> usize {
+    let of_selector = |selector: &Segment| match selector {
+        Segment::Filter(filter) => filter.pattern_bytes(),
+        _ => 0,
+    };
+    segments.iter().flat_map(Segment::selectors).map(of_selector).sum()
 }
 
 /// `start:end:step` (RFC 9535, 2.3.4), as it is written.
@@ -131,6 +148,11 @@ impl Path {
         self.root
     }
 
+    /// Bytes that its patterns take at most, once compiled.
+    pub fn pattern_bytes(&self) -> usize {
+        pattern_bytes(&self.segments)
+    }
+
     /// Whether it names one place, and so finds one node at most.
     pub fn is_singular(&self) -> bool {
         self.segments.iter().all(Segment::is_singular)
@@ -149,6 +171,14 @@ impl Path {
             _ => None,
         };
         self.segments.iter().map(name).collect()
+    }
+
+    /// The names that it begins with, up to the first segment that is none.
+    pub fn leading_names(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().map_while(|segment| match segment {
+            Segment::Name(name) => Some(&**name),
+            _ => None,
+        })
     }
 
     pub(super) fn segments(&self) -> &[Segment] {

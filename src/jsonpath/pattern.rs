@@ -9,10 +9,27 @@ const COMPILED_LIMIT: usize = 1 << 17;
 /// Bytes that one thread's cache may take while matching; slower beyond, still linear.
 const CACHE_LIMIT: usize = 1 << 18;
 
+/// What compiled patterns are charged, in bytes: a pattern's size is not told, only whether it fits.
+const SIZES: [usize; 5] = [1 << 12, 1 << 14, 1 << 16, 1 << 17, 1 << 18];
+
+/// Compiles a pattern within a limit. Gives the least of [`SIZES`] that it fits into too, or the limit.
+///
+/// # Errors
+/// That it does not fit, or is no pattern.
+pub(crate) fn build_within(builder: &mut RegexBuilder, limit: usize) -> Result<(Regex, usize), regex::Error> {
+    for size in SIZES.into_iter().filter(|size| *size < limit) {
+        if let Ok(regex) = builder.size_limit(size).build() {
+            return Ok((regex, size));
+        }
+    }
+    builder.size_limit(limit).build().map(|regex| (regex, limit))
+}
+
 /// An I-Regexp (RFC 9485), run in linear time. Two are equal when they are written alike.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     regex: Regex,
+    bytes: usize,
     source: Box<str>,
     reach: Reach,
 }
@@ -28,14 +45,20 @@ impl Pattern {
             Reach::Whole => format!(r"\A(?:{translated})\z"),
             Reach::Part => translated,
         };
-        let built = RegexBuilder::new(&text).size_limit(COMPILED_LIMIT).dfa_size_limit(CACHE_LIMIT).build();
-        let regex = built.or(Err("the pattern grows too large; use smaller repetitions"))?;
-        Ok(Self { regex, source: source.into(), reach })
+        let mut builder = RegexBuilder::new(&text);
+        let built = build_within(builder.dfa_size_limit(CACHE_LIMIT), COMPILED_LIMIT);
+        let (regex, bytes) = built.or(Err("the pattern grows too large; use smaller repetitions"))?;
+        Ok(Self { regex, bytes, source: source.into(), reach })
     }
 
     /// Whether the text is matched.
     pub(super) fn matches(&self, text: &str) -> bool {
         self.regex.is_match(text)
+    }
+
+    /// Bytes that it takes at most.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// As it is written.

@@ -112,6 +112,24 @@ mod tests {
     }
 
     #[test]
+    fn an_object_and_its_namespace_are_each_read_for_what_is_in_them() {
+        let path = Path::parse("$namespace.metadata.labels[?@ == $.spec.team]").unwrap();
+        let read = |roots: &Roots| {
+            let mut projection = Projection::default();
+            projection.read(&path, roots, None);
+            projection
+        };
+        assert_eq!(read(&pod()), reading(&["$.spec.team"]));
+        assert_eq!(read(&Roots::of_namespace()), reading(&["$.metadata.labels.*"]));
+        let mut element = Projection::default();
+        let under = Path::parse("$namespace.metadata.finalizers").unwrap();
+        element.read(&Path::parse("$").unwrap(), &Roots::of_namespace(), Some(&under));
+        assert_eq!(element, reading(&["$.metadata.finalizers"]));
+        let own = Roots::of_builtin(&GroupResource::new("", "namespaces"));
+        assert_eq!(read(&own), reading(&["$.metadata.labels.*", "$.spec.team"]));
+    }
+
+    #[test]
     fn inside_for_each_only_what_is_read_of_the_elements_is_kept() {
         let mut projection = Projection::default();
         projection.read(

@@ -4,16 +4,35 @@ use std::sync::Arc;
 
 use crate::resource::GroupResource;
 
+/// What a document is to a path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// The object; its Namespace, if it is in one, is another document.
+    #[default]
+    Object,
+    /// A Namespace that is itself the object.
+    OwnNamespace,
+    /// The Namespace that the object is in: `$namespace`, and nothing else.
+    Namespace,
+}
+
 /// Where the named roots are on one resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots {
     /// The names that lead from the object to `$pod`: none for a Pod itself, `spec`, `template` for a Deployment.
     /// `None` where it is not known; a path that needs it is then an error.
     pub pod: Option<Box<[Arc<str>]>>,
+    /// What a document of the resource is.
+    pub part: Part,
 }
 
 impl Roots {
-    /// The contract's table of built-in workloads; nothing known for any other resource.
+    /// Of the Namespace that an object is in.
+    pub fn of_namespace() -> Self {
+        Self { pod: None, part: Part::Namespace }
+    }
+
+    /// The contract's table of built-in workloads; nothing known for any other resource but of which part it is.
     pub fn of_builtin(resource: &GroupResource) -> Self {
         let pod: &[&str] = match (&*resource.group, &*resource.resource) {
             ("", "pods") => &[],
@@ -22,9 +41,10 @@ impl Roots {
             | ("batch", "jobs") => &["spec", "template"],
             ("batch", "cronjobs") => &["spec", "jobTemplate", "spec", "template"],
             ("", "podtemplates") => &["template"],
+            ("", "namespaces") => return Self { pod: None, part: Part::OwnNamespace },
             _ => return Self::default(),
         };
-        Self { pod: Some(pod.iter().map(|name| Arc::from(*name)).collect()) }
+        Self { part: Part::Object, pod: Some(pod.iter().map(|name| Arc::from(*name)).collect()) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::containers::{self, RESTART_POLICY};
 use super::filter::{Filter, Query};
 use super::path::{Path, Root, Segment};
-use super::roots::Roots;
+use super::roots::{Part, Roots};
 
 /// Ways that one selection may part into. Unions in unions multiply; beyond this, all children are read instead.
 const MOST_WAYS: usize = 128;
@@ -54,7 +54,7 @@ impl Route {
 
 /// What a path reads. `under` is the `forEach` that `$` stands in; what that reads itself is not among it.
 pub(super) fn of_path(path: &Path, roots: &Roots, under: Option<&Path>) -> Vec<Route> {
-    let mut reads = Reads::of_object();
+    let mut reads = Reads::of_document(roots);
     if let Some(under) = under {
         reads = Reads { current: reads.elements(under, roots), found: Vec::new() };
     }
@@ -65,7 +65,7 @@ pub(super) fn of_path(path: &Path, roots: &Roots, under: Option<&Path>) -> Vec<R
 
 /// The places of the elements that a `forEach` goes over, and what is read to find them.
 pub(super) fn of_elements(path: &Path, roots: &Roots) -> Vec<Route> {
-    let mut reads = Reads::of_object();
+    let mut reads = Reads::of_document(roots);
     let elements = reads.elements(path, roots);
     reads.found.extend(elements);
     reads.found
@@ -80,8 +80,8 @@ struct Reads {
 }
 
 impl Reads {
-    fn of_object() -> Self {
-        Self { current: vec![Route::default()], found: Vec::new() }
+    fn of_document(roots: &Roots) -> Self {
+        Self { current: object(roots), found: Vec::new() }
     }
 
     /// A singular path stands for itself, or for its elements where an array is there.
@@ -102,7 +102,10 @@ impl Reads {
     fn start(&mut self, root: Root, roots: &Roots) -> Vec<Route> {
         let pod = match (root, roots.pod.as_deref()) {
             (Root::Current, _) => return self.current.clone(),
-            (Root::Object, _) => return vec![Route::default()],
+            (Root::Object, _) => return object(roots),
+            (Root::Namespace, _) => {
+                return if roots.part == Part::Object { Vec::new() } else { vec![Route::default()] };
+            }
             (_, None) => return Vec::new(),
             (_, Some(pod)) => pod,
         };
@@ -148,6 +151,11 @@ impl Reads {
             self.found.extend(read.into_iter().map(|route| Route { whole: whole || route.whole, ..route }));
         });
     }
+}
+
+/// Where the object is in a document: nowhere in that of its Namespace.
+fn object(roots: &Roots) -> Vec<Route> {
+    if roots.part == Part::Namespace { Vec::new() } else { vec![Route::default()] }
 }
 
 fn member(name: &str) -> Hop {

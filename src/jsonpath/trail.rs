@@ -10,6 +10,8 @@ use super::path;
 pub enum Step<'t> {
     /// The object itself.
     Root,
+    /// The object's Namespace.
+    Namespace,
     /// A member of an object.
     Member(&'t str),
     /// An element of an array. Negative only where there is no such element.
@@ -30,6 +32,11 @@ impl<'t> Trail<'t> {
     /// The place of the object itself.
     pub fn root(object: &'t Node) -> Self {
         Self { parent: None, step: Step::Root, node: Some(object) }
+    }
+
+    /// The place of the object's Namespace; `node` is what is known of it.
+    pub fn namespace(node: Option<&'t Node>) -> Self {
+        Self { parent: None, step: Step::Namespace, node }
     }
 
     /// The place of a member; `node` is what is there.
@@ -62,6 +69,11 @@ impl<'t> Trail<'t> {
         Normalized(self)
     }
 
+    /// Whether the place is in the object's Namespace and not in the object.
+    pub fn is_in_namespace(&self) -> bool {
+        self.parent.map_or(self.step == Step::Namespace, Trail::is_in_namespace)
+    }
+
     /// Whether the place is a member of an object, where `null` counts as absent.
     pub fn is_member(&self) -> bool {
         matches!(self.step, Step::Member(_))
@@ -70,13 +82,15 @@ impl<'t> Trail<'t> {
 
 impl fmt::Display for Trail<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(parent) = self.parent else { return f.write_str("$") };
-        let first = parent.parent.is_none();
+        let Some(parent) = self.parent else {
+            return f.write_str(if self.step == Step::Namespace { "$namespace" } else { "$" });
+        };
+        let first = parent.step == Step::Root;
         if !first {
             parent.fmt(f)?;
         }
         match self.step {
-            Step::Root => Ok(()),
+            Step::Root | Step::Namespace => Ok(()),
             Step::Member(name) if first && path::is_shorthand(name) => f.write_str(name),
             Step::Member(name) => path::write_name(f, name),
             Step::Element(index) => write!(f, "[{index}]"),
@@ -93,6 +107,7 @@ impl fmt::Display for Normalized<'_> {
         }
         match self.0.step {
             Step::Root => f.write_str("$"),
+            Step::Namespace => f.write_str("$namespace"),
             Step::Member(name) => write!(f, "[{}]", path::Quoted(name)),
             Step::Element(index) => write!(f, "[{index}]"),
         }
@@ -117,6 +132,16 @@ mod tests {
         assert_eq!(root.member("a b", None).to_string(), "['a b']");
         assert_eq!(root.element(0, None).to_string(), "[0]");
         assert_eq!(metadata.element(-1, None).member("it's", None).to_string(), r"metadata[-1]['it\'s']");
+    }
+
+    #[test]
+    fn a_place_in_the_namespace_of_an_object_says_so() {
+        let namespace = Trail::namespace(None);
+        let metadata = namespace.member("metadata", None);
+        let team = metadata.member("team", None);
+        assert_eq!(team.to_string(), "$namespace.metadata.team");
+        assert_eq!(team.normalized().to_string(), "$namespace['metadata']['team']");
+        assert!(team.is_in_namespace() && !Trail::root(&Node::Null).is_in_namespace());
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub struct Elector<S> {
     ours: bool,
     /// The last claim, as it was sent, while it is not known what became of it or of one like it.
     sent: Option<Lease>,
+    /// The Lease of somebody else, or of nobody, that our last claim of that kind was written over.
+    replaced: Option<Lease>,
     /// Nobody else can have held the Lease before: one lease duration after the last confirmed claim was sent.
     held_until: Instant,
     stepped: Instant,
@@ -91,6 +93,7 @@ impl<S: LeaseStore> Elector<S> {
             free_at: now,
             ours: false,
             sent: None,
+            replaced: None,
             held_until: now,
             stepped: now,
             term,
@@ -172,6 +175,10 @@ impl<S: LeaseStore> Elector<S> {
             return false;
         }
         if self.left().is_some() {
+            // A watch that is behind still shows what our claim has replaced.
+            if lease.as_ref().zip(self.replaced.as_ref()).is_some_and(|(seen, old)| seen.same_spec(old)) {
+                return false;
+            }
             self.clear("somebody else is in the lease");
             return true;
         }
@@ -224,6 +231,11 @@ impl<S: LeaseStore> Elector<S> {
                 (Lease::create(self.store.place(), identity, *duration, now), true)
             }
         };
+        if let Known::Present(lease) = &self.known
+            && lease.holder() != &**identity
+        {
+            self.replaced = Some(lease.clone());
+        }
         self.sent = Some(claim.clone());
         let stored = match is_new {
             true => self.within(self.store.create(&claim)).await?,
@@ -254,7 +266,8 @@ impl<S: LeaseStore> Elector<S> {
             self.terms += 1;
             info!(identity = &*self.settings.identity, "leading");
         }
-        self.term.send_replace(Some(Term { number: self.terms, valid_until }));
+        let stopped = matches!(&self.known, Known::Present(lease) if lease.stops_writes());
+        self.term.send_replace(Some(Term { number: self.terms, valid_until, stopped }));
     }
 
     /// Ends the term, and with it every permit.

@@ -186,6 +186,23 @@ async fn judge(server: Arc<Mutex<Server>>) {
     }
 }
 
+/// A watch begins with the Lease as it was when the watch was asked for, which may be late.
+async fn begin_to_show(
+    who: usize,
+    server: Arc<Mutex<Server>>,
+    shown: watch::Sender<Option<Lease>>,
+    before: Option<Lease>,
+) {
+    sleep(MS * 5).await;
+    if before.is_some() {
+        shown.send_replace(before);
+    }
+    sleep(MS * 5).await;
+    let mut server = server.lock();
+    server.watches.insert(who, shown);
+    server.show();
+}
+
 struct Running {
     stop: CancellationToken,
     stopped: watch::Sender<bool>,
@@ -225,13 +242,14 @@ impl Bench {
         let (shown, seen) = watch::channel(None);
         let (stopped, stops) = watch::channel(false);
         let stop = CancellationToken::new();
-        {
+        let before = {
             let mut server = self.server.lock();
             server.lines.insert(who, Line::default());
-            server.watches.insert(who, shown);
             server.replicas.insert(who, leadership.clone());
-        }
+            server.lease.clone().map(Lease::new)
+        };
         let mut tasks = JoinSet::new();
+        tasks.spawn(begin_to_show(who, Arc::clone(&self.server), shown, before));
         tasks.spawn(stoppable(stops.clone(), elector.run(seen, stop.clone())));
         tasks.spawn(stoppable(stops, write(leadership, way)));
         self.replicas.insert(who, Running { stop, stopped, tasks });
@@ -346,6 +364,19 @@ async fn the_last_one_gives_the_lease_back_as_client_go_does() {
     let server = bench.server.lock();
     let fields = ["holderIdentity", "leaseDurationSeconds", "leaseTransitions"];
     assert_eq!(fields.map(|field| server.spec(field)), [json!(""), json!(1), json!(0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_is_not_put_off_by_a_late_sight_of_the_lease_that_it_took() {
+    let mut bench = Bench::start(1).await;
+    bench.terminate(0);
+    bench.pass(100).await;
+    bench.add(1, Timestamp::now);
+    bench.until_another_leads(0).await;
+    for _ in 0..50 {
+        bench.pass(1).await;
+        assert_eq!(bench.leaders(), [1]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,9 @@ pub(super) const LONGEST: Duration = Duration::from_secs(300);
 /// `leaseDurationSeconds` of a Lease that its holder gave back. No held one is that short.
 const RELEASED_SECONDS: u64 = 1;
 
+/// The annotation by which people stop all writes to judged objects, and its value.
+const WRITES: (&str, &str) = ("watchpolicy.io/writes", "stopped");
+
 /// A wall-clock time as `MicroTime` writes it. It is for people: no decision rests on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Micros(String);
@@ -43,6 +46,13 @@ impl Lease {
     /// `spec.holderIdentity`; empty when nobody holds it.
     pub fn holder(&self) -> &str {
         self.text("/spec/holderIdentity")
+    }
+
+    /// Whether somebody stopped writes to judged objects.
+    pub(super) fn stops_writes(&self) -> bool {
+        let (name, value) = WRITES;
+        let annotations = self.0.pointer("/metadata/annotations");
+        annotations.and_then(|annotations| annotations.get(name)?.as_str()) == Some(value)
     }
 
     fn text(&self, pointer: &str) -> &str {
@@ -226,6 +236,17 @@ mod tests {
         assert_eq!(taken.object()["metadata"], held.object()["metadata"]);
         assert_eq!(taken.object()["spec"]["strategy"], "OldestEmulationVersion");
         assert_eq!(taken.object()["spec"]["leaseTransitions"], i32::MAX);
+    }
+
+    #[test]
+    fn only_the_one_annotation_stops_writes() {
+        let with =
+            |annotations: Value| Lease::new(json!({"metadata": {"annotations": annotations}})).stops_writes();
+        assert!(with(json!({"watchpolicy.io/writes": "stopped"})));
+        for other in [json!({"watchpolicy.io/writes": "allowed"}), json!({"writes": "stopped"}), Value::Null]
+        {
+            assert!(!with(other.clone()), "{other}");
+        }
     }
 
     #[test]

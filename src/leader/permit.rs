@@ -22,6 +22,8 @@ pub(super) struct Term {
     pub(super) number: u64,
     /// By the monotonic clock; moved on by each renewal.
     pub(super) valid_until: Instant,
+    /// Somebody stopped writes to judged objects, by an annotation of the Lease.
+    pub(super) stopped: bool,
 }
 
 /// Whether this replica leads. Cheap to clone.
@@ -36,7 +38,7 @@ impl Leadership {
     /// Of a replica that is alone: always held.
     pub fn alone() -> Self {
         let valid_until = Instant::now() + FOR_EVER;
-        Self(watch::channel(Some(Term { number: 0, valid_until })).1)
+        Self(watch::channel(Some(Term { number: 0, valid_until, stopped: false })).1)
     }
 
     /// A permit for what is about to be written.
@@ -47,6 +49,11 @@ impl Leadership {
         let term = (*self.0.borrow()).ok_or(Lost)?;
         let permit = Permit { number: term.number, term: self.0.clone() };
         permit.check().map(|_left| permit)
+    }
+
+    /// Whether writes to judged objects are stopped by an annotation of the Lease.
+    pub fn stopped(&self) -> bool {
+        self.0.borrow().is_some_and(|term| term.stopped)
     }
 
     /// Waits until leadership is gained, renewed or lost; for ever when that cannot happen. Cancel safe.
@@ -108,7 +115,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn term(number: u64, seconds: u32) -> Option<Term> {
-        Some(Term { number, valid_until: Instant::now() + SECOND * seconds })
+        Some(Term { number, valid_until: Instant::now() + SECOND * seconds, stopped: false })
     }
 
     #[tokio::test(start_paused = true)]

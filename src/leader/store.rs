@@ -84,7 +84,7 @@ impl LeaseStore for Place {
         match self.send(request).await {
             Ok(lease) => Ok(Some(lease)),
             Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(None),
-            Err(error) => Err(LeaseFault::Failed(error.to_string())),
+            Err(error) => Err(fault(&error)),
         }
     }
 
@@ -105,6 +105,8 @@ fn fault(error: &kube::Error) -> LeaseFault {
     match error {
         // A Lease that is to be replaced may be gone, and one that is to be made may be there.
         kube::Error::Api(answer) if answer.code == 409 || is_gone(answer) => LeaseFault::Conflict,
+        // The server's words alone: the rest of its answer is for machines.
+        kube::Error::Api(answer) if !answer.message.is_empty() => LeaseFault::Failed(answer.message.clone()),
         error => LeaseFault::Failed(error.to_string()),
     }
 }
@@ -163,6 +165,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_fault_is_told_in_the_servers_words_alone() {
+        let answer = json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message": "leases is forbidden"});
+        let fault = fault(&kube::Error::Api(serde_json::from_value(answer).unwrap()));
+        assert_eq!(fault, LeaseFault::Failed("leases is forbidden".to_owned()));
+    }
 
     #[test]
     fn only_a_change_by_somebody_else_is_a_conflict() {

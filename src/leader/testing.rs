@@ -24,7 +24,7 @@ impl Lead {
     pub(crate) fn set(&self, leads: bool) {
         let valid_until = Instant::now() + Duration::from_secs(24 * 3600);
         self.0.send_modify(|term| {
-            *term = leads.then_some(Term { number: 1, valid_until });
+            *term = leads.then_some(Term { number: 1, valid_until, stopped: false });
         });
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Object;
-use crate::crd::{Severity, Summary, Violation, WatchPolicyStatus};
-use crate::policy::{Judgement, NodeVerdict, Outcome, RuleVerdict};
+use crate::crd::{FixStatus, Severity, Summary, Violation, WatchPolicyStatus};
+use crate::policy::{Grant, Judgement, NodeVerdict, Outcome, RuleVerdict, Verdict};
 use crate::resource::{GroupResource, ObjectKey, ObjectName};
 
 /// Where a finding stands: the worst severity first, then by object, then by rule.
@@ -37,6 +37,8 @@ pub struct Finding {
     pub first_seen: Timestamp,
     /// The failing and erring nodes.
     pub nodes: Box<[NodeVerdict]>,
+    /// What became of the rule's fix, where it was tried.
+    pub fix: Option<FixStatus>,
 }
 
 /// Counts of a policy.
@@ -48,6 +50,17 @@ pub struct Tally {
     pub severities: BTreeMap<Severity, u64>,
     /// Objects that the policy takes, those that its `match` leaves out among them, by resource.
     pub objects: BTreeMap<GroupResource, u64>,
+    /// What the exceptions that fit some object do, by name.
+    pub exceptions: BTreeMap<Arc<str>, Usage>,
+}
+
+/// What an exception does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Judged objects that it fits.
+    pub used: u64,
+    /// How many of them no rule would fail or err on without it.
+    pub needless: u64,
 }
 
 /// What a policy's status shows of its verdicts.
@@ -61,6 +74,8 @@ pub struct Page {
     pub more: u64,
     /// When the verdicts last changed; `None` before the first.
     pub changed: Option<Timestamp>,
+    /// The right that a fix of the policy lacked when it was last tried.
+    pub denied: Option<Arc<str>>,
 }
 
 /// What one object is to one policy.
@@ -69,13 +84,26 @@ pub(super) enum Standing {
     Excluded,
     Passed,
     Skipped,
+    /// Skipped, since some of its defects are reported at its controller.
+    Owned,
     /// With the places of its findings, but for the key.
     Failed(Box<[(Severity, Arc<str>)]>),
     Errored(Box<[(Severity, Arc<str>)]>),
+    /// Of an object that exceptions fit: what it is, and what they do for it. Few are, and others pay nothing for it.
+    Granted(Box<(Self, Box<[Grant]>)>),
 }
 
 impl Standing {
     fn of(judgement: &Judgement) -> Option<Self> {
+        let standing = Self::by_outcome(judgement)?;
+        let Judgement::Judged(Verdict { grants, .. }) = judgement else { return Some(standing) };
+        if grants.is_empty() {
+            return Some(standing);
+        }
+        Some(Self::Granted(Box::new((standing, grants.as_slice().into()))))
+    }
+
+    fn by_outcome(judgement: &Judgement) -> Option<Self> {
         let verdict = match judgement {
             Judgement::NotTaken => return None,
             Judgement::Excluded { .. } => return Some(Self::Excluded),
@@ -85,17 +113,38 @@ impl Standing {
         let places = || failing.map(|rule| (rule.severity, Arc::clone(&rule.rule))).collect();
         Some(match verdict.outcome {
             Outcome::Pass => Self::Passed,
+            Outcome::Skip if verdict.rules.iter().any(|rule| rule.owned) => Self::Owned,
             Outcome::Skip => Self::Skipped,
             Outcome::Fail => Self::Failed(places()),
             Outcome::Error => Self::Errored(places()),
         })
     }
 
+    /// Where the finding of a rule stands, if there is one.
+    pub(super) fn place(&self, key: &ObjectKey, rule: &str) -> Option<Place> {
+        let (severity, rule) = self.places().iter().find(|(_, name)| **name == *rule)?;
+        Some(Place { severity: Reverse(*severity), key: key.clone(), rule: Arc::clone(rule) })
+    }
+
     fn places(&self) -> &[(Severity, Arc<str>)] {
         match self {
-            Self::Excluded | Self::Passed | Self::Skipped => &[],
+            Self::Excluded | Self::Passed | Self::Skipped | Self::Owned => &[],
             Self::Failed(places) | Self::Errored(places) => places,
+            Self::Granted(granted) => granted.0.places(),
         }
+    }
+
+    fn grants(&self) -> &[Grant] {
+        match self {
+            Self::Granted(granted) => &granted.1,
+            _ => &[],
+        }
+    }
+
+    /// Whether all that keeps it from passing is an exception.
+    fn is_excepted(&self) -> bool {
+        matches!(self, Self::Granted(granted)
+            if granted.0 == Self::Skipped && granted.1.iter().any(|grant| grant.needed))
     }
 }
 
@@ -112,21 +161,37 @@ struct Counts {
     failed: u64,
     errored: u64,
     skipped: u64,
+    /// Of the skipped.
+    excepted: u64,
+    owned: u64,
 }
 
 impl Counts {
+    fn enter(&mut self, standing: &Standing) {
+        *self.of(standing) += 1;
+        self.excepted += u64::from(standing.is_excepted());
+    }
+
+    fn strike(&mut self, standing: &Standing) {
+        let count = self.of(standing);
+        *count = count.saturating_sub(1);
+        self.excepted = self.excepted.saturating_sub(u64::from(standing.is_excepted()));
+    }
+
     fn of(&mut self, standing: &Standing) -> &mut u64 {
         match standing {
             Standing::Excluded => &mut self.excluded,
             Standing::Passed => &mut self.passed,
             Standing::Skipped => &mut self.skipped,
+            Standing::Owned => &mut self.owned,
             Standing::Failed(_) => &mut self.failed,
             Standing::Errored(_) => &mut self.errored,
+            Standing::Granted(granted) => self.of(&granted.0),
         }
     }
 
     fn matched(&self) -> u64 {
-        self.passed + self.failed + self.errored + self.skipped
+        self.passed + self.failed + self.errored + self.skipped + self.owned
     }
 }
 
@@ -176,9 +241,12 @@ pub(super) struct Book {
     findings: BTreeMap<Place, Arc<Finding>>,
     /// How many of the findings are failures, by severity.
     failures: BTreeMap<Severity, u64>,
+    /// What each exception that fits some object does.
+    exceptions: BTreeMap<Arc<str>, Usage>,
     /// At most as many as a status lists.
     seeds: Vec<Seed>,
     changed: Option<Timestamp>,
+    denied: Option<Arc<str>>,
 }
 
 impl Book {
@@ -205,7 +273,12 @@ impl Book {
             self.discount(&judged.key.resource, old);
         }
         if let Some(new) = &new {
-            *self.counts.entry(judged.key.resource.clone()).or_default().of(new) += 1;
+            self.counts.entry(judged.key.resource.clone()).or_default().enter(new);
+            for grant in new.grants() {
+                let usage = self.exceptions.entry(Arc::clone(&grant.exception)).or_default();
+                usage.used += 1;
+                usage.needless += u64::from(!grant.needed);
+            }
         }
         if changed {
             self.changed = Some(now);
@@ -222,10 +295,17 @@ impl Book {
 
     fn discount(&mut self, resource: &GroupResource, standing: &Standing) {
         let Some(counts) = self.counts.get_mut(resource) else { return };
-        let count = counts.of(standing);
-        *count = count.saturating_sub(1);
+        counts.strike(standing);
         if *counts == Counts::default() {
             self.counts.remove(resource);
+        }
+        for grant in standing.grants() {
+            let Some(usage) = self.exceptions.get_mut(&grant.exception) else { continue };
+            usage.used = usage.used.saturating_sub(1);
+            usage.needless = usage.needless.saturating_sub(u64::from(!grant.needed));
+            if *usage == Usage::default() {
+                self.exceptions.remove(&grant.exception);
+            }
         }
     }
 
@@ -270,8 +350,13 @@ impl Book {
                 outcome: rule.outcome,
                 first_seen: self.first_seen(judged, &rule.rule, before).unwrap_or(now),
                 nodes: rule.nodes.into(),
+                fix: None,
             };
-            (place, Arc::new(finding))
+            let known = before.iter().find(|(other, _)| *other == place);
+            // What became of a fix stays true while what it mends is the same.
+            let fix =
+                known.filter(|(_, old)| old.nodes == finding.nodes).and_then(|(_, old)| old.fix.clone());
+            (place, Arc::new(Finding { fix, ..finding }))
         };
         verdict.rules.into_iter().filter(is_found).map(finding).collect()
     }
@@ -308,6 +393,32 @@ impl Book {
         }
     }
 
+    /// Notes what became of the fix of a rule; whether that is news.
+    pub(super) fn note(&mut self, place: &Place, fix: FixStatus, now: Timestamp) -> bool {
+        let Some(finding) = self.findings.get_mut(place) else { return false };
+        if finding.fix.as_ref() == Some(&fix) {
+            return false;
+        }
+        Arc::make_mut(finding).fix = Some(fix);
+        self.changed = Some(now);
+        true
+    }
+
+    /// Notes whether a fix lacked a right; whether that is news.
+    pub(super) fn deny(&mut self, denied: Option<Arc<str>>) -> bool {
+        let is_news = self.denied != denied;
+        self.denied = denied;
+        is_news
+    }
+
+    /// The objects on which rules fail.
+    pub(super) fn failing(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.findings
+            .iter()
+            .filter(|(_, finding)| finding.outcome == Outcome::Fail)
+            .map(|(place, _)| &place.key)
+    }
+
     pub(super) fn resources(&self) -> impl Iterator<Item = &GroupResource> {
         self.counts.keys()
     }
@@ -316,12 +427,14 @@ impl Book {
         let mut summary = Summary::default();
         let mut objects = BTreeMap::new();
         for (resource, counts) in &self.counts {
-            let Counts { excluded, passed, failed, errored, skipped } = counts;
+            let Counts { excluded, passed, failed, errored, skipped, excepted, owned } = counts;
             summary.excluded += excluded;
             summary.passed += passed;
             summary.failed += failed;
             summary.errored += errored;
-            summary.skipped += skipped;
+            summary.skipped += skipped + owned;
+            summary.excepted += excepted;
+            summary.owned += owned;
             summary.matched += counts.matched();
             *objects.entry(resource.clone()).or_default() += excluded + counts.matched();
             if stale.contains(resource) {
@@ -329,7 +442,7 @@ impl Book {
             }
         }
         summary.violations = self.failures.values().sum();
-        Tally { summary, severities: self.failures.clone(), objects }
+        Tally { summary, severities: self.failures.clone(), objects, exceptions: self.exceptions.clone() }
     }
 
     pub(super) fn page(&self, stale: &[GroupResource], most: usize) -> Page {
@@ -345,6 +458,7 @@ impl Book {
             worst,
             more: u64::try_from(more).unwrap_or(u64::MAX),
             changed: self.changed,
+            denied: self.denied.clone(),
         }
     }
 }

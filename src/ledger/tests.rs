@@ -5,8 +5,8 @@ use futures::FutureExt;
 use proptest::prelude::*;
 
 use super::*;
-use crate::crd::{Severity, Violation, ViolationObject, ViolationResult};
-use crate::policy::{NodeVerdict, Outcome, RuleVerdict, Verdict};
+use crate::crd::{Severity, Summary, Violation, ViolationObject, ViolationResult};
+use crate::policy::{Grant, NodeVerdict, Outcome, RuleVerdict, Verdict};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 fn at(seconds: i64) -> Timestamp {
@@ -26,11 +26,11 @@ fn rule(name: &str, severity: Severity, outcome: Outcome) -> RuleVerdict {
         message: "spec.replicas is 1, wanted at least 2".into(),
     };
     let nodes = if matches!(outcome, Outcome::Fail | Outcome::Error) { vec![node] } else { Vec::new() };
-    RuleVerdict { rule: name.into(), severity, outcome, nodes, more: 0 }
+    RuleVerdict { rule: name.into(), severity, outcome, nodes, more: 0, excepted: Vec::new(), owned: false }
 }
 
 fn judgement(outcome: Outcome, rules: Vec<RuleVerdict>) -> Judgement {
-    Judgement::Judged(Verdict { outcome, rules, again: None })
+    Judgement::Judged(Verdict { outcome, rules, grants: Vec::new(), again: None })
 }
 
 fn pass() -> Judgement {
@@ -95,6 +95,52 @@ fn counts_follow_each_verdict_and_each_object_that_goes() {
     let summary = ledger.tally("owners").summary;
     assert_eq!((summary.passed, summary.failed, summary.violations), (2, 0, 0));
     assert_eq!(objects(&ledger), 5);
+}
+
+/// A verdict on an object that exceptions fit.
+fn granted(outcome: Outcome, grants: &[(&str, bool)]) -> Judgement {
+    let rules = vec![rule("owner", Severity::Medium, outcome)];
+    let grant = |(name, needed): &(&str, bool)| Grant { exception: (*name).into(), needed: *needed };
+    let grants = grants.iter().map(grant).collect();
+    Judgement::Judged(Verdict { outcome, rules, grants, again: None })
+}
+
+#[test]
+fn each_exception_is_counted_with_the_objects_that_it_fits_and_those_that_do_not_need_it() {
+    let ledger = Ledger::new();
+    enter(&ledger, "a", vec![("p", granted(Outcome::Skip, &[("old", true)]))], at(0));
+    enter(&ledger, "b", vec![("p", granted(Outcome::Pass, &[("old", false), ("mesh", true)]))], at(0));
+    enter(&ledger, "c", vec![("p", granted(Outcome::Skip, &[("old", false)]))], at(0));
+    enter(&ledger, "d", vec![("p", granted(Outcome::Fail, &[("mesh", true)]))], at(0));
+    let usage = |used, needless| Usage { used, needless };
+    let tally = ledger.tally("p");
+    assert_eq!(tally.exceptions, [("mesh".into(), usage(2, 0)), ("old".into(), usage(3, 2))].into());
+    let Summary { passed, failed, skipped, excepted, violations, .. } = tally.summary;
+    assert_eq!((passed, failed, skipped, excepted, violations), (1, 1, 2, 1, 1));
+
+    enter(&ledger, "a", vec![("p", fail())], at(1));
+    enter(&ledger, "b", vec![("p", granted(Outcome::Pass, &[("mesh", false)]))], at(1));
+    ledger.forget(&pod("c"), at(1));
+    ledger.forget(&pod("d"), at(1));
+    let tally = ledger.tally("p");
+    assert_eq!(tally.exceptions, [("mesh".into(), usage(1, 1))].into());
+    assert_eq!((tally.summary.failed, tally.summary.skipped, tally.summary.excepted), (1, 0, 0));
+    ledger.forget(&pod("a"), at(2));
+    ledger.forget(&pod("b"), at(2));
+    assert_eq!(ledger.tally("p"), Tally::default());
+}
+
+#[test]
+fn what_is_left_to_a_controller_is_skipped_and_counted_as_owned() {
+    let ledger = Ledger::new();
+    let owned = RuleVerdict { owned: true, ..rule("owner", Severity::Medium, Outcome::Skip) };
+    enter(&ledger, "a", vec![("p", judgement(Outcome::Skip, vec![owned]))], at(1));
+    enter(&ledger, "b", vec![("p", judgement(Outcome::Skip, Vec::new()))], at(1));
+    let summary = ledger.tally("p").summary;
+    assert_eq!((summary.matched, summary.skipped, summary.owned, summary.violations), (2, 2, 1, 0));
+    enter(&ledger, "a", vec![("p", fail())], at(2));
+    let summary = ledger.tally("p").summary;
+    assert_eq!((summary.skipped, summary.owned, summary.violations), (1, 0, 1));
 }
 
 #[test]

@@ -4,12 +4,18 @@
 //! nothing up. Gauges about the cluster are read from their owner at the moment of the scrape: a policy or a target
 //! that went has no series left. No label ever holds an object's name, a path or a message.
 
+mod priority;
 mod requests;
 mod scrape;
 mod series;
 mod work;
 
+pub use priority::{PerPriority, Priority};
 pub use requests::{RequestSeries, client};
 pub use scrape::{InformerSample, PolicySample};
-pub use series::{EventType, Metrics, PolicySeries, ReportWrite, TargetSeries, VerdictResult, WatchFailure};
-pub use work::{QueueSeries, RunningWork};
+pub use series::{
+    EventType, Metrics, PolicySeries, Remediation, ReportWrite, TargetSeries, VerdictResult, WatchFailure,
+};
+pub use work::{
+    PrioritySample, PrioritySeries, QueueSeries, Reconcile, ReconcileSeries, WorkSample, Workload,
+};

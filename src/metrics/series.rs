@@ -12,7 +12,7 @@ use prometheus::{
 
 use super::requests::RequestSeries;
 use super::scrape::{self, InformerSample, PolicySample};
-use super::work::{QueueSeries, RunningSeries, RunningWork, WorkVectors};
+use super::work::{Followed, QueueSeries, WorkVectors, Workload};
 use crate::resource::GroupResource;
 
 // Names and help texts.
@@ -32,6 +32,8 @@ const LIST_SECONDS: (&str, &str) =
     ("watchpolicy_list_duration_seconds", "Seconds that a whole list took, all pages.");
 const UNCHANGED: (&str, &str) =
     ("watchpolicy_unchanged_total", "Events of objects of which nothing changed that a policy reads.");
+const REMEDIATIONS: (&str, &str) =
+    ("watchpolicy_remediations_total", "What became of fixes, by policy and outcome.");
 const REPORT_WRITES: (&str, &str) =
     ("watchpolicy_report_writes_total", "Writes of policy status, by outcome.");
 
@@ -109,6 +111,40 @@ label_values! {
 }
 
 label_values! {
+    /// What became of a fix.
+    Remediation {
+        /// It was written, and the rule holds.
+        Fixed = "Fixed",
+        /// The server would take it, and the rule would hold.
+        Planned = "Planned",
+        /// It was worked out, and the server could not be asked: the right to patch is missing.
+        NotVerified = "NotVerified",
+        /// The server took it, and the rule fails all the same.
+        Ineffective = "Ineffective",
+        /// The server refused it.
+        Refused = "Refused",
+        /// No fix may write there.
+        NotAllowed = "NotAllowed",
+        /// There is nothing that could be written.
+        Impossible = "Impossible",
+        /// Another manager owns the field, and the policy yields.
+        Yielded = "Yielded",
+        /// Somebody else writes the field again and again.
+        Contested = "Contested",
+        /// Another rule or policy wants something else there.
+        Conflict = "Conflict",
+        /// Writes are stopped for the whole operator.
+        Stopped = "Stopped",
+        /// The budget of writes is used up for now.
+        Throttled = "Throttled",
+        /// The server could not be reached, or changed the object meanwhile; it is tried again.
+        Waiting = "Waiting",
+        /// The object is being deleted.
+        Deleting = "Deleting",
+    }
+}
+
+label_values! {
     /// How the write of a status or report ended.
     ReportWrite {
         /// It was stored.
@@ -124,7 +160,7 @@ label_values! {
 pub struct Metrics {
     registry: Registry,
     work: WorkVectors,
-    running: Mutex<Vec<RunningSeries>>,
+    followed: Mutex<Vec<Followed>>,
     requests: RequestSeries,
     evaluations: IntCounterVec,
     evaluation_seconds: Histogram,
@@ -134,6 +170,7 @@ pub struct Metrics {
     list_seconds: HistogramVec,
     unchanged: IntCounterVec,
     report_writes: IntCounterVec,
+    remediations: IntCounterVec,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -159,7 +196,7 @@ impl Metrics {
         let target = &["group", "resource"];
         let metrics = Self {
             work: WorkVectors::new(&registry)?,
-            running: Mutex::default(),
+            followed: Mutex::default(),
             requests: RequestSeries::new(&registry)?,
             evaluations: counters(EVALUATIONS, &["policy", "result"])?,
             evaluation_seconds: histogram(EVALUATION_SECONDS, exponential_buckets(1e-6, 4.0, 10)?)?,
@@ -172,6 +209,7 @@ impl Metrics {
             )?,
             unchanged: counters(UNCHANGED, target)?,
             report_writes: counters(REPORT_WRITES, &["outcome"])?,
+            remediations: counters(REMEDIATIONS, &["policy", "outcome"])?,
             registry,
         };
         for outcome in ReportWrite::ALL {
@@ -182,7 +220,7 @@ impl Metrics {
     }
 
     fn register(&self, build: IntGaugeVec) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 9] = [
+        let all: [Box<dyn Collector>; 10] = [
             Box::new(build),
             Box::new(self.evaluations.clone()),
             Box::new(self.evaluation_seconds.clone()),
@@ -192,6 +230,7 @@ impl Metrics {
             Box::new(self.list_seconds.clone()),
             Box::new(self.unchanged.clone()),
             Box::new(self.report_writes.clone()),
+            Box::new(self.remediations.clone()),
         ];
         all.into_iter().try_for_each(|collector| self.registry.register(collector))
     }
@@ -201,9 +240,11 @@ impl Metrics {
         self.work.queue(name)
     }
 
-    /// Asks the queue at each scrape what is in process; call once for each queue. It is not kept alive by this.
-    pub fn follow_queue(&self, name: &str, work: Weak<dyn RunningWork>) {
-        self.running.lock().push(self.work.running(name, work));
+    /// Asks the queue at each scrape what waits and what is in process; call once for each queue, with the number of
+    /// its workers. It is not kept alive by this.
+    pub fn follow_queue(&self, name: &str, work: Weak<dyn Workload>, workers: usize) {
+        self.work.workers(name, workers);
+        self.followed.lock().push(Followed::new(name, work));
     }
 
     /// The series of requests to the API server, for [`super::client`].
@@ -226,6 +267,9 @@ impl Metrics {
     pub fn forget_policy(&self, policy: &str) {
         for result in VerdictResult::ALL {
             forget(self.evaluations.remove_label_values(&[policy, result.as_str()]));
+        }
+        for outcome in Remediation::ALL {
+            forget(self.remediations.remove_label_values(&[policy, outcome.as_str()]));
         }
     }
 
@@ -271,6 +315,11 @@ impl Metrics {
         &self.change_to_verdict_seconds
     }
 
+    /// Counts what became of a fix of a rule on an object.
+    pub fn remediation(&self, policy: &str, outcome: Remediation) {
+        self.remediations.with_label_values(&[policy, outcome.as_str()]).inc();
+    }
+
     /// Counts the write of a status.
     pub fn report_write(&self, outcome: ReportWrite) {
         self.report_writes.with_label_values(&[outcome.as_str()]).inc();
@@ -314,7 +363,7 @@ impl Metrics {
     /// # Errors
     /// When a source tells one series twice.
     pub fn page(&self) -> prometheus::Result<String> {
-        self.running.lock().iter().for_each(RunningSeries::refresh);
+        self.followed.lock().iter().for_each(|queue| queue.refresh(&self.work));
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }

@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use prometheus_parse::{Scrape, Value};
 
+use super::super::priority::{PerPriority, Priority};
+use super::super::work::{PrioritySample, WorkSample};
 use super::*;
 
 fn scrape(metrics: &Metrics) -> Scrape {
@@ -28,11 +30,12 @@ fn deployments() -> GroupResource {
 /// Metrics in which every series has a value.
 fn busy() -> Arc<Metrics> {
     let metrics = Metrics::new("1.2.3").unwrap();
-    metrics.queue("objects").adds.inc();
+    metrics.queue("objects").by.of(Priority::LiveChange).adds.inc();
     VerdictResult::ALL.iter().for_each(|result| metrics.policy("owners").evaluated(*result));
     let target = metrics.target(&deployments());
     EventType::ALL.iter().for_each(|kind| target.event(*kind));
     WatchFailure::ALL.iter().for_each(|failure| target.failure(*failure));
+    Remediation::ALL.iter().for_each(|outcome| metrics.remediation("owners", *outcome));
     target.unchanged();
     target.listed(Duration::from_secs(1));
     metrics
@@ -58,7 +61,7 @@ fn counters_appear_under_the_names_and_labels_of_the_contract() {
     let with = |label, value| [target[0], target[1], (label, value)];
     for (name, labels) in [
         ("watchpolicy_build_info", &[("version", "1.2.3")][..]),
-        ("workqueue_adds_total", &[("name", "objects"), ("controller", "objects")]),
+        ("workqueue_adds_total", &[("name", "objects"), ("controller", "objects"), ("priority", "0")]),
         ("watchpolicy_evaluations_total", &[("policy", "owners"), ("result", "Fail")]),
         ("watchpolicy_watch_events_total", &with("type", "MODIFIED")),
         ("watchpolicy_watch_errors_total", &with("reason", "expired")),
@@ -67,7 +70,6 @@ fn counters_appear_under_the_names_and_labels_of_the_contract() {
     ] {
         assert_eq!(value(&page, name, labels), Some(1.0), "{name} {labels:?}");
     }
-    assert_eq!(value(&page, "workqueue_depth", &[("name", "objects"), ("priority", "0")]), Some(0.0));
     assert!(value(&page, "process_resident_memory_bytes", &[]).is_some());
 }
 
@@ -128,26 +130,42 @@ fn informers_of_one_resource_add_up_and_show_the_oldest_age() {
 }
 
 #[test]
-fn running_work_is_asked_for_at_the_scrape_and_the_queue_is_not_kept_alive() {
+fn a_queue_is_asked_at_the_scrape_and_not_kept_alive() {
     struct Busy;
-    impl RunningWork for Busy {
-        fn running(&self) -> (Duration, Duration) {
-            (Duration::from_secs(5), Duration::from_secs(3))
+    impl Workload for Busy {
+        fn sample(&self) -> WorkSample {
+            let seconds = Duration::from_secs;
+            let of_each =
+                |_| PrioritySample { depth: 7, active: 2, unfinished: seconds(5), longest: seconds(3) };
+            WorkSample { by: PerPriority::new(of_each), parked: 4 }
         }
     }
     let metrics = Metrics::new("test").unwrap();
-    let work: Arc<dyn RunningWork> = Arc::new(Busy);
-    metrics.follow_queue("objects", Arc::downgrade(&work));
-    assert_eq!(value(&scrape(&metrics), "workqueue_unfinished_work_seconds", &[]), Some(5.0));
-    assert_eq!(value(&scrape(&metrics), "workqueue_longest_running_processor_seconds", &[]), Some(3.0));
+    let work: Arc<dyn Workload> = Arc::new(Busy);
+    metrics.follow_queue("objects", Arc::downgrade(&work), 9);
+    let values = || {
+        let page = scrape(&metrics);
+        let of = |name, labels: &[_]| value(&page, name, labels).unwrap();
+        let live = &[("name", "objects"), ("controller", "objects"), ("priority", "0")];
+        let controller = &[("controller", "objects")];
+        [
+            of("workqueue_depth", live),
+            of("workqueue_unfinished_work_seconds", live),
+            of("workqueue_longest_running_processor_seconds", live),
+            of("watchpolicy_parked_keys", controller),
+            of("controller_runtime_active_workers", controller),
+            of("controller_runtime_max_concurrent_reconciles", controller),
+        ]
+    };
+    assert_eq!(values(), [7.0, 5.0, 3.0, 4.0, 8.0, 9.0]);
     drop(work);
-    assert_eq!(value(&scrape(&metrics), "workqueue_unfinished_work_seconds", &[]), Some(0.0));
+    assert_eq!(values(), [0.0, 0.0, 0.0, 0.0, 0.0, 9.0]);
 }
 
 #[test]
 fn labels_are_only_those_that_cannot_name_an_object() {
     let metrics = busy();
-    metrics.queue("objects").waited.observe(1.0);
+    metrics.queue("objects").by.of(Priority::Resync).waited.observe(1.0);
     let allowed: BTreeSet<&str> = [
         "version",
         "policy",

@@ -1,25 +1,32 @@
-//! The series of a work queue, as controller-runtime names and labels them, so that its dashboards read them.
+//! The series of a work queue, under client-go's names, and those of its workers, under controller-runtime's, so that
+//! their dashboards read them.
 
 use std::sync::Weak;
 use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, exponential_buckets,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    exponential_buckets,
 };
 
-/// The priority that every key has until there are classes.
-const PRIORITY: &str = "0";
+use super::priority::{PerPriority, Priority};
 
 /// Handles to the series of one queue; counting through them looks no label up.
 #[derive(Clone, Debug)]
 pub struct QueueSeries {
-    /// Keys that are ready and wait for a worker.
-    pub depth: IntGauge,
-    /// Keys that became ready, ever.
+    /// Of each priority.
+    pub by: PerPriority<PrioritySeries>,
+    /// Of the workers.
+    pub reconciles: ReconcileSeries,
+}
+
+/// Handles to the series of one priority in one queue.
+#[derive(Clone, Debug)]
+pub struct PrioritySeries {
+    /// Keys that came to be processed, ever.
     pub adds: IntCounter,
-    /// Seconds from ready to taken.
+    /// Seconds from added to taken.
     pub waited: Histogram,
     /// Seconds from taken to done.
     pub worked: Histogram,
@@ -27,14 +34,72 @@ pub struct QueueSeries {
     pub retries: IntCounter,
 }
 
-/// What is being processed right now: asked at each scrape.
-pub trait RunningWork: Send + Sync {
-    /// The sum of the times that keys in process have taken so far, and the longest of them.
-    fn running(&self) -> (Duration, Duration);
+/// How the processing of a key ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reconcile {
+    /// It is done with.
+    Success,
+    /// It is done with until a certain time.
+    RequeueAfter,
+    /// It failed and is tried again.
+    Error,
+}
+
+/// Handles to the series of the workers of one queue.
+#[derive(Clone, Debug)]
+pub struct ReconcileSeries {
+    success: IntCounter,
+    requeue_after: IntCounter,
+    error: IntCounter,
+    errors: IntCounter,
+    seconds: Histogram,
+}
+
+impl ReconcileSeries {
+    /// Counts the end of a key's processing.
+    pub fn ended(&self, result: Reconcile, took: Duration) {
+        self.seconds.observe(took.as_secs_f64());
+        match result {
+            Reconcile::Success => self.success.inc(),
+            Reconcile::RequeueAfter => self.requeue_after.inc(),
+            Reconcile::Error => {
+                self.error.inc();
+                self.errors.inc();
+            }
+        }
+    }
+}
+
+/// A queue, asked at each scrape.
+pub trait Workload: Send + Sync {
+    /// What waits and what is being processed right now.
+    fn sample(&self) -> WorkSample;
+}
+
+/// A queue at the moment of a scrape.
+#[derive(Clone, Debug, Default)]
+pub struct WorkSample {
+    /// Of each priority.
+    pub by: PerPriority<PrioritySample>,
+    /// Keys that failed so often that they are tried again only at the longest delay.
+    pub parked: usize,
+}
+
+/// One priority at the moment of a scrape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PrioritySample {
+    /// Keys that are ready and wait for a worker.
+    pub depth: usize,
+    /// Keys in process.
+    pub active: usize,
+    /// The sum of the times that keys in process have taken so far.
+    pub unfinished: Duration,
+    /// The longest of these times.
+    pub longest: Duration,
 }
 
 /// The vectors behind [`QueueSeries`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct WorkVectors {
     depth: IntGaugeVec,
     adds: IntCounterVec,
@@ -43,14 +108,25 @@ pub(super) struct WorkVectors {
     retries: IntCounterVec,
     unfinished: GaugeVec,
     longest: GaugeVec,
+    parked: IntGaugeVec,
+    reconciles: IntCounterVec,
+    reconcile_errors: IntCounterVec,
+    reconcile_seconds: HistogramVec,
+    active: IntGaugeVec,
+    workers: IntGaugeVec,
 }
 
 impl WorkVectors {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let labels = &["name", "controller"];
-        let seconds = exponential_buckets(1e-6, 10.0, 9)?;
-        let histogram = |name: &str, help: &str| {
-            HistogramVec::new(HistogramOpts::new(name, help).buckets(seconds.clone()), labels)
+        let labels = &["name", "controller", "priority"];
+        let of_workers = &["controller"];
+        let gauges = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), of_workers);
+        let seconds = |name: &str, help: &str| GaugeVec::new(Opts::new(name, help), labels);
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let buckets = exponential_buckets(1e-6, 10.0, 9)?;
+        let times = |name: &str, help: &str| {
+            HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.clone()), labels)
         };
         let vectors = Self {
             depth: IntGaugeVec::new(
@@ -58,87 +134,148 @@ impl WorkVectors {
                     "workqueue_depth",
                     "Keys that are ready and wait for a worker, by queue and priority.",
                 ),
-                &["name", "controller", "priority"],
-            )?,
-            adds: IntCounterVec::new(
-                Opts::new("workqueue_adds_total", "Keys that became ready, by queue."),
                 labels,
             )?,
-            waited: histogram("workqueue_queue_duration_seconds", "Seconds that a key waited for a worker.")?,
-            worked: histogram(
-                "workqueue_work_duration_seconds",
-                "Seconds that the processing of a key took.",
-            )?,
-            retries: IntCounterVec::new(
-                Opts::new("workqueue_retries_total", "Keys put back after a failure, by queue."),
+            adds: counters(
+                "workqueue_adds_total",
+                "Keys that came to be processed, by queue and priority.",
                 labels,
             )?,
-            unfinished: GaugeVec::new(
-                Opts::new(
-                    "workqueue_unfinished_work_seconds",
-                    "Sum of the seconds that the keys in process have taken so far; growth without end is a stuck worker.",
-                ),
+            waited: times("workqueue_queue_duration_seconds", "Seconds that a key waited for a worker.")?,
+            worked: times("workqueue_work_duration_seconds", "Seconds that the processing of a key took.")?,
+            retries: counters(
+                "workqueue_retries_total",
+                "Keys put back after a failure, by queue and priority.",
                 labels,
             )?,
-            longest: GaugeVec::new(
-                Opts::new(
-                    "workqueue_longest_running_processor_seconds",
-                    "Seconds that the longest of the keys in process has taken so far.",
-                ),
-                labels,
+            unfinished: seconds(
+                "workqueue_unfinished_work_seconds",
+                "Sum of the seconds that the keys in process have taken so far; growth without end is a stuck worker.",
             )?,
+            longest: seconds(
+                "workqueue_longest_running_processor_seconds",
+                "Seconds that the longest of the keys in process has taken so far.",
+            )?,
+            parked: gauges(
+                "watchpolicy_parked_keys",
+                "Keys that failed more often than --max-retries allows, and are tried again only at the longest delay.",
+            )?,
+            reconciles: counters(
+                "controller_runtime_reconcile_total",
+                "Keys processed, by how it ended: success, error or requeue_after.",
+                &["controller", "result"],
+            )?,
+            reconcile_errors: counters(
+                "controller_runtime_reconcile_errors_total",
+                "Keys whose processing failed.",
+                of_workers,
+            )?,
+            reconcile_seconds: HistogramVec::new(
+                HistogramOpts::new(
+                    "controller_runtime_reconcile_time_seconds",
+                    "Seconds that the processing of a key took.",
+                )
+                .buckets(exponential_buckets(1e-5, 4.0, 12)?),
+                of_workers,
+            )?,
+            active: gauges("controller_runtime_active_workers", "Workers that have a key.")?,
+            workers: gauges("controller_runtime_max_concurrent_reconciles", "Workers.")?,
         };
-        vectors.register(registry)?;
+        vectors.collectors().into_iter().try_for_each(|collector| registry.register(collector))?;
         Ok(vectors)
     }
 
-    fn register(&self, registry: &Registry) -> prometheus::Result<()> {
-        let Self { depth, adds, waited, worked, retries, unfinished, longest } = self;
-        let all: [Box<dyn Collector>; 7] = [
-            Box::new(depth.clone()),
-            Box::new(adds.clone()),
-            Box::new(waited.clone()),
-            Box::new(worked.clone()),
-            Box::new(retries.clone()),
-            Box::new(unfinished.clone()),
-            Box::new(longest.clone()),
-        ];
-        all.into_iter().try_for_each(|collector| registry.register(collector))
+    fn collectors(&self) -> [Box<dyn Collector>; 13] {
+        let Self {
+            depth,
+            adds,
+            waited,
+            worked,
+            retries,
+            unfinished,
+            longest,
+            parked,
+            reconciles,
+            reconcile_errors,
+            reconcile_seconds,
+            active,
+            workers,
+        } = self.clone();
+        [
+            Box::new(depth),
+            Box::new(adds),
+            Box::new(waited),
+            Box::new(worked),
+            Box::new(retries),
+            Box::new(unfinished),
+            Box::new(longest),
+            Box::new(parked),
+            Box::new(reconciles),
+            Box::new(reconcile_errors),
+            Box::new(reconcile_seconds),
+            Box::new(active),
+            Box::new(workers),
+        ]
     }
 
     pub(super) fn queue(&self, name: &str) -> QueueSeries {
-        let labels = &[name, name];
+        let series = |priority: Priority| {
+            let labels = &[name, name, priority.as_str()];
+            PrioritySeries {
+                adds: self.adds.with_label_values(labels),
+                waited: self.waited.with_label_values(labels),
+                worked: self.worked.with_label_values(labels),
+                retries: self.retries.with_label_values(labels),
+            }
+        };
+        let result = |result: &str| self.reconciles.with_label_values(&[name, result]);
         QueueSeries {
-            depth: self.depth.with_label_values(&[name, name, PRIORITY]),
-            adds: self.adds.with_label_values(labels),
-            waited: self.waited.with_label_values(labels),
-            worked: self.worked.with_label_values(labels),
-            retries: self.retries.with_label_values(labels),
+            by: PerPriority::new(series),
+            reconciles: ReconcileSeries {
+                success: result("success"),
+                requeue_after: result("requeue_after"),
+                error: result("error"),
+                errors: self.reconcile_errors.with_label_values(&[name]),
+                seconds: self.reconcile_seconds.with_label_values(&[name]),
+            },
         }
     }
 
-    pub(super) fn running(&self, name: &str, work: Weak<dyn RunningWork>) -> RunningSeries {
-        let labels = &[name, name];
-        RunningSeries {
-            unfinished: self.unfinished.with_label_values(labels),
-            longest: self.longest.with_label_values(labels),
-            work,
+    /// How many workers take keys from a queue.
+    pub(super) fn workers(&self, name: &str, workers: usize) {
+        self.workers.with_label_values(&[name]).set(whole(workers));
+    }
+}
+
+/// A queue that is read at each scrape.
+pub(super) struct Followed {
+    name: Box<str>,
+    work: Weak<dyn Workload>,
+}
+
+impl Followed {
+    pub(super) fn new(name: &str, work: Weak<dyn Workload>) -> Self {
+        Self { name: name.into(), work }
+    }
+
+    /// Reads the queue; all is `0` once it is gone.
+    pub(super) fn refresh(&self, vectors: &WorkVectors) {
+        let WorkSample { by, parked } =
+            self.work.upgrade().map_or_else(WorkSample::default, |work| work.sample());
+        let mut busy = 0;
+        for priority in Priority::ALL {
+            let PrioritySample { depth, active, unfinished, longest } = *by.of(priority);
+            let labels = &[&*self.name, &*self.name, priority.as_str()];
+            vectors.depth.with_label_values(labels).set(whole(depth));
+            vectors.unfinished.with_label_values(labels).set(unfinished.as_secs_f64());
+            vectors.longest.with_label_values(labels).set(longest.as_secs_f64());
+            busy += active;
         }
+        vectors.parked.with_label_values(&[&*self.name]).set(whole(parked));
+        vectors.active.with_label_values(&[&*self.name]).set(whole(busy));
     }
 }
 
-/// The two gauges of a queue that only the scrape itself can know.
-pub(super) struct RunningSeries {
-    unfinished: Gauge,
-    longest: Gauge,
-    work: Weak<dyn RunningWork>,
-}
-
-impl RunningSeries {
-    /// Reads the queue; `0` once it is gone.
-    pub(super) fn refresh(&self) {
-        let (sum, longest) = self.work.upgrade().map_or_else(Default::default, |work| work.running());
-        self.unfinished.set(sum.as_secs_f64());
-        self.longest.set(longest.as_secs_f64());
-    }
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

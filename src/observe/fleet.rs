@@ -20,7 +20,7 @@ use super::standing;
 use super::wire::{Collection, Wire};
 use crate::crd::TargetState;
 use crate::jsonpath::TypeMeta;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Priority};
 use crate::policy::catalog::Catalog;
 use crate::policy::demand::{Demand, PolicyTarget, Program, WatchSpec, demand};
 use crate::policy::{CompiledPolicy, PolicySet};
@@ -237,7 +237,7 @@ impl Fleet {
         let found = self.running.iter_mut().rev().find(|(_, running)| running.spec.brings(&spec));
         let Some((epoch, running)) = found else { return self.start(spec, role) };
         running.role = role;
-        serve(running, spec.policies, &self.parts);
+        serve(running, (spec.policies, spec.around), &self.parts);
         *epoch
     }
 
@@ -245,12 +245,17 @@ impl Fleet {
     fn unwant(&mut self, epoch: u64, catalog: &Catalog) {
         let Some(running) = self.running.get(&epoch) else { return };
         let mut by = BTreeSet::new();
-        let mut policies = Vec::new();
+        let (mut policies, mut around) = (Vec::new(), Vec::new());
         for (old, roots) in &running.spec.policies {
             let Some((successor, new)) = self.successor(&running.spec, old) else { continue };
             by.insert(successor);
             let carried = running.spec.carries(&new.0, &new.1);
             policies.push(if carried { new } else { (Arc::clone(old), Arc::clone(roots)) });
+        }
+        for old in &running.spec.around {
+            let Some((successor, new)) = self.successor_around(&running.spec, old) else { continue };
+            by.insert(successor);
+            around.push(if running.spec.carries_around(&new) { new } else { Arc::clone(old) });
         }
         let resource = &running.spec.resource;
         let served = catalog.resolve(&resource.resource, Some(&resource.version));
@@ -265,20 +270,37 @@ impl Fleet {
             (true, Role::Lingering(until)) => Role::Lingering(*until),
             (true, _) => lingers,
         };
-        serve(running, policies, &self.parts);
+        serve(running, (policies, around), &self.parts);
     }
 
     /// The watch that is wanted for a policy in place of another one and is not synced yet, with the policy's newest
     /// program.
     fn successor(&self, spec: &WatchSpec, policy: &CompiledPolicy) -> Option<(u64, Program)> {
+        self.successors(spec).find_map(|(epoch, running)| {
+            let (program, roots) = running.spec.program(&policy.name)?;
+            (program.uid == policy.uid).then(|| (*epoch, (Arc::clone(program), Arc::clone(roots))))
+        })
+    }
+
+    /// The same for the Namespaces of a policy's objects.
+    fn successor_around(
+        &self,
+        spec: &WatchSpec,
+        policy: &CompiledPolicy,
+    ) -> Option<(u64, Arc<CompiledPolicy>)> {
+        self.successors(spec).find_map(|(epoch, running)| {
+            let mut around = running.spec.around.iter();
+            let same = around.find(|other| other.name == policy.name && other.uid == policy.uid)?;
+            Some((*epoch, Arc::clone(same)))
+        })
+    }
+
+    fn successors(&self, spec: &WatchSpec) -> impl Iterator<Item = (&u64, &Running)> {
+        let resource = spec.resource.resource.clone();
         self.running
             .iter()
             .filter(|(_, running)| running.role == Role::Wanted && !running.is_synced())
-            .filter(|(_, running)| running.spec.resource.resource == spec.resource.resource)
-            .find_map(|(epoch, running)| {
-                let (program, roots) = running.spec.program(&policy.name)?;
-                (program.uid == policy.uid).then(|| (*epoch, (Arc::clone(program), Arc::clone(roots))))
-            })
+            .filter(move |(_, running)| running.spec.resource.resource == resource)
     }
 
     fn start(&mut self, spec: WatchSpec, role: Role) -> u64 {
@@ -289,14 +311,17 @@ impl Fleet {
             TypeMeta { api_version: spec.resource.api_version().into(), kind: Arc::clone(&spec.served.kind) };
         let shelf = Arc::new(Shelf::new(epoch, spec.resource.clone(), types));
         shelf.serve(served(&spec.policies, &self.parts.metrics));
+        shelf.surround(spec.around.clone());
         self.parts.store.open(Arc::clone(&shelf));
         let (sender, stand) = watch::channel(Stand { phase: Phase::Listing, since: jiff::Timestamp::now() });
         let sink = ShelfSink {
             shelf: Arc::clone(&shelf),
+            store: Arc::clone(&self.parts.store),
             projection: Arc::clone(&spec.projection),
             queue: Arc::clone(&self.parts.queue),
             series: self.parts.metrics.target(&resource),
             stand: sender,
+            priority: Priority::InitialList,
             woken: Arc::clone(&self.woken),
         };
         let collection = Collection {
@@ -432,18 +457,23 @@ fn served(policies: &[Program], metrics: &Metrics) -> Vec<Served> {
 }
 
 /// Makes a watch serve these policies; where that is a change, its objects are judged again.
-fn serve(running: &mut Running, policies: Vec<Program>, parts: &Parts) {
-    if running.spec.serves_as(&policies) {
+fn serve(running: &mut Running, (policies, around): (Vec<Program>, Vec<Arc<CompiledPolicy>>), parts: &Parts) {
+    if running.spec.serves_as(&policies, &around) {
         return;
     }
     running.shelf.serve(served(&policies, &parts.metrics));
+    running.shelf.surround(around.clone());
+    for key in parts.store.judged_in(None, &around) {
+        parts.queue.add(key, Priority::PolicyChange);
+    }
     running.spec.policies = policies;
+    running.spec.around = around;
     enqueue(&parts.queue, &running.spec.resource.resource, running.shelf.names());
 }
 
 fn enqueue(queue: &Queue<ObjectKey>, resource: &GroupResource, objects: Vec<ObjectName>) {
     for object in objects {
-        queue.add(ObjectKey { resource: resource.clone(), object });
+        queue.add(ObjectKey { resource: resource.clone(), object }, Priority::PolicyChange);
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::wire::{Collection, Event, Lines, PageEnd, Wire, WireError, version_of};
+use crate::backoff::{self, Backoff};
 use crate::metrics::{EventType, WatchFailure};
 
 /// Where the items of a collection go. Called by one informer, from one task.
@@ -75,8 +76,8 @@ pub enum Phase {
 pub struct Settings {
     /// Objects in one page of a list.
     pub page_size: u32,
-    /// First and longest pause after failures.
-    pub backoff: (Duration, Duration),
+    /// The pauses after failures.
+    pub backoff: Backoff,
     /// Without any sign of life for so long, a watch is given up.
     pub liveness: Duration,
     /// How often permissions are asked again.
@@ -89,7 +90,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             page_size: 500,
-            backoff: (Duration::from_millis(500), Duration::from_secs(30)),
+            backoff: Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) },
             liveness: Duration::from_secs(120),
             access_check: Duration::from_secs(60),
             lists: Arc::new(Semaphore::new(8)),
@@ -268,7 +269,7 @@ impl<S: Sink> Informer<S> {
             error => error.is_expired() || error.is_absent() || failed + 1 >= FAILED_STARTS,
         };
         let silent = matches!(error, WireError::Silent(_));
-        if silent || self.failures > 0 || error.retry_after() > Some(self.settings.backoff.0) {
+        if silent || self.failures > 0 || error.retry_after() > Some(self.settings.backoff.first) {
             self.sink.phase(Phase::Degraded(format!("the watch fails: {error}")));
         }
         self.rest(error.retry_after()).await;
@@ -366,16 +367,15 @@ impl<S: Sink> Informer<S> {
     // ---- back-off ----
 
     async fn rest(&mut self, retry_after: Option<Duration>) {
-        let (first, longest) = self.settings.backoff;
-        let grown = first.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX)).min(longest);
-        self.failures = self.failures.saturating_add(1).min(31);
+        self.failures = self.failures.saturating_add(1);
+        let grown = self.settings.backoff.wait(self.failures);
         sleep(jittered(grown, 0.5..1.0).max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))).await;
     }
 }
 
 /// Many informers that wait for the same thing should not do it at the same time.
 fn jittered(wait: Duration, between: Range<f64>) -> Duration {
-    wait.mul_f64(rand::random_range(between))
+    backoff::jittered(wait, between, &mut rand::rng())
 }
 
 /// Returns when the right to watch was taken away: that does not end an open watch, so it must be asked for. A

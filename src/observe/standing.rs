@@ -9,6 +9,10 @@ use crate::crd::TargetState;
 use crate::policy::demand::{PolicyTarget, WatchSpec};
 use crate::resource::Gvr;
 
+/// Where a right in all namespaces is put.
+const CLUSTER_WIDE: &str = "a ClusterRole with the label rbac.watchpolicy.io/aggregate-to-operator: \"true\", or in \
+     the chart's rbac.targets.read";
+
 /// How one watch stands, in the contract's words.
 pub(super) fn state(phase: &Phase) -> TargetState {
     match phase {
@@ -40,7 +44,10 @@ pub(super) fn report<'r>(
     found: &Gvr,
     running: impl Iterator<Item = &'r Running>,
 ) -> TargetReport {
+    let running: Vec<_> = running.collect();
     let of_policy: Vec<_> = running
+        .iter()
+        .copied()
         .filter(|running| {
             running.spec.resource.resource == found.resource && running.spec.program(policy).is_some()
         })
@@ -54,10 +61,17 @@ pub(super) fn report<'r>(
         .collect();
     let stands = scopes(target, &current);
     let worst = stands.iter().max_by_key(|(_, stand)| urgency(state(&stand.phase)));
-    let (state, since, message) = match worst {
+    let mut own = match worst {
         None => (TargetState::Resolving, jiff::Timestamp::UNIX_EPOCH, None),
         Some((running, stand)) => (state(&stand.phase), stand.since, message(running, stand, &stands)),
     };
+    if target.needs_namespaces {
+        let namespaces = namespaces(policy, &running);
+        if urgency(namespaces.0) > urgency(own.0) {
+            own = namespaces;
+        }
+    }
+    let (state, since, message) = own;
     TargetReport {
         group: Arc::clone(&target.resource.group),
         resource: Arc::clone(&target.resource.resource),
@@ -68,6 +82,27 @@ pub(super) fn report<'r>(
         message,
     }
 }
+
+/// How the Namespaces of the policy's objects stand, in words about what they are needed for.
+fn namespaces(policy: &Arc<str>, running: &[&Running]) -> (TargetState, jiff::Timestamp, Option<Arc<str>>) {
+    let around = |running: &&&Running| {
+        running.role.is_current() && running.spec.around.iter().any(|around| around.name == *policy)
+    };
+    let Some(found) = running.iter().find(around) else {
+        return (TargetState::Resolving, jiff::Timestamp::UNIX_EPOCH, Some(WAITS.into()));
+    };
+    let stand = found.stand.borrow().clone();
+    let state = state(&stand.phase);
+    let words = match (state, message(found, &stand, &[])) {
+        (TargetState::Synced, _) => None,
+        (_, None) => Some(WAITS.into()),
+        (_, Some(why)) => Some(format!("{WAITS}: {why}").into()),
+    };
+    (state, stand.since, words)
+}
+
+/// Why a target is not synced though its own watch may be.
+const WAITS: &str = "the policy reads the Namespaces of its objects, and these are not known yet";
 
 /// For each place where the policy looks, the watch that sees it best.
 fn scopes<'r>(target: &PolicyTarget, current: &[&'r Running]) -> Vec<(&'r Running, Stand)> {
@@ -100,16 +135,19 @@ fn message(running: &Running, stand: &Stand, all: &[(&Running, Stand)]) -> Optio
     }
 }
 
-/// Which right is missing where, and the rule that gives it.
+/// Which right is missing where, and how it is given without an edit of what an installer owns.
 fn cure(spec: &WatchSpec, verb: &str, namespaces: &[&str]) -> String {
     let resource = &spec.resource.resource;
-    let (place, role) = match namespaces {
-        [] => (String::new(), "its ClusterRole".to_owned()),
-        [one] => (format!(" in namespace {one}"), "its Role there".to_owned()),
-        many => (format!(" in the namespaces {}", many.join(", ")), "its Role in each of them".to_owned()),
+    let (place, by) = match namespaces {
+        [] => (String::new(), CLUSTER_WIDE),
+        [one] => (format!(" in namespace {one}"), "a Role there, bound to its ServiceAccount"),
+        many => (
+            format!(" in the namespaces {}", many.join(", ")),
+            "a Role in each of them, bound to its ServiceAccount",
+        ),
     };
     format!(
-        "the operator may not {verb} {resource}{place}; add to {role}: \
+        "the operator may not {verb} {resource}{place}; give it by {by}: \
          {{apiGroups: [\"{}\"], resources: [\"{}\"], verbs: [\"list\", \"watch\"]}}",
         resource.group, resource.resource
     )

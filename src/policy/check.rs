@@ -7,6 +7,7 @@ use crate::jsonpath::{Budget, Due, EvalError, Node, Path, Projection, Roots, Sco
 
 use super::assertion::{Assertion, Bearings, Complaint, Doubt, Truth};
 use super::clock::Clock;
+use super::exception::Exempt;
 use super::measure::{self, Measured};
 use super::meter::{Meter, SORTED};
 use super::order;
@@ -30,6 +31,15 @@ pub(super) struct Hearing<'h> {
     pub(super) scope: &'h Scope<'h>,
     pub(super) clock: &'h Clock,
     pub(super) meter: &'h Meter,
+    /// The containers that are as if they were not there.
+    pub(super) exempt: Option<&'h Exempt<'h, 'h>>,
+}
+
+impl Hearing<'_> {
+    /// Whether a place is left out by an exception.
+    pub(super) fn leaves_out(&self, place: &Trail<'_>) -> bool {
+        self.exempt.is_some_and(|exempt| exempt.leaves_out(place, self.scope))
+    }
 }
 
 /// The steps that the checks of a rule may take together; fallbacks are paid for apart, since they run within the
@@ -88,8 +98,14 @@ impl Check {
         let peers = self.peers(hearing, steps);
         let by = Bearings { peers: &peers, clock: hearing.clock, meter: hearing.meter, doubt };
         let mut tally = Tally::default();
-        let due = self.walk(hearing.scope, steps, &mut |place, _| {
-            tally.count(self.truth(place, by));
+        let mut left_out = false;
+        let due = self.walk(hearing, steps, &mut |place, spot| {
+            let truth = self.truth(place, by);
+            if self.leaves_out(truth, spot, hearing) {
+                left_out = true;
+                return ControlFlow::Continue(());
+            }
+            tally.count(truth);
             if tally.decides(self.quantifier, doubt) {
                 ControlFlow::Break(())
             } else {
@@ -101,6 +117,10 @@ impl Check {
             Ok(Due::Nothing) => tally.extend(self.truth_of_nothing(by)),
             Err(error) => tally.count(Truth::Unknown(Complaint::Path(error))),
         }
+        if left_out && tally.is_empty() {
+            return Truth::Yes;
+        }
+        hearing.exempt.iter().for_each(|exempt| exempt.judged_another());
         tally.truth(self.quantifier, doubt)
     }
 
@@ -113,8 +133,10 @@ impl Check {
         }
         let mut values = Vec::new();
         let mut paid = Ok(());
-        let ended = self.walk(scope, steps, &mut |place, _| {
-            if let Place::Found(value) = place {
+        let ended = self.walk(hearing, steps, &mut |place, spot| {
+            if let Place::Found(value) = place
+                && !hearing.leaves_out(spot.due)
+            {
                 paid = meter.charge(value, SORTED);
                 values.extend(paid.is_ok().then(|| value.clone()));
             }
@@ -127,13 +149,14 @@ impl Check {
     /// Visits every place where a value is due.
     pub(super) fn walk(
         &self,
-        scope: &Scope<'_>,
+        hearing: Hearing<'_>,
         steps: &mut Steps,
         visit: &mut VisitPlace<'_>,
     ) -> Result<Due, EvalError> {
         if self.measure == Measure::Count {
-            return self.count(scope, steps, visit);
+            return self.count(hearing, steps, visit);
         }
+        let scope = hearing.scope;
         let Steps { path, fallbacks, peers: _ } = steps;
         self.path.places(scope, path, &mut |node, trail| match node {
             Some(node) => self.measured((node, Source::Object), Spot { at: trail, due: trail }, visit),
@@ -144,13 +167,14 @@ impl Check {
     /// How many nodes are found is one value, of no single place.
     fn count(
         &self,
-        scope: &Scope<'_>,
+        hearing: Hearing<'_>,
         steps: &mut Steps,
         visit: &mut VisitPlace<'_>,
     ) -> Result<Due, EvalError> {
         let mut count = 0;
-        self.path.places(scope, &mut steps.path, &mut |node, _| {
-            count += usize::from(node.is_some());
+        let scope = hearing.scope;
+        self.path.places(scope, &mut steps.path, &mut |node, trail| {
+            count += usize::from(node.is_some() && !hearing.leaves_out(trail));
             ControlFlow::Continue(())
         })?;
         let object = Trail::root(scope.object());
@@ -217,6 +241,12 @@ impl Check {
         }
     }
 
+    /// Whether an exception leaves out a place that keeps the check from holding. `unique` speaks of all of them.
+    pub(super) fn leaves_out(&self, truth: Truth, spot: Spot<'_>, hearing: Hearing<'_>) -> bool {
+        let holds = if self.quantifier == Quantifier::None { Truth::No } else { Truth::Yes };
+        (self.assertion.unique || truth != holds) && hearing.leaves_out(spot.due)
+    }
+
     /// Whether the place satisfies the assertion; where nothing is and `exists` does not say it, `whenAbsent` does.
     pub(super) fn truth(&self, place: Place<'_>, by: Bearings<'_>) -> Truth {
         match place {
@@ -270,6 +300,11 @@ impl Tally {
             Truth::No => self.no = true,
             Truth::Unknown(complaint) => self.unknown = self.unknown.or(Some(complaint)),
         }
+    }
+
+    /// Whether nothing was judged.
+    fn is_empty(&self) -> bool {
+        !self.yes && !self.no && self.unknown.is_none()
     }
 
     fn extend(&mut self, truth: Option<Truth>) {

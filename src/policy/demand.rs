@@ -3,6 +3,9 @@
 //! One watch a resource, shared by all policies. Where every policy names its namespaces, one watch a namespace
 //! instead, so that a Role is enough; where only some do, spare watches stand by for them, in case that the watch of
 //! everything is refused. A selector is left to the server only when all policies have the same one.
+//!
+//! Some are watched for what they say of others: the Namespaces of objects, where a policy reads them, and the
+//! controllers between an object and its root.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,6 +24,17 @@ pub type Namespaces = Option<BTreeSet<Arc<str>>>;
 /// A policy as it was compiled, and where `$pod` is for it on a resource.
 pub type Program = (Arc<CompiledPolicy>, Arc<Roots>);
 
+/// What a policy has a watch for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// Its objects are judged.
+    Judged,
+    /// Objects in these Namespaces are.
+    Around,
+    /// It leads from an object to its controller's controller; nothing but its identity is needed.
+    Between,
+}
+
 /// One wanted watch.
 #[derive(Clone)]
 pub struct WatchSpec {
@@ -38,6 +52,8 @@ pub struct WatchSpec {
     pub projection: Arc<Projection>,
     /// Who is judged by it, and where `$pod` is for each of them.
     pub policies: Vec<Program>,
+    /// Whose objects are in these Namespaces and are judged by what is read of them.
+    pub around: Vec<Arc<CompiledPolicy>>,
 }
 
 impl WatchSpec {
@@ -58,10 +74,20 @@ impl WatchSpec {
         (!self.metadata_only || read.metadata_only()) && self.projection.covers(&read)
     }
 
+    /// Whether it brings what one program reads of the Namespaces of its objects.
+    pub fn carries_around(&self, policy: &CompiledPolicy) -> bool {
+        let mut read = Projection::default();
+        policy.read_namespace(&mut read);
+        self.projection.covers(&read)
+    }
+
     /// Whether the same policies are judged, as they were compiled.
-    pub fn serves_as(&self, wanted: &[Program]) -> bool {
+    pub fn serves_as(&self, wanted: &[Program], around: &[Arc<CompiledPolicy>]) -> bool {
+        let same = |(a, b): (&Arc<CompiledPolicy>, &Arc<CompiledPolicy>)| Arc::ptr_eq(a, b);
         self.policies.len() == wanted.len()
-            && self.policies.iter().zip(wanted).all(|((a, _), (b, _))| Arc::ptr_eq(a, b))
+            && self.policies.iter().zip(wanted).all(|((a, _), (b, _))| same((a, b)))
+            && self.around.len() == around.len()
+            && self.around.iter().zip(around).all(same)
     }
 
     /// The program of a policy, if it is judged by this watch.
@@ -81,6 +107,8 @@ pub struct PolicyTarget {
     pub namespaces: Namespaces,
     /// What is watched for it, or why nothing is.
     pub found: Result<Gvr, Unresolved>,
+    /// Whether its objects cannot be judged before their Namespaces are known.
+    pub needs_namespaces: bool,
 }
 
 /// All that is wanted.
@@ -126,32 +154,74 @@ fn policy_targets(
                 resource,
                 version: target.version.clone(),
                 namespaces: Some(BTreeSet::new()),
+                needs_namespaces: false,
             });
             let Some(want) = entry.found.as_ref().ok().and_then(|resource| wants.get_mut(resource)) else {
                 continue;
             };
+            entry.needs_namespaces = want.served.namespaced && policy.reads_namespaces();
             entry.namespaces = want.scope(entry.namespaces.take(), target);
             want.labels.insert(target.labels.as_ref().map(|selector| selector.to_string().into()));
         }
     }
     for target in targets.values() {
         if let Some(want) = target.found.as_ref().ok().and_then(|resource| wants.get_mut(resource)) {
-            want.policies.push((Arc::clone(policy), target.namespaces.clone()));
+            want.users.push((Arc::clone(policy), target.namespaces.clone(), Use::Judged));
         }
     }
-    targets.into_values().collect()
+    let targets: Vec<_> = targets.into_values().collect();
+    if targets.iter().any(|target| target.needs_namespaces) {
+        want_beside(policy, (GroupResource::new("", "namespaces"), None, Use::Around), catalog, wants);
+    }
+    for (resource, namespaces) in between(policy, &targets) {
+        want_beside(policy, (resource, namespaces, Use::Between), catalog, wants);
+    }
+    targets
+}
+
+/// Wants a resource for what it says of others.
+fn want_beside(
+    policy: &Arc<CompiledPolicy>,
+    (resource, namespaces, for_what): (GroupResource, Namespaces, Use),
+    catalog: &Catalog,
+    wants: &mut BTreeMap<Gvr, Want>,
+) {
+    let Ok(Resolved { resource, served }) = catalog.resolve(&resource, None) else { return };
+    let want = wants.entry(resource).or_insert_with(|| Want::new(served));
+    want.labels.insert(None);
+    want.users.push((Arc::clone(policy), namespaces, for_what));
+}
+
+/// What stands between Pods and what a policy targets above them, and is not targeted itself: where a policy looks at
+/// no Pods, or at nothing above, there is nothing to be found.
+fn between(policy: &CompiledPolicy, targets: &[PolicyTarget]) -> Vec<(GroupResource, Namespaces)> {
+    let pods = targets.iter().find(|target| target.resource == GroupResource::new("", "pods"));
+    let Some(pods) = pods.filter(|_| policy.skips_owned()) else { return Vec::new() };
+    let targeted = |resource: &GroupResource| targets.iter().any(|target| target.resource == *resource);
+    // What custom kinds own cannot be known.
+    let custom = targets.iter().any(|target| is_custom(&target.resource.group));
+    let leads = [("apps", "replicasets", "deployments"), ("batch", "jobs", "cronjobs")];
+    let wanted = leads.into_iter().filter_map(|(group, resource, above)| {
+        let (resource, above) = (GroupResource::new(group, resource), GroupResource::new(group, above));
+        (!targeted(&resource) && (custom || targeted(&above))).then_some(resource)
+    });
+    wanted.map(|resource| (resource, pods.namespaces.clone())).collect()
+}
+
+fn is_custom(group: &str) -> bool {
+    group.contains('.') && !group.ends_with(".k8s.io")
 }
 
 /// What all policies together want of one resource.
 struct Want {
     served: ServedResource,
-    policies: Vec<(Arc<CompiledPolicy>, Namespaces)>,
+    users: Vec<(Arc<CompiledPolicy>, Namespaces, Use)>,
     labels: BTreeSet<Option<Arc<str>>>,
 }
 
 impl Want {
     fn new(served: ServedResource) -> Self {
-        Self { served, policies: Vec::new(), labels: BTreeSet::new() }
+        Self { served, users: Vec::new(), labels: BTreeSet::new() }
     }
 
     /// The namespaces of one more target entry beside those known.
@@ -166,10 +236,10 @@ impl Want {
 
     fn specify(&self, resource: &Gvr, demand: &mut Demand) {
         let named: BTreeSet<_> =
-            self.policies.iter().filter_map(|(_, named)| named.as_ref()).flatten().collect();
+            self.users.iter().filter_map(|(_, named, _)| named.as_ref()).flatten().collect();
         let narrow = |namespace: &&Arc<str>| self.spec(resource, Some(Arc::clone(namespace)));
         let few = named.len() <= NAMESPACED_WATCHES;
-        let all_name = self.policies.iter().all(|(_, named)| named.is_some());
+        let all_name = self.users.iter().all(|(_, named, _)| named.is_some());
         if all_name && few {
             demand.watches.extend(named.iter().map(narrow));
             return;
@@ -183,15 +253,22 @@ impl Want {
     /// A watch of a namespace serves those who name it; the watch of everything serves all.
     fn spec(&self, resource: &Gvr, namespace: Option<Arc<str>>) -> WatchSpec {
         let mut projection = Projection::default();
-        let mut policies = Vec::new();
-        for (policy, named) in &self.policies {
+        let (mut policies, mut around) = (Vec::new(), Vec::new());
+        for (policy, named, for_what) in &self.users {
             let looks = namespace
                 .as_ref()
                 .is_none_or(|namespace| named.as_ref().is_some_and(|n| n.contains(namespace)));
-            if looks {
-                let roots = Arc::new(policy.roots(&resource.resource));
-                policy.read(&resource.resource, &roots, &mut projection);
-                policies.push((Arc::clone(policy), roots));
+            match for_what {
+                Use::Judged if looks => {
+                    let roots = Arc::new(policy.roots(&resource.resource));
+                    policy.read(&resource.resource, &roots, &mut projection);
+                    policies.push((Arc::clone(policy), roots));
+                }
+                Use::Around if looks => {
+                    policy.read_namespace(&mut projection);
+                    around.push(Arc::clone(policy));
+                }
+                Use::Judged | Use::Around | Use::Between => {}
             }
         }
         WatchSpec {
@@ -202,6 +279,7 @@ impl Want {
             metadata_only: projection.metadata_only(),
             projection: Arc::new(projection),
             policies,
+            around,
         }
     }
 }

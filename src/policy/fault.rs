@@ -13,6 +13,8 @@ pub enum FaultReason {
     Unsupported,
     /// A resource that no policy may target, or not without the operator's consent.
     TargetNotAllowed,
+    /// A fix that would write what no fix may, or not without the operator's consent.
+    FixNotAllowed,
 }
 
 impl FaultReason {
@@ -22,24 +24,30 @@ impl FaultReason {
             Self::Invalid => "Invalid",
             Self::Unsupported => "Unsupported",
             Self::TargetNotAllowed => "TargetNotAllowed",
+            Self::FixNotAllowed => "FixNotAllowed",
         }
     }
 }
 
-/// One thing that is wrong with a policy. Shown as `spec.rules[2].path: at character 7: ...`.
+/// One thing that is wrong with a policy. Shown as `spec.rules[2] (owner).path: at character 7: ...`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The kind of fault.
     pub reason: FaultReason,
     /// The field, as `spec.rules[2].path`.
     pub field: String,
+    /// The name of the rule or exception that it is of, where it has one.
+    pub owner: Option<String>,
     /// What is wrong, at which character if the field has an inner syntax, and what to do.
     pub message: String,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.message)
+        match (&self.owner, self.field.split_once(']')) {
+            (Some(owner), Some((entry, rest))) => write!(f, "{entry}] ({owner}){rest}: {}", self.message),
+            _ => write!(f, "{}: {}", self.field, self.message),
+        }
     }
 }
 
@@ -86,6 +94,8 @@ pub(super) struct Field<'a> {
 enum Step<'a> {
     Name(&'a str),
     Index(usize),
+    /// An element that people know by its name.
+    Entry(usize, &'a str),
 }
 
 impl<'a> Field<'a> {
@@ -103,6 +113,19 @@ impl<'a> Field<'a> {
     pub(super) const fn index(&'a self, index: usize) -> Self {
         Self { parent: Some(self), step: Step::Index(index) }
     }
+
+    /// An element of this field that has a name.
+    pub(super) const fn entry(&'a self, index: usize, name: &'a str) -> Self {
+        Self { parent: Some(self), step: Step::Entry(index, name) }
+    }
+
+    /// The name of the entry that it is, or is in.
+    fn owner(&self) -> Option<&'a str> {
+        match self.step {
+            Step::Entry(_, name) if !name.is_empty() => Some(name),
+            Step::Entry(..) | Step::Name(_) | Step::Index(_) => self.parent.and_then(Field::owner),
+        }
+    }
 }
 
 impl fmt::Display for Field<'_> {
@@ -113,14 +136,21 @@ impl fmt::Display for Field<'_> {
         match self.step {
             Step::Name(name) if self.parent.is_none() => f.write_str(name),
             Step::Name(name) => write!(f, ".{name}"),
-            Step::Index(index) => write!(f, "[{index}]"),
+            Step::Index(index) | Step::Entry(index, _) => write!(f, "[{index}]"),
         }
     }
 }
 
 /// Collects faults while a policy is compiled. The policy's own size, which the API server bounds, bounds it.
 #[derive(Debug, Default)]
-pub(super) struct Findings(Vec<Fault>);
+pub(super) struct Findings {
+    faults: Vec<Fault>,
+    /// Bytes that the patterns so far take, once compiled.
+    patterns: usize,
+}
+
+/// Bytes that all patterns of a policy may take together, once compiled.
+const PATTERNS_LIMIT: usize = 8 << 20;
 
 impl Findings {
     /// Notes a fault of the policy itself.
@@ -142,18 +172,34 @@ impl Findings {
     /// Parses a path that stands at this character of a field.
     pub(super) fn path_within(&mut self, text: &str, offset: usize, field: &Field<'_>) -> Option<Path> {
         let mut error = match Path::parse(text) {
-            Ok(path) => return Some(path),
+            Ok(path) => return self.patterns(path.pattern_bytes(), field).then_some(path),
             Err(error) => error,
         };
         error.position += offset;
-        let reason = if error.unsupported { FaultReason::Unsupported } else { FaultReason::Invalid };
-        self.push(reason, field, error.to_string());
+        self.push(FaultReason::Invalid, field, error.to_string());
         None
+    }
+
+    /// Pays for compiled patterns; the first that are too much for the policy are noted.
+    pub(super) fn patterns(&mut self, bytes: usize, field: &Field<'_>) -> bool {
+        let within = self.patterns <= PATTERNS_LIMIT;
+        self.patterns = self.patterns.saturating_add(bytes);
+        let fits = self.patterns <= PATTERNS_LIMIT;
+        if within && !fits {
+            let message = format!(
+                "with this the patterns of the policy need more than {} MiB when compiled; use smaller repetitions, \
+                 or several policies",
+                PATTERNS_LIMIT >> 20
+            );
+            self.invalid(field, message);
+        }
+        fits
     }
 
     /// Notes a fault with its reason.
     pub(super) fn push(&mut self, reason: FaultReason, field: &Field<'_>, message: String) {
-        self.0.push(Fault { reason, field: field.to_string(), message });
+        let owner = field.owner().map(str::to_owned);
+        self.faults.push(Fault { reason, field: field.to_string(), owner, message });
     }
 
     /// What was compiled, if nothing is wrong with it.
@@ -161,6 +207,6 @@ impl Findings {
     /// # Errors
     /// All the faults found.
     pub(super) fn finish<T>(self, compiled: T) -> Result<T, Faults> {
-        if self.0.is_empty() { Ok(compiled) } else { Err(Faults(self.0)) }
+        if self.faults.is_empty() { Ok(compiled) } else { Err(Faults(self.faults)) }
     }
 }

@@ -1,5 +1,7 @@
 //! Image references, as Docker and Kubernetes read them (the grammar of github.com/distribution/reference).
 
+use std::fmt;
+
 /// The longest name, registry and repository together.
 const NAME_LIMIT: usize = 255;
 const DEFAULT_REGISTRY: &str = "docker.io";
@@ -16,6 +18,16 @@ pub(super) struct Image<'t> {
     pub(super) tag: Option<&'t str>,
     /// With its algorithm: `sha256:...`.
     pub(super) digest: Option<&'t str>,
+}
+
+/// The reference in full.
+impl fmt::Display for Image<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { registry, repository, tag, digest } = self;
+        write!(f, "{registry}/{repository}")?;
+        tag.iter().try_for_each(|tag| write!(f, ":{tag}"))?;
+        digest.iter().try_for_each(|digest| write!(f, "@{digest}"))
+    }
 }
 
 impl<'t> Image<'t> {

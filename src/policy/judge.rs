@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::jsonpath::{Budget, Document, Path, Roots, Scope, Trail};
+use crate::jsonpath::{Budget, Document, EvalError, NamespaceRoot, Part, Path, Roots, Scope, Trail};
 use crate::resource::GroupResource;
 
 use super::assertion::{Complaint, Doubt, Truth};
 use super::check::{Check, Hearing, Steps};
 use super::clock::Clock;
+use super::exception::Granted;
+use super::fix::Mends;
 use super::message;
 use super::meter::Meter;
 use super::program::{Body, CompiledPolicy, Rule};
 use super::render::NOT_SET;
 use super::report::{Case, Report, Role, Setting};
+use super::scope::Taken;
 use super::verdict::{Judgement, NodeVerdict, Outcome, RuleVerdict, Verdict};
 
 /// The object that is judged, and when.
@@ -29,11 +32,29 @@ pub struct Subject<'d> {
     pub roots: &'d Roots,
     /// The object, with at least what [`CompiledPolicy::read`] asks for.
     pub document: &'d Document,
+    /// The Namespace that the object is in, with at least what [`CompiledPolicy::read_namespace`] asks for. `None`
+    /// where it is in none, and where nothing is known of it: what depends on it is then an error.
+    pub namespace: Option<&'d Document>,
     /// The time that ages and ends are counted from.
     pub now: Timestamp,
 }
 
-impl Subject<'_> {
+impl<'d> Subject<'d> {
+    /// The Namespace that selectors and `$namespace` speak of, where it is known and can be read: of a Namespace,
+    /// itself.
+    pub(super) fn whole_namespace(&self) -> Option<&'d Document> {
+        let own = (self.roots.part == Part::OwnNamespace).then_some(self.document);
+        own.or(self.namespace).filter(|namespace| namespace.root.is_ok())
+    }
+
+    fn namespace_root(&self) -> NamespaceRoot<'d> {
+        match self.whole_namespace().map(|namespace| &namespace.root) {
+            _ if self.document.id.namespace.is_none() => NamespaceRoot::Nothing,
+            Some(Ok(root)) => NamespaceRoot::Known(root),
+            Some(Err(_)) | None => NamespaceRoot::Unknown,
+        }
+    }
+
     fn is_secret(&self) -> bool {
         self.resource.group.is_empty() && &*self.resource.resource == "secrets"
     }
@@ -42,30 +63,59 @@ impl Subject<'_> {
 impl CompiledPolicy {
     /// Judges an object by all rules. What cannot be told is [`Outcome::Error`], never a pass.
     pub fn judge(&self, subject: &Subject<'_>) -> Judgement {
-        if !self.takes(subject.resource, subject.document) {
-            return Judgement::NotTaken;
-        }
+        self.judge_into(subject, None)
+    }
+
+    pub(super) fn judge_into(&self, subject: &Subject<'_>, mends: Option<&Mends>) -> Judgement {
         let clock = Clock::new(subject.now);
-        let root = match &subject.document.root {
-            Ok(root) => root,
-            Err(reason) => return self.unreadable(subject, reason, &clock),
+        let taken = self.takes(subject);
+        let root = match (&subject.document.root, taken) {
+            (_, Taken::No) => return Judgement::NotTaken,
+            (Err(reason), _) => return self.unreadable(subject, reason, &clock),
+            (Ok(_), Taken::Unknown) => return self.unknown(subject, &clock),
+            (Ok(root), Taken::Yes) => root,
         };
-        let scope = Scope::new(root, subject.roots);
+        let scope = Scope::new(root, subject.roots).in_namespace(subject.namespace_root());
         let meter = Meter::default();
-        let hearing = Hearing { scope: &scope, clock: &clock, meter: &meter };
-        let setting =
-            Setting { policy: self, hearing, element: None, kind: subject.kind, secret: subject.is_secret() };
+        let hearing = Hearing { scope: &scope, clock: &clock, meter: &meter, exempt: None };
+        let setting = Setting {
+            policy: self,
+            hearing,
+            element: None,
+            kind: subject.kind,
+            secret: subject.is_secret(),
+            mends,
+        };
         match all(&self.conditions, hearing, &mut Steps::default(), Doubt::YieldsToNo) {
             Truth::No => return Judgement::Excluded { again: clock.again() },
             Truth::Unknown(_) => {
                 let mut report = Report::default();
                 report_guard((&self.conditions, "match"), setting, &mut report);
-                return self.all_err(&report, &clock);
+                let granted = Granted::of(&self.exceptions, subject.document, Some(&scope), &clock);
+                return self.all_err(&report, &granted, &clock);
             }
             Truth::Yes => {}
         }
-        let rules = self.rules.iter().map(|rule| judge_rule(rule, setting)).collect();
-        Judgement::Judged(Verdict::of(rules, &clock))
+        let granted = Granted::of(&self.exceptions, subject.document, Some(&scope), &clock);
+        let rules = self.rules.iter().map(|rule| judge_rule(rule, setting, &granted)).collect();
+        Judgement::Judged(Verdict::of(rules, &granted, &clock))
+    }
+
+    /// An object of which it depends on its Namespace whether it is taken.
+    fn unknown(&self, subject: &Subject<'_>, clock: &Clock) -> Judgement {
+        let message = format!(
+            "cannot tell whether `namespaceSelector` takes this {}: {}",
+            subject.kind,
+            EvalError::NoNamespace
+        );
+        let mut report = Report::default();
+        report.error(NodeVerdict {
+            path: "$namespace.metadata.labels".into(),
+            actual: NOT_SET.into(),
+            expected: "labels to select by".into(),
+            message: message.into(),
+        });
+        self.all_err(&report, &Granted::of(&self.exceptions, subject.document, None, clock), clock)
     }
 
     /// An object that could not be decoded.
@@ -80,26 +130,31 @@ impl CompiledPolicy {
             expected: "a readable object".into(),
             message: message.into(),
         });
-        self.all_err(&report, clock)
+        self.all_err(&report, &Granted::of(&self.exceptions, subject.document, None, clock), clock)
     }
 
     /// What is wrong before any rule is judged is wrong with each of them.
-    fn all_err(&self, report: &Report, clock: &Clock) -> Judgement {
-        let verdict = |rule: &Rule| RuleVerdict {
-            rule: Arc::clone(&rule.name),
-            severity: rule.severity,
-            outcome: Outcome::Error,
-            nodes: report.nodes.clone(),
-            more: report.more,
+    fn all_err(&self, report: &Report, granted: &Granted<'_>, clock: &Clock) -> Judgement {
+        let verdict = |rule: &Rule| {
+            let verdict = RuleVerdict {
+                rule: Arc::clone(&rule.name),
+                severity: rule.severity,
+                outcome: Outcome::Error,
+                nodes: report.nodes.clone(),
+                more: report.more,
+                excepted: Vec::new(),
+                owned: false,
+            };
+            granted.excuse(&verdict).unwrap_or(verdict)
         };
-        Judgement::Judged(Verdict::of(self.rules.iter().map(verdict).collect(), clock))
+        Judgement::Judged(Verdict::of(self.rules.iter().map(verdict).collect(), granted, clock))
     }
 }
 
 impl Verdict {
-    fn of(rules: Vec<RuleVerdict>, clock: &Clock) -> Self {
+    fn of(rules: Vec<RuleVerdict>, granted: &Granted<'_>, clock: &Clock) -> Self {
         let outcome = rules.iter().fold(Outcome::Skip, |outcome, rule| outcome.and(rule.outcome));
-        Self { outcome, rules, again: clock.again() }
+        Self { outcome, rules, grants: granted.grants(), again: clock.again() }
     }
 }
 
@@ -110,7 +165,26 @@ struct Bench<'a> {
     setting: Setting<'a>,
 }
 
-fn judge_rule(rule: &Rule, setting: Setting<'_>) -> RuleVerdict {
+/// Judges a rule, and where it fails, what is left of that beside its exceptions.
+fn judge_rule(rule: &Rule, setting: Setting<'_>, granted: &Granted<'_>) -> RuleVerdict {
+    let mended = setting.mends.map(Mends::len);
+    let verdict = judge_in_full(rule, setting);
+    if matches!(verdict.outcome, Outcome::Pass | Outcome::Skip) {
+        return verdict;
+    }
+    if let Some(excused) = granted.excuse(&verdict) {
+        return excused;
+    }
+    let Some(exempt) = granted.exempt(rule) else { return verdict };
+    if let (Some(mends), Some(mended)) = (setting.mends, mended) {
+        mends.truncate(mended);
+    }
+    let hearing = Hearing { exempt: Some(&exempt), ..setting.hearing };
+    let verdict = judge_in_full(rule, Setting { hearing, ..setting });
+    exempt.settle(verdict)
+}
+
+fn judge_in_full(rule: &Rule, setting: Setting<'_>) -> RuleVerdict {
     let meter = Meter::default();
     let hearing = Hearing { meter: &meter, ..setting.hearing };
     let bench = Bench { rule, setting: Setting { hearing, ..setting } };
@@ -121,7 +195,15 @@ fn judge_rule(rule: &Rule, setting: Setting<'_>) -> RuleVerdict {
         None => bench.element(&mut steps, &mut report),
     };
     let Report { nodes, more, .. } = report;
-    RuleVerdict { rule: Arc::clone(&rule.name), severity: rule.severity, outcome, nodes, more }
+    RuleVerdict {
+        rule: Arc::clone(&rule.name),
+        severity: rule.severity,
+        outcome,
+        nodes,
+        more,
+        excepted: Vec::new(),
+        owned: false,
+    }
 }
 
 impl Bench<'_> {
@@ -159,20 +241,28 @@ impl Bench<'_> {
 
     fn element(&self, steps: &mut Steps, report: &mut Report) -> Outcome {
         let Self { rule, setting } = *self;
-        match all(&rule.when, setting.hearing, steps, Doubt::YieldsToNo) {
+        // What is exempt from a rule is so from its body: a guard looks at everything.
+        let guard = Setting { hearing: Hearing { exempt: None, ..setting.hearing }, ..setting };
+        let applies = all(&rule.when, guard.hearing, steps, Doubt::YieldsToNo);
+        let outcome = match applies {
             Truth::No => return Outcome::Skip,
-            Truth::Unknown(_) => {
-                report_guard((&rule.when, "when"), setting, report);
-                return Outcome::Error;
-            }
-            Truth::Yes => {}
-        }
-        let outcome = match self.body(steps) {
-            Truth::Yes => return Outcome::Pass,
-            Truth::No => Outcome::Fail,
             Truth::Unknown(_) => Outcome::Error,
+            Truth::Yes => match self.body(steps) {
+                Truth::Yes => return Outcome::Pass,
+                Truth::No => Outcome::Fail,
+                Truth::Unknown(_) => Outcome::Error,
+            },
         };
-        self.report(report);
+        if setting.element.is_some_and(|element| setting.hearing.leaves_out(element)) {
+            return Outcome::Skip;
+        }
+        match applies {
+            Truth::Unknown(_) => report_guard((&rule.when, "when"), guard, report),
+            Truth::Yes | Truth::No => {
+                self.report(report);
+                setting.mend_by_appending(rule);
+            }
+        }
         outcome
     }
 

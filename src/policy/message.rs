@@ -213,7 +213,8 @@ fn write_operator(out: &mut Cut, Operator { test, wanted }: &Operator) -> std::f
         Test::Equals(operand) => write!(out, "{}{}", either("", "not "), shown(operand)),
         Test::In(operands) => write_list(out, either("one of", "none of"), operands.iter().map(shown)),
         Test::Matches(pattern) => {
-            write_list(out, either("a match of", "no match of"), pattern.sources().iter())
+            let words = either("a whole match of", "no whole match of");
+            write_list(out, words, pattern.sources().iter())
         }
         Test::Search(pattern) => {
             write_list(out, either("a part that matches", "no part that matches"), pattern.sources().iter())

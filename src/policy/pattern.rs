@@ -2,7 +2,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use crate::jsonpath::{Reach, translate_iregexp};
+use crate::jsonpath::{Reach, build_within, translate_iregexp};
 
 use super::order::Case;
 
@@ -15,6 +15,7 @@ const CACHE_LIMIT: usize = 1 << 18;
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     regex: Regex,
+    bytes: usize,
     sources: Box<[Box<str>]>,
 }
 
@@ -53,14 +54,20 @@ impl Pattern {
         };
         let mut builder = RegexBuilder::new(&all);
         builder.case_insensitive(case == Case::Ignored);
-        let built = builder.size_limit(COMPILED_LIMIT).dfa_size_limit(CACHE_LIMIT).build();
-        let regex = built.map_err(|error| vec![PatternError { index: None, message: too_large(&error) }])?;
-        Ok(Self { regex, sources: patterns.iter().map(|pattern| pattern.as_str().into()).collect() })
+        let built = build_within(builder.dfa_size_limit(CACHE_LIMIT), COMPILED_LIMIT);
+        let (regex, bytes) =
+            built.map_err(|error| vec![PatternError { index: None, message: too_large(&error) }])?;
+        Ok(Self { regex, bytes, sources: patterns.iter().map(|pattern| pattern.as_str().into()).collect() })
     }
 
     /// Whether one of the patterns matches. Linear in the text.
     pub(super) fn matches(&self, text: &str) -> bool {
         self.regex.is_match(text)
+    }
+
+    /// Bytes that it takes at most.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The patterns as the policy has them.

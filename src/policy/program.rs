@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::crd::{Mode, Severity};
+use jiff::Timestamp;
+
+use crate::crd::{Enforcement, Mode, Severity};
 use crate::jsonpath::Path;
 
 use super::check::Check;
+use super::exception::CompiledException;
+use super::fence::Fences;
+use super::fix::Fix;
 use super::glob::Glob;
 use super::message::Template;
 use super::selector::Selector;
@@ -21,6 +26,8 @@ pub struct CompiledPolicy {
     pub generation: i64,
     /// What the policy does beyond judging.
     pub mode: Mode,
+    /// How fixes are written.
+    pub enforcement: Enforcement,
     /// How bad a violation is where the rule does not say otherwise.
     pub severity: Severity,
     /// Whether the policy rests: no watches, verdicts withdrawn.
@@ -32,12 +39,30 @@ pub struct CompiledPolicy {
     /// `match`.
     pub(super) conditions: Box<[Check]>,
     pub(super) rules: Box<[Rule]>,
+    /// Who is left alone, in the policy's order.
+    pub exceptions: Box<[CompiledException]>,
+    /// Whether anything is read of the Namespaces that objects are in.
+    pub(super) reads_namespaces: bool,
+    /// Whether what an object shares with its controller is reported there alone.
+    pub(super) skips_owned: bool,
+    /// What its fixes may not write.
+    pub(super) fences: Fences,
 }
 
 impl CompiledPolicy {
+    /// The first end of an exception that is yet to come.
+    pub fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
+        self.exceptions.iter().filter_map(|exception| exception.until).filter(|until| *until > now).min()
+    }
+
     /// The names of the rules, in the policy's order.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<str>> {
         self.rules.iter().map(|rule| &rule.name)
+    }
+
+    /// Whether it does more than judge: its mode is not Audit, and a rule has a fix.
+    pub fn mends(&self) -> bool {
+        self.mode != Mode::Audit && self.rules.iter().any(|rule| rule.fix.is_some())
     }
 }
 
@@ -56,6 +81,8 @@ pub struct CompiledTarget {
     pub labels: Option<Selector>,
     /// The member names that lead to the pod template, where the target says so.
     pub pod: Option<Box<[Arc<str>]>>,
+    /// The label selector on the object's Namespace; `None` where every namespace is selected.
+    pub(super) namespace_labels: Option<Selector>,
     pub(super) exclude_namespaces: Box<[Glob]>,
     /// Empty for any name.
     pub(super) names: Box<[Glob]>,
@@ -71,6 +98,8 @@ pub(super) struct Rule {
     pub(super) body: Body,
     /// `None` where one is written from the rule.
     pub(super) message: Option<Template>,
+    /// How a failure is mended, where it can be.
+    pub(super) fix: Option<Fix>,
 }
 
 /// What a rule demands.

@@ -9,6 +9,7 @@ use crate::jsonpath::{Budget, Due, Node, Path, Trail};
 use super::assertion::{Bearings, Complaint, Doubt, Truth};
 use super::check::{Check, Hearing, Place, Spot, Steps};
 use super::container;
+use super::fix::Mends;
 use super::message::{self, Fact};
 use super::meter::Meter;
 use super::program::{CompiledPolicy, Rule};
@@ -38,6 +39,8 @@ pub(super) struct Setting<'a> {
     pub(super) kind: &'a str,
     /// Whether the object is a Secret.
     pub(super) secret: bool,
+    /// Where the changes go that mend what is reported, if somebody asks for them.
+    pub(super) mends: Option<&'a Mends>,
 }
 
 /// A check that did not pass.
@@ -71,14 +74,18 @@ struct Finding {
 impl Report {
     /// Reports every place at which the check fails or errs.
     pub(super) fn check(&mut self, case: &Case<'_>) {
-        let Hearing { scope, clock, .. } = case.setting.hearing;
+        let Hearing { clock, .. } = case.setting.hearing;
         let (mut steps, meter) = (std::mem::take(&mut self.steps), std::mem::take(&mut self.meter));
-        let peers = case.check.peers(Hearing { scope, clock, meter: &meter }, &mut steps);
+        let hearing = Hearing { meter: &meter, ..case.setting.hearing };
+        let peers = case.check.peers(hearing, &mut steps);
         let by = Bearings { peers: &peers, clock, meter: &meter, doubt: case.doubt() };
         let mut visited = false;
-        let due = case.check.walk(scope, &mut steps, &mut |place, spot| {
+        let due = case.check.walk(hearing, &mut steps, &mut |place, spot| {
             visited = true;
-            self.place(case, case.check.truth(place, by), place, spot);
+            let truth = case.check.truth(place, by);
+            if !case.check.leaves_out(truth, spot, hearing) {
+                self.place(case, truth, place, spot);
+            }
             ControlFlow::Continue(())
         });
         let of_nothing = case.check.truth_of_nothing(by);
@@ -117,6 +124,9 @@ impl Report {
             container: None,
         };
         self.add(false, || setting.node(rule, finding, message));
+        if let Some(element) = setting.element {
+            setting.mend(rule, element);
+        }
     }
 
     /// Reports one thing that makes the whole rule an error.
@@ -134,6 +144,7 @@ impl Report {
             self.add(true, || case.unknown(complaint, case.finding_at(place, spot), value));
         } else if case.fails(truth) {
             self.add(false, || case.failed(place, case.finding_at(place, spot)));
+            case.mend(place, spot);
         }
     }
 
@@ -167,7 +178,7 @@ impl Report {
 }
 
 impl<'a> Role<'a> {
-    fn rule(self) -> Option<&'a Rule> {
+    pub(super) fn rule(self) -> Option<&'a Rule> {
         match self {
             Self::Body(rule) | Self::Branch(rule, _) => Some(rule),
             Self::Guard(_) => None,

@@ -2,23 +2,39 @@
 
 use std::sync::Arc;
 
-use crate::jsonpath::{Document, Identity, Projection, Roots};
+use crate::jsonpath::{Document, Identity, Part, Projection, Roots};
 use crate::resource::GroupResource;
 
 use super::container;
+use super::fix::Fix;
 use super::glob;
+use super::judge::Subject;
 use super::message::Template;
 use super::program::{CompiledPolicy, CompiledTarget, Rule};
+
+/// Whether a policy takes an object. From the surest no to the surest yes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Taken {
+    /// No target takes it.
+    No,
+    /// It depends on the object's Namespace, of which nothing is known.
+    Unknown,
+    /// Some target takes it.
+    Yes,
+}
 
 impl CompiledPolicy {
     /// Whether some target takes the object: its scope, its selectors, and no system namespace.
     ///
     /// An object that cannot be read is taken where its labels are not known: nothing shows that it is out of scope,
     /// and to leave it out would hide it.
-    pub fn takes(&self, resource: &GroupResource, document: &Document) -> bool {
-        let namespace = namespace_of(resource, &document.id);
-        let left_out = namespace.is_some_and(|namespace| self.left_out.contains(namespace));
-        !left_out && self.entries(resource).any(|target| target.takes(namespace, document))
+    pub fn takes(&self, subject: &Subject<'_>) -> Taken {
+        let namespace = namespace_of(subject.resource, &subject.document.id);
+        if namespace.is_some_and(|namespace| self.left_out.contains(namespace)) {
+            return Taken::No;
+        }
+        let taken = self.entries(subject.resource).map(|target| target.takes(namespace, subject));
+        taken.max().unwrap_or(Taken::No)
     }
 
     /// Where the named roots are on a resource: by the built-in table, else as a target's `pod` says.
@@ -27,20 +43,50 @@ impl CompiledPolicy {
         if builtin.pod.is_some() {
             return builtin;
         }
-        Roots { pod: self.entries(resource).find_map(|target| target.pod.clone()) }
+        Roots { pod: self.entries(resource).find_map(|target| target.pod.clone()), ..builtin }
     }
 
     /// Adds what the policy reads of the objects of a resource, labels among it where a selector needs them.
     pub fn read(&self, resource: &GroupResource, roots: &Roots, projection: &mut Projection) {
-        if self.entries(resource).any(|target| target.labels.is_some()) {
+        let is_namespace = roots.part == Part::OwnNamespace;
+        let selects = |target: &CompiledTarget| {
+            target.labels.is_some() || (is_namespace && target.namespace_labels.is_some())
+        };
+        if self.entries(resource).any(selects) {
             projection.read_labels();
         }
+        self.read_of(roots, projection);
+    }
+
+    /// Adds what the policy reads of the Namespaces that its objects are in, its labels among it where a
+    /// `namespaceSelector` needs them.
+    pub fn read_namespace(&self, projection: &mut Projection) {
+        if self.targets.iter().any(|target| target.namespace_labels.is_some()) {
+            projection.read_labels();
+        }
+        self.read_of(&Roots::of_namespace(), projection);
+    }
+
+    /// Whether anything is read of the Namespaces that its objects are in.
+    pub fn reads_namespaces(&self) -> bool {
+        self.reads_namespaces
+    }
+
+    fn read_of(&self, roots: &Roots, projection: &mut Projection) {
         for check in &self.conditions {
             check.read(roots, None, projection);
         }
         for rule in &self.rules {
             rule.read(roots, projection);
         }
+        for exception in &self.exceptions {
+            exception.read(roots, projection);
+        }
+    }
+
+    /// Whether some entry of the targets is about this resource.
+    pub fn targets(&self, resource: &GroupResource) -> bool {
+        self.entries(resource).next().is_some()
     }
 
     fn entries(&self, resource: &GroupResource) -> impl Iterator<Item = &CompiledTarget> {
@@ -54,8 +100,20 @@ impl CompiledTarget {
         self.group == resource.group && self.resources.contains(&resource.resource)
     }
 
-    fn takes(&self, namespace: Option<&Arc<str>>, document: &Document) -> bool {
-        self.takes_namespace(namespace) && self.takes_name(&document.id.name) && self.selects(document)
+    fn takes(&self, namespace: Option<&Arc<str>>, subject: &Subject<'_>) -> Taken {
+        let document = subject.document;
+        let takes =
+            self.takes_namespace(namespace) && self.takes_name(&document.id.name) && self.selects(document);
+        match &self.namespace_labels {
+            _ if !takes => Taken::No,
+            // What is said of namespaces says nothing about cluster-scoped objects.
+            Some(selector) if namespace.is_some() => match subject.whole_namespace() {
+                None => Taken::Unknown,
+                Some(known) if selector.matches(&known.labels) => Taken::Yes,
+                Some(_) => Taken::No,
+            },
+            _ => Taken::Yes,
+        }
     }
 
     /// What is said of namespaces says nothing about cluster-scoped objects.
@@ -88,7 +146,8 @@ impl Rule {
         if self.message.as_ref().is_some_and(Template::names_container) {
             container::read(self, roots, projection);
         }
-        for path in self.message.iter().flat_map(|message| message.paths()) {
+        let fixed_from = self.fix.as_ref().and_then(Fix::source);
+        for path in self.message.iter().flat_map(|message| message.paths()).chain(fixed_from) {
             projection.read(path, roots, under);
         }
     }

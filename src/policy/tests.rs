@@ -2,7 +2,9 @@
 
 mod bodies;
 mod cases;
+mod exceptions;
 mod faults;
+mod fixes;
 mod globs;
 mod law;
 mod measures;
@@ -10,3 +12,4 @@ mod messages;
 mod objects;
 mod operators;
 mod projection;
+mod surroundings;

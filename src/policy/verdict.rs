@@ -29,6 +29,8 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// One for each rule, in the policy's order.
     pub rules: Vec<RuleVerdict>,
+    /// The exceptions that fit the object, in the policy's order.
+    pub grants: Vec<Grant>,
     /// When to judge the object again though nothing in it changes: the first instant at which an age, or the end of an
     /// exception, gives another answer. `None` where time changes nothing.
     pub again: Option<Timestamp>,
@@ -99,6 +101,29 @@ pub struct RuleVerdict {
     pub nodes: Vec<NodeVerdict>,
     /// How many failing and erring nodes are not listed.
     pub more: usize,
+    /// What exceptions cover: the whole object of a rule that is skipped for it, or containers beside which the rule
+    /// was judged. At most [`NODES_PER_RULE`].
+    pub excepted: Vec<Excepted>,
+    /// Skipped, since it is reported at the object's controller.
+    pub owned: bool,
+}
+
+/// What an exception covers for one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excepted {
+    /// The exception's name.
+    pub exception: Arc<str>,
+    /// The container's place, as `spec.template.spec.containers[0]`; `None` for the object.
+    pub path: Option<Box<str>>,
+}
+
+/// An exception that fits an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The exception's name.
+    pub exception: Arc<str>,
+    /// Whether a rule would fail or err without exceptions.
+    pub needed: bool,
 }
 
 /// How many nodes of a rule are listed; the rest is counted. A thousand bad elements are one defect.

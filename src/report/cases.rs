@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::crd::TargetState;
-use crate::crd::{Severity, WatchPolicy};
+use crate::crd::{Exception, Severity, WatchPolicy};
 use crate::ledger::{Judged, Ledger};
 use crate::observe::board::TargetReport;
 use crate::policy::{
@@ -38,7 +38,8 @@ fn policy(name: &str, path: &str, suspend: bool) -> WatchPolicy {
 }
 
 fn compiled(name: &str, path: &str, suspend: bool) -> PolicyState {
-    let settings = Settings { system_namespaces: Box::default(), allow_system_namespaces: false };
+    let settings =
+        Settings { system_namespaces: Box::default(), allow_system_namespaces: false, ..Settings::default() };
     match compile(&policy(name, path, suspend), &settings) {
         Ok(compiled) => PolicyState::Compiled(Arc::new(compiled)),
         Err(faults) => PolicyState::Invalid(Arc::new(faults)),
@@ -60,6 +61,20 @@ fn entry_of(name: &str, state: PolicyState) -> PolicyEntry {
 /// A policy that runs.
 pub(super) fn running(name: &str) -> PolicyEntry {
     entry_of(name, compiled(name, "$.metadata.labels.owner", false))
+}
+
+/// A policy with these exceptions, by name and end.
+pub(super) fn excepting(exceptions: &[(&str, Option<&str>)]) -> PolicyEntry {
+    let mut policy = policy("p", "$.metadata.labels.owner", false);
+    let exception = |(name, until): &(&str, Option<&str>)| Exception {
+        name: (*name).into(),
+        reason: "agreed".into(),
+        names: vec!["*".into()],
+        until: until.map(str::to_owned),
+        ..Exception::default()
+    };
+    policy.spec.exceptions = exceptions.iter().map(exception).collect();
+    entry_of("p", PolicyState::Compiled(Arc::new(compile(&policy, &Settings::default()).unwrap())))
 }
 
 /// A policy that is suspended.
@@ -99,8 +114,16 @@ pub(super) fn node(text: &str) -> NodeVerdict {
 /// A verdict on a rule, with these failing nodes; without any it passes.
 pub(super) fn verdict(nodes: Vec<NodeVerdict>) -> Judgement {
     let outcome = if nodes.is_empty() { Outcome::Pass } else { Outcome::Fail };
-    let rule = RuleVerdict { rule: "owner".into(), severity: Severity::Medium, outcome, nodes, more: 0 };
-    Judgement::Judged(Verdict { outcome, rules: vec![rule], again: None })
+    let rule = RuleVerdict {
+        rule: "owner".into(),
+        severity: Severity::Medium,
+        outcome,
+        nodes,
+        more: 0,
+        excepted: Vec::new(),
+        owned: false,
+    };
+    Judgement::Judged(Verdict { outcome, rules: vec![rule], grants: Vec::new(), again: None })
 }
 
 /// Enters a verdict on a Deployment.

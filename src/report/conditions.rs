@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::shown::{shown, shown_lines};
-use crate::crd::TargetState;
+use crate::crd::{Mode, TargetState};
 use crate::observe::board::TargetReport;
-use crate::policy::{PolicyEntry, PolicyState};
+use crate::policy::{CompiledPolicy, PolicyEntry, PolicyState};
 
 /// The most bytes of the message that lists all faults of a policy; others are one line.
 const MAX_FAULTS: usize = 8 * 1024;
@@ -90,7 +90,7 @@ pub(super) fn statements(entry: &PolicyEntry, targets: Option<&[TargetReport]>) 
         }
         PolicyState::Compiled(_) => {
             let survey = Survey::of(targets);
-            let mut statements = vec![valid(), survey.resolved(), survey.authorized(), enforcing()];
+            let mut statements = vec![valid(), survey.resolved(), survey.authorized()];
             statements.extend(survey.reconciling());
             statements.extend(survey.stalled());
             statements
@@ -107,9 +107,42 @@ pub(super) fn statements(entry: &PolicyEntry, targets: Option<&[TargetReport]>) 
     statements
 }
 
-/// Every policy that this version runs is in mode Audit; the others are refused when compiled.
-fn enforcing() -> Statement {
-    Statement::new("Enforcing", FALSE, "Audit", "the mode is Audit: the policy reports and writes nothing")
+/// Whether the operator writes to judged objects at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Writes {
+    /// It was started with `--allow-enforce`.
+    pub allowed: bool,
+    /// They are stopped by the annotation of the Lease.
+    pub stopped: bool,
+}
+
+/// Whether a running policy writes; if not, which of the three consents is missing. `denied` is the missing right.
+pub(super) fn enforcing(policy: &CompiledPolicy, writes: Writes, denied: Option<&str>) -> Statement {
+    let not = |reason, message: String| Statement::new("Enforcing", FALSE, reason, message);
+    match policy.mode {
+        Mode::Audit => not("Audit", "the mode is Audit: the policy reports and writes nothing".to_owned()),
+        Mode::Plan => {
+            let missing =
+                denied.map(|denied| format!("; fixes are not verified: {denied}")).unwrap_or_default();
+            let message = "the mode is Plan: fixes are worked out, sent as a dry run, and reported";
+            not("Plan", format!("{message}{missing}"))
+        }
+        Mode::Enforce if !policy.mends() => not("NoFix", "no rule of the policy has a fix".to_owned()),
+        Mode::Enforce if !writes.allowed => {
+            let message = "the operator does not allow it: start it with --allow-enforce (enforcement.enabled in the \
+                           chart); until then fixes are planned";
+            not("NotAllowed", message.to_owned())
+        }
+        Mode::Enforce if writes.stopped => {
+            let message = "writes are stopped for the whole operator, by the annotation watchpolicy.io/writes of its \
+                           Lease; take it off to go on";
+            not("Stopped", message.to_owned())
+        }
+        Mode::Enforce => match denied {
+            Some(denied) => not("Forbidden", denied.to_owned()),
+            None => Statement::new("Enforcing", TRUE, "Enforcing", "fixes are written"),
+        },
+    }
 }
 
 /// A policy that is not run at all.

@@ -11,10 +11,11 @@ mod shown;
 mod status;
 mod writer;
 
+pub use conditions::Writes;
 pub use patch::{StatusPatch, StatusStore, WriteFault};
 pub use samples::samples;
 pub use status::{View, render};
-pub use writer::StatusWriter;
+pub use writer::{Settings, StatusWriter};
 
 #[cfg(test)]
 mod cases;

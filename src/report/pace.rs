@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backoff::Backoff;
 use crate::crd::{TargetState, WatchPolicyStatus};
 use crate::observe::board::TargetReport;
 use crate::policy::PolicyEntry;
@@ -17,7 +18,7 @@ const RESTART: Duration = Duration::from_secs(60);
 /// the place of the one that people wait for.
 const FIRST_PAGE: Duration = Duration::from_secs(1);
 /// The waits after failed writes.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
 
 /// The pace of one policy.
 pub(super) struct Pace {
@@ -28,6 +29,8 @@ pub(super) struct Pace {
     /// A write is under way; the next waits for its end.
     in_flight: bool,
     due: Option<Instant>,
+    /// When time alone changes what the status says.
+    again: Option<Instant>,
     not_before: Option<Instant>,
     failures: u32,
     /// While the targets are not known, the status is left as it is until then.
@@ -44,6 +47,7 @@ impl Pace {
             believed,
             in_flight: false,
             due: Some(now + QUIET),
+            again: None,
             not_before: None,
             failures: 0,
             waits_until: Some(now + if current { RESTART } else { FIRST_PAGE }),
@@ -95,12 +99,19 @@ impl Pace {
 
     /// When to write, unless a write is under way.
     pub(super) fn due(&self) -> Option<Instant> {
-        if self.in_flight { None } else { self.due }
+        let again = self.again.map(|again| self.not_before.map_or(again, |not_before| again.max(not_before)));
+        if self.in_flight { None } else { self.due.into_iter().chain(again).min() }
+    }
+
+    /// What the status says is to be looked at again then, though nothing changes.
+    pub(super) fn look_again(&mut self, at: Option<Instant>) {
+        self.again = at;
     }
 
     /// It is being looked at now.
     pub(super) fn taken(&mut self) {
         self.due = None;
+        self.again = None;
     }
 
     /// A write was sent.
@@ -125,10 +136,8 @@ impl Pace {
     /// A write failed and is to be tried again.
     pub(super) fn failed(&mut self, now: Instant) {
         self.in_flight = false;
-        let (first, longest) = BACKOFF;
-        let wait = first.saturating_mul(2_u32.saturating_pow(self.failures)).min(longest);
         self.failures = self.failures.saturating_add(1);
-        let again = now + wait;
+        let again = now + BACKOFF.wait(self.failures);
         self.not_before = Some(self.not_before.map_or(again, |not_before| again.max(not_before)));
         self.due = self.not_before;
     }

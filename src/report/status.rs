@@ -4,16 +4,19 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 
-use super::conditions::statements;
+use super::conditions::{Writes, enforcing, statements};
 use super::shown::shown;
 use crate::crd::status::{
     MAX_ACTUAL, MAX_API_VERSION, MAX_LABEL, MAX_MESSAGE, MAX_NAME, MAX_OTHER_PATHS, MAX_PATH, MAX_TARGETS,
     MAX_UID, MAX_VIOLATIONS,
 };
-use crate::crd::{TargetState, TargetStatus, Violation, ViolationObject, ViolationResult, WatchPolicyStatus};
-use crate::ledger::{Finding, Page, Place};
+use crate::crd::{
+    ExceptionStatus, FixStatus, TargetState, TargetStatus, Violation, ViolationObject, ViolationResult,
+    WatchPolicyStatus,
+};
+use crate::ledger::{Finding, Page, Place, Usage};
 use crate::observe::board::TargetReport;
-use crate::policy::{Outcome, PolicyEntry};
+use crate::policy::{CompiledException, CompiledPolicy, Outcome, PolicyEntry};
 use crate::resource::GroupResource;
 
 /// The most bytes of a status as JSON, with room to spare under the contract's 64 KiB.
@@ -54,6 +57,8 @@ pub struct View<'v> {
     pub page: &'v Page,
     /// The status that is stored.
     pub previous: Option<&'v WatchPolicyStatus>,
+    /// Whether the operator writes to judged objects at all.
+    pub writes: Writes,
 }
 
 impl View<'_> {
@@ -70,6 +75,8 @@ impl View<'_> {
 /// Its JSON is shorter than 64 KiB: texts are cut first, then the largest entries go.
 pub fn render(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
     let mut status = base(view, whole_seconds(now));
+    let running = view.entry.running();
+    status.exceptions = running.map(|policy| exceptions(policy, view.page, now)).unwrap_or_default();
     fill(&mut status, view, &GENEROUS);
     if size(&status) > MAX_BYTES {
         fill(&mut status, view, &TIGHT);
@@ -98,10 +105,11 @@ fn largest<T: Serialize>(entries: &[T]) -> Option<(usize, usize)> {
 
 /// All but the lists.
 fn base(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
-    let View { entry, targets, page, previous } = view;
+    let View { entry, targets, page, previous, writes } = view;
     let before = previous.map(|previous| &*previous.conditions).unwrap_or_default();
     let generation = view.generation();
     let mut statements = statements(entry, *targets);
+    statements.extend(entry.running().map(|policy| enforcing(policy, *writes, page.denied.as_deref())));
     if page.tally.summary.errored > 0
         && let Some(ready) = statements.first_mut()
     {
@@ -125,10 +133,26 @@ fn fill(status: &mut WatchPolicyStatus, view: &View<'_>, limits: &Limits) {
     status.targets = targets(view, limits);
     let Page { worst, more, .. } = view.page;
     let listed = worst.iter().take(MAX_VIOLATIONS);
+    let mends = view.entry.running().is_some_and(|policy| policy.mends());
     status.violations = listed.map(|(place, finding)| violation(place, finding, limits)).collect();
+    if !mends {
+        // What was tried in another mode says nothing of this one.
+        status.violations.iter_mut().for_each(|violation| violation.fix = None);
+    }
     let unlisted = u64::try_from(worst.len().saturating_sub(MAX_VIOLATIONS)).unwrap_or(u64::MAX);
     let truncated = more.saturating_add(unlisted);
     status.violations_truncated = (truncated > 0).then_some(truncated);
+}
+
+/// What each exception of the policy does, whether it does anything or not.
+fn exceptions(policy: &CompiledPolicy, page: &Page, now: Timestamp) -> Vec<ExceptionStatus> {
+    let status = |exception: &CompiledException| {
+        let Usage { used, needless } =
+            page.tally.exceptions.get(&exception.name).copied().unwrap_or_default();
+        let expired = exception.until.is_some_and(|until| until <= now);
+        ExceptionStatus { name: shown(&exception.name, MAX_NAME), used, needless, expired }
+    };
+    policy.exceptions.iter().map(status).collect()
 }
 
 /// Those that need attention first, when there are more than fit.
@@ -196,7 +220,19 @@ fn violation(place: &Place, finding: &Finding, limits: &Limits) -> Violation {
         actual: first.map(|node| shown(&node.actual, limits.actual)),
         message: first.map(|node| shown(node.message.trim_end(), limits.message)).unwrap_or_default(),
         first_seen: Some(Time(whole_seconds(finding.first_seen))),
-        fix: None,
+        fix: finding.fix.as_ref().map(|fix| fix_status(fix, limits)),
+    }
+}
+
+fn fix_status(fix: &FixStatus, limits: &Limits) -> FixStatus {
+    let FixStatus { outcome, path, from, to, message } = fix;
+    let within = |text: &Option<String>, most| text.as_deref().map(|text| shown(text, most));
+    FixStatus {
+        outcome: outcome.clone(),
+        path: within(path, limits.path),
+        from: within(from, limits.actual),
+        to: within(to, limits.actual),
+        message: within(message, limits.message),
     }
 }
 

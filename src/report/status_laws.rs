@@ -101,8 +101,17 @@ fn enter(ledger: &Ledger, found: Found) {
     let object = ObjectName { namespace: Some(namespace.into()), name: name.into() };
     let key = ObjectKey { resource: GroupResource::new(&*group, &*resource), object };
     let outcome = if nodes.is_empty() { Outcome::Error } else { Outcome::Fail };
-    let rule = RuleVerdict { rule: rule.into(), severity: Severity::High, outcome, nodes, more: 0 };
-    let judgement = Judgement::Judged(Verdict { outcome, rules: vec![rule], again: None });
+    let rule = RuleVerdict {
+        rule: rule.into(),
+        severity: Severity::High,
+        outcome,
+        nodes,
+        more: 0,
+        excepted: Vec::new(),
+        owned: false,
+    };
+    let judgement =
+        Judgement::Judged(Verdict { outcome, rules: vec![rule], grants: Vec::new(), again: None });
     let judged = Judged {
         key: &key,
         api_version: &format!("{group}/{version}").into(),
@@ -139,7 +148,7 @@ proptest! {
         found.into_iter().for_each(|found| enter(&ledger, found));
         let page = ledger.page("p", &[], MAX_VIOLATIONS);
         let (entry, targets) = (running("p"), vec![targets; repeated].concat());
-        let status = render(&View { entry: &entry, targets: Some(&targets), page: &page, previous: None }, at(1));
+        let status = render(&View { entry: &entry, targets: Some(&targets), page: &page, previous: None, writes: Writes::default() }, at(1));
         let json = serde_json::to_value(&status).unwrap();
         prop_assert_eq!(refused(&schema(), &json, "status"), Vec::<String>::new());
         prop_assert!(size(&status) < 64 * 1024);
@@ -169,7 +178,10 @@ fn of_names(names: &[String]) -> WatchPolicyStatus {
         enter(&ledger, (kinds, object, "owner".to_owned(), vec![node]));
     }
     let (entry, page) = (running("p"), ledger.page("p", &[], MAX_VIOLATIONS));
-    render(&View { entry: &entry, targets: Some(&[]), page: &page, previous: None }, at(1))
+    render(
+        &View { entry: &entry, targets: Some(&[]), page: &page, previous: None, writes: Writes::default() },
+        at(1),
+    )
 }
 
 #[test]

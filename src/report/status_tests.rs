@@ -4,12 +4,14 @@ use std::sync::Arc;
 use super::*;
 use crate::ledger::Ledger;
 use crate::policy::Judgement;
-use crate::report::cases::{at, enter, invalid, node, running, suspended, target, unreadable, verdict};
+use crate::report::cases::{
+    at, enter, excepting, invalid, node, running, suspended, target, unreadable, verdict,
+};
 use TargetState::{Absent, Degraded, Forbidden, Listing, Resolving, Synced};
 
 /// The status of a policy with these targets and no verdicts.
 fn status(entry: &PolicyEntry, targets: Option<&[TargetReport]>) -> WatchPolicyStatus {
-    render(&View { entry, targets, page: &Page::default(), previous: None }, at(0))
+    render(&View { entry, targets, page: &Page::default(), previous: None, writes: Writes::default() }, at(0))
 }
 
 /// Each condition as `Type=Status/Reason`, sorted; without that of the mode, which is not theirs to follow.
@@ -25,6 +27,22 @@ fn conditions(status: &WatchPolicyStatus) -> Vec<String> {
 
 fn message<'s>(status: &'s WatchPolicyStatus, kind: &str) -> &'s str {
     &status.conditions.iter().find(|condition| condition.type_ == kind).unwrap().message
+}
+
+#[test]
+fn every_exception_is_listed_with_its_use_and_whether_it_has_ended() {
+    let (now, end) = (at(0), at(0).to_string());
+    let entry = excepting(&[("old", Some(&end)), ("unused", None), ("later", Some("2999-01-01T00:00:00Z"))]);
+    let mut page = Page::default();
+    page.tally.exceptions.insert("unused".into(), Usage { used: 3, needless: 1 });
+    let view = View { entry: &entry, targets: Some(&[]), page: &page, previous: None };
+    let shown = |now| -> Vec<_> {
+        let exceptions = render(&view, now).exceptions;
+        exceptions.into_iter().map(|of| (of.name, of.used, of.needless, of.expired)).collect()
+    };
+    let rest = [("unused".to_owned(), 3, 1, false), ("later".to_owned(), 0, 0, false)];
+    assert_eq!(shown(now), [&[("old".to_owned(), 0, 0, true)], &*rest.to_vec()].concat());
+    assert!(!shown(at(-1))[0].3);
 }
 
 #[test]
@@ -116,8 +134,8 @@ fn a_policy_that_is_not_run_is_stalled_and_says_why() {
     };
     let refused = status(&invalid("p"), None);
     assert_eq!(conditions(&refused), not_run("Invalid"));
-    assert!(message(&refused, "Validated").starts_with("spec.rules[0].path: "), "{refused:?}");
-    assert!(message(&refused, "Ready").contains("spec.rules[0].path: "), "{refused:?}");
+    assert!(message(&refused, "Validated").starts_with("spec.rules[0] (owner).path: "), "{refused:?}");
+    assert!(message(&refused, "Ready").contains("spec.rules[0] (owner).path: "), "{refused:?}");
     assert_eq!(refused.summary, None);
     let unread = status(&unreadable("p"), None);
     assert_eq!(conditions(&unread), not_run("Unreadable"));
@@ -155,7 +173,13 @@ fn a_condition_keeps_its_time_until_its_status_changes() {
     let listing = [target("deployments", Listing)];
     let first = status(&entry, Some(&listing));
     let synced = [target("deployments", Synced)];
-    let view = View { entry: &entry, targets: Some(&synced), page: &Page::default(), previous: Some(&first) };
+    let view = View {
+        entry: &entry,
+        targets: Some(&synced),
+        page: &Page::default(),
+        previous: Some(&first),
+        writes: Writes::default(),
+    };
     let second = render(&view, at(60));
     let since = |kind: &str| {
         let condition = second.conditions.iter().find(|condition| condition.type_ == kind).unwrap();
@@ -170,8 +194,13 @@ fn a_target_keeps_its_time_while_its_state_is_the_stored_one() {
     let first = status(&entry, Some(&[target("deployments", Synced)]));
     let since = |state| {
         let targets = [TargetReport { since: at(60), ..target("deployments", state) }];
-        let view =
-            View { entry: &entry, targets: Some(&targets), page: &Page::default(), previous: Some(&first) };
+        let view = View {
+            entry: &entry,
+            targets: Some(&targets),
+            page: &Page::default(),
+            previous: Some(&first),
+            writes: Writes::default(),
+        };
         render(&view, at(61)).targets[0].since.clone()
     };
     assert_eq!((since(Synced), since(Degraded)), (Some(Time(at(0))), Some(Time(at(60)))));
@@ -184,7 +213,16 @@ fn violations_are_listed_with_their_object_and_counted() {
     enter(&ledger, "p", "api", verdict(vec![]), at(2));
     let page = ledger.page("p", &[], 20);
     let (entry, targets) = (running("p"), [target("deployments", Synced)]);
-    let status = render(&View { entry: &entry, targets: Some(&targets), page: &page, previous: None }, at(9));
+    let status = render(
+        &View {
+            entry: &entry,
+            targets: Some(&targets),
+            page: &page,
+            previous: None,
+            writes: Writes::default(),
+        },
+        at(9),
+    );
     let summary = status.summary.unwrap();
     assert_eq!((summary.matched, summary.passed, summary.failed, summary.violations), (2, 1, 1, 1));
     assert_eq!((status.targets[0].objects, status.violations_truncated), (2, None));
@@ -207,8 +245,16 @@ fn a_status_reads_back_as_it_was_written() {
     let entry = running("p");
     let targets = [TargetReport { since: odd_time, ..target("deployments", Absent) }];
     let page = ledger.page("p", &[], 20);
-    let written =
-        render(&View { entry: &entry, targets: Some(&targets), page: &page, previous: None }, odd_time);
+    let written = render(
+        &View {
+            entry: &entry,
+            targets: Some(&targets),
+            page: &page,
+            previous: None,
+            writes: Writes::default(),
+        },
+        odd_time,
+    );
     let read: WatchPolicyStatus = serde_json::from_str(&serde_json::to_string(&written).unwrap()).unwrap();
     assert_eq!(written, read);
 }
@@ -224,7 +270,13 @@ fn the_observed_generation_is_the_one_that_judges() {
     let entry = PolicyEntry { generation: 4, ..running("p") };
     let empty = Page::default();
     let observed = |targets: &[TargetReport]| {
-        let view = View { entry: &entry, targets: Some(targets), page: &empty, previous: None };
+        let view = View {
+            entry: &entry,
+            targets: Some(targets),
+            page: &empty,
+            previous: None,
+            writes: Writes::default(),
+        };
         render(&view, at(1)).observed_generation
     };
     let judged_by = |generation| TargetReport { generation, ..target("deployments", Listing) };
@@ -241,7 +293,16 @@ fn objects_that_could_not_be_judged_are_told_where_people_look_first() {
     enter(&ledger, "p", "web", Judgement::Judged(errs), at(1));
     let (entry, synced) = (running("p"), [target("deployments", Synced)]);
     let page = ledger.page("p", &[], 20);
-    let status = render(&View { entry: &entry, targets: Some(&synced), page: &page, previous: None }, at(1));
+    let status = render(
+        &View {
+            entry: &entry,
+            targets: Some(&synced),
+            page: &page,
+            previous: None,
+            writes: Writes::default(),
+        },
+        at(1),
+    );
     assert!(status.conditions[0].message.ends_with("1 objects could not be judged, see the violations"));
 }
 
@@ -268,8 +329,16 @@ fn a_status_is_never_longer_than_64_kib() {
                 ..target("", state)
             };
             let targets = vec![long; count];
-            let status =
-                render(&View { entry: &entry, targets: Some(&targets), page: &page, previous: None }, at(0));
+            let status = render(
+                &View {
+                    entry: &entry,
+                    targets: Some(&targets),
+                    page: &page,
+                    previous: None,
+                    writes: Writes::default(),
+                },
+                at(0),
+            );
             assert!(size(&status) < 64 * 1024, "{} bytes with {count} targets", size(&status));
             let listed = u64::try_from(status.violations.len()).unwrap();
             assert_eq!(listed + status.violations_truncated.unwrap(), 40, "no violation is lost silently");

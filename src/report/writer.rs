@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::conditions::Writes;
 use super::pace::Pace;
 use super::patch::{StatusPatch, StatusStore, WriteFault};
 use super::status::{View, render};
@@ -33,6 +34,17 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the last writes together may take at the end.
 const FLUSH: Duration = Duration::from_secs(6);
 
+/// How long to wait at most for what time alone changes.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// What the writer is told once.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The shortest time between two writes of one policy.
+    pub interval: Duration,
+    /// Whether the operator was started with `--allow-enforce`.
+    pub allow_enforce: bool,
+}
+
 /// Where the policies and their targets are read.
 struct Sources {
     set: watch::Receiver<Arc<PolicySet>>,
@@ -44,8 +56,10 @@ pub struct StatusWriter<S> {
     store: Arc<S>,
     ledger: Arc<Ledger>,
     metrics: Arc<Metrics>,
-    interval: Duration,
+    settings: Settings,
     leadership: Leadership,
+    /// As it was when policies were last marked by it.
+    stopped: bool,
     paces: BTreeMap<Arc<str>, Pace>,
     /// The board as it was when policies were last marked by it.
     board: Arc<Board>,
@@ -53,19 +67,20 @@ pub struct StatusWriter<S> {
 }
 
 impl<S: StatusStore> StatusWriter<S> {
-    /// A writer that waits at least `interval` between two writes of one policy, and for leadership.
+    /// A writer that waits between two writes of one policy, and for leadership.
     pub fn new(
         store: S,
         ledger: Arc<Ledger>,
         metrics: Arc<Metrics>,
-        interval: Duration,
+        settings: Settings,
         leadership: Leadership,
     ) -> Self {
         Self {
             store: Arc::new(store),
             ledger,
             metrics,
-            interval,
+            settings,
+            stopped: leadership.stopped(),
             leadership,
             paces: BTreeMap::new(),
             board: Arc::default(),
@@ -92,7 +107,7 @@ impl<S: StatusStore> StatusWriter<S> {
                 Ok(()) = sources.set.changed() => self.follow_set(&mut sources),
                 Ok(()) = sources.board.changed() => self.follow_board(&mut sources),
                 policies = ledger.changed() => self.follow_ledger(&policies, &sources),
-                () = leadership.changed() => {}
+                () = leadership.changed() => self.follow_leadership(),
                 Some(Ok((patch, result))) = self.writes.join_next() => self.written(&patch, result),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
@@ -157,6 +172,15 @@ impl<S: StatusStore> StatusWriter<S> {
         self.board = board;
     }
 
+    /// Marks all policies when writes are stopped, or go on.
+    fn follow_leadership(&mut self) {
+        let stopped = self.leadership.stopped();
+        if std::mem::replace(&mut self.stopped, stopped) != stopped {
+            let now = Instant::now();
+            self.paces.values_mut().for_each(|pace| pace.mark(now));
+        }
+    }
+
     fn follow_ledger(&mut self, policies: &BTreeSet<Arc<str>>, sources: &Sources) {
         // Whoever judged knew at most this set.
         let set = Arc::clone(&sources.set.borrow());
@@ -210,14 +234,18 @@ impl<S: StatusStore> StatusWriter<S> {
             return;
         }
         let page = self.ledger.page(name, &stale(targets), MAX_VIOLATIONS);
+        let now = Timestamp::now();
+        let end = pace.entry.running().and_then(|policy| policy.next_end(now));
+        pace.look_again(end.map(|end| Instant::now() + until(now, end)));
         let previous = pace.believed.as_deref();
-        let view = View { entry: &pace.entry, targets, page: &page, previous };
-        let status = render(&view, Timestamp::now());
+        let writes = Writes { allowed: self.settings.allow_enforce, stopped: self.leadership.stopped() };
+        let view = View { entry: &pace.entry, targets, page: &page, previous, writes };
+        let status = render(&view, now);
         if previous.is_some_and(|previous| says_the_same(previous, &status)) {
             return;
         }
         let uid = Arc::clone(&pace.entry.uid);
-        pace.sent(Instant::now(), self.interval);
+        pace.sent(Instant::now(), self.settings.interval);
         let patch = StatusPatch { name: Arc::clone(name), uid, status: Arc::new(status) };
         let store = Arc::clone(&self.store);
         self.writes.spawn(async move {
@@ -280,6 +308,11 @@ fn stale(targets: Option<&[TargetReport]>) -> Vec<GroupResource> {
         |report: &&TargetReport| matches!(report.state, TargetState::Degraded | TargetState::Forbidden);
     let name = |report: &TargetReport| GroupResource::new(report.group.clone(), report.resource.clone());
     targets.unwrap_or_default().iter().filter(lost).map(name).collect()
+}
+
+/// How long to wait for an instant. Long waits are cut: meanwhile the wall clock may be set.
+fn until(now: Timestamp, instant: Timestamp) -> Duration {
+    Duration::try_from(instant.duration_since(now)).unwrap_or_default().min(LONGEST_WAIT)
 }
 
 /// Whether nothing changed but the time of the last change.

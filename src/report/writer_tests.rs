@@ -69,7 +69,7 @@ impl Bench {
             fake.clone(),
             Arc::clone(&ledger),
             Arc::clone(&metrics),
-            INTERVAL,
+            Settings { interval: INTERVAL, allow_enforce: false },
             lead.leadership(),
         );
         let mut tasks = JoinSet::new();

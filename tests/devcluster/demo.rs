@@ -39,7 +39,6 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("containers-fit-their-nodes", "shop/legacy-cart", "tag"),
     ("containers-fit-their-nodes", "shop/search", "guaranteed"),
     ("images-come-from-our-registry", "shop/legacy-cart", "pinned"),
-    ("images-come-from-our-registry", "shop/legacy-cart", "registry"),
     ("workloads-have-an-owner", "shop/legacy-cart", "owner"),
     ("workloads-have-an-owner", "shop/search", "owner"),
 ];

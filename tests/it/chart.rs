@@ -102,6 +102,18 @@ async fn values_that_are_not_known_or_not_of_their_type_are_refused_by_name() {
         ("metrics.service.port=0", "port"),
         ("rbac.targets.read[0].resources={pods}", "apiGroups"),
         ("rbac.targets.read[0].verbs={get}", "verbs"),
+        ("rbac.targets.read[0].apiGroups={core}", "apiGroups"),
+        ("rbac.targets.read[0].apiGroups={apps/v1}", "apiGroups"),
+        ("rbac.targets.read[0].resources={Pods}", "resources"),
+        ("image.registry=registry.example.com:5000 #", "registry"),
+        ("serviceAccount.name=a: b", "serviceAccount"),
+        ("priorityClassName=x\n      hostPID: true", "priorityClassName"),
+        ("podDisruptionBudget.minAvailable=200%", "minAvailable"),
+        ("podDisruptionBudget.maxUnavailable=00%", "maxUnavailable"),
+        ("log=null", "log"),
+        ("leaderElection=null", "leaderElection"),
+        ("leaderElection.leaseDuration=null", "leaseDuration"),
+        ("replicaCount=null", "replicaCount"),
     ];
     for (value, named) in cases {
         let error = render(&helm, &["--set", value]).await.expect_err(value).to_string();
@@ -120,15 +132,71 @@ async fn values_that_cannot_work_are_refused_with_a_way_out() {
         ("serviceAccount.create=false", "Name the ServiceAccount that is there"),
         ("podDisruptionBudget.minAvailable=2", "no node that runs one could be drained"),
         ("podDisruptionBudget.minAvailable=100%", "no node that runs one could be drained"),
+        ("podDisruptionBudget.minAvailable=51%", "no node that runs one could be drained"),
         ("podDisruptionBudget.maxUnavailable=0", "no node that runs one could be drained"),
         ("podDisruptionBudget.minAvailable=1,podDisruptionBudget.maxUnavailable=1", "Set the other to null"),
         ("extraArgs={--log-level=debug}", "Use the value log.level"),
         ("extraArgs={--lease-duration,20s}", "Use the value leaderElection.leaseDuration"),
+        ("extraArgs={--namespace,default}", "the operator works from the release's namespace"),
+        ("extraArgs={--listen=[::]:8081}", "Write --listen=ADDRESS:8080"),
+        ("extraEnv[0].name=POD_NAME", "which the chart sets from the pod"),
+        ("extraEnv[0].name=A,extraEnv[1].name=A", "extraEnv has A twice"),
+        ("extraEnv[0].name=WATCHPOLICY_LEASE_NAME", "Use the value fullnameOverride"),
+        ("extraEnv[0].name=WATCHPOLICY_IDENTITY", "which each pod has of its own"),
+        ("extraEnv[0].name=WATCHPOLICY_LISTEN", "Write --listen=ADDRESS:8080"),
+        ("crds.enabled=false,crds.keep=false", "with it every policy. Leave crds.keep=true"),
+        (r"podLabels.helm\.sh/chart=mine", "podLabels has helm.sh/chart"),
+        (r"metrics.service.labels.helm\.sh/chart=mine", "metrics.service.labels has helm.sh/chart"),
+        (r"podAnnotations.kubectl\.kubernetes\.io/default-container=mine", "there is one container"),
     ];
     for (value, words) in cases {
         let error = render(&helm, &["--set", value]).await.expect_err(value).to_string();
         assert!(error.contains(words), "{value}: {error}");
     }
+}
+
+#[tokio::test]
+async fn half_of_two_pods_may_go_and_any_address_may_serve_on_the_port_of_the_chart() {
+    let (helm, _folder) = helm().await;
+    for value in [
+        "podDisruptionBudget.minAvailable=50%",
+        "podDisruptionBudget.maxUnavailable=1%",
+        "extraArgs={--listen=[::]:8080}",
+        "nodeSelector=null",
+        "rbac.targets.read[0].apiGroups={apps},rbac.targets.read[0].resources={pods},\
+         rbac.targets.read[0].verbs={list,watch}",
+    ] {
+        render(&helm, &["--set", value]).await.expect(value);
+    }
+}
+
+#[tokio::test]
+async fn names_that_look_like_numbers_or_have_dots_are_rendered_as_names() {
+    let (helm, _folder) = helm().await;
+    let numbers = "serviceAccount.name=123,priorityClassName=123,image.tag=1,nameOverride=1";
+    let args = ["template", "my.release", CHART, "--namespace", "123", "--set-string", numbers];
+    let rendered = helm.run(&args).await.unwrap();
+    for object in objects(&rendered) {
+        let name = object["metadata"]["name"].as_str().expect("a name is text");
+        assert!(!name.starts_with("my.") && object["metadata"]["labels"].is_object(), "{name}");
+        assert!(object["metadata"]["namespace"].as_str().is_none_or(|namespace| namespace == "123"));
+        let account = object.pointer("/spec/template/spec/serviceAccountName");
+        assert!(account.is_none_or(|account| account == "123"), "{account:?}");
+    }
+    let error = helm.run(&["template", "123", CHART]).await.unwrap_err().to_string();
+    assert!(error.contains("Set fullnameOverride"), "{error}");
+}
+
+#[tokio::test]
+async fn the_selector_of_the_pods_is_the_same_whatever_the_names_are() {
+    let (helm, _folder) = helm().await;
+    let selector = async |args: &[&str]| {
+        let rendered = render(&helm, args).await.unwrap();
+        let deployment =
+            objects(&rendered).into_iter().find(|object| object["kind"] == "Deployment").unwrap();
+        deployment["spec"]["selector"].clone()
+    };
+    assert_eq!(selector(&[]).await, selector(&["--set", "nameOverride=watch"]).await);
 }
 
 #[tokio::test]
@@ -163,6 +231,7 @@ async fn the_notes_warn_of_each_part_that_is_switched_off() {
         ("crds.enabled=false", &["crds.enabled"]),
         ("crds.keep=false", &["crds.keep"]),
         ("rbac.create=false", &["rbac.create"]),
+        ("rbac.aggregate=false", &["rbac.aggregate"]),
         ("rbac.targets.defaults=false", &["rbac.targets.defaults"]),
         ("rbac.targets.read[0].apiGroups={},rbac.targets.read[0].resources={secrets}", &["has Secrets"]),
         ("serviceAccount.automount=false", &["serviceAccount.automount"]),
@@ -221,18 +290,29 @@ async fn its_pods_pass_the_restricted_pod_security_standard() {
     assert_eq!(tried, ["operator", "watchpolicy-test"]);
 }
 
-/// Rules as (group, resource or resource/subresource, verb).
-pub(crate) fn verbs(role: &Value) -> impl Iterator<Item = (String, String, String)> + '_ {
+/// A group, a resource or resource/subresource, a verb, and the one name that it is granted for; empty for all.
+pub(crate) type Verb = (String, String, String, String);
+
+/// What the rules of a role grant.
+pub(crate) fn verbs(role: &Value) -> impl Iterator<Item = Verb> + '_ {
     let texts = |value: &Value| -> Vec<String> {
         value.as_array().into_iter().flatten().map(|text| text.as_str().unwrap().to_owned()).collect()
     };
     role["rules"].as_array().into_iter().flatten().flat_map(move |rule| {
         let (groups, resources, verbs) =
             (texts(&rule["apiGroups"]), texts(&rule["resources"]), texts(&rule["verbs"]));
+        let mut names = texts(&rule["resourceNames"]);
+        if names.is_empty() {
+            names.push(String::new());
+        }
         let mut all = Vec::new();
         for group in &groups {
             for resource in &resources {
-                all.extend(verbs.iter().map(|verb| (group.clone(), resource.clone(), verb.clone())));
+                for name in &names {
+                    let granted =
+                        |verb: &String| (group.clone(), resource.clone(), verb.clone(), name.clone());
+                    all.extend(verbs.iter().map(granted));
+                }
             }
         }
         all
@@ -249,12 +329,12 @@ async fn by_default_policies_may_look_at_workloads_and_never_at_secrets() {
         .find(|object| object["kind"] == "ClusterRole" && object["metadata"]["name"] == "watchpolicy-read");
     let of_targets: Vec<_> = verbs(read.unwrap()).collect();
     for resource in ["pods", "deployments", "cronjobs", "services", "ingresses", "namespaces"] {
-        assert!(of_targets.iter().any(|(_, granted, _)| granted == resource), "{resource}");
+        assert!(of_targets.iter().any(|(_, granted, ..)| granted == resource), "{resource}");
     }
-    assert!(of_targets.iter().all(|(.., verb)| verb == "list" || verb == "watch"), "{of_targets:?}");
+    assert!(of_targets.iter().all(|(_, _, verb, _)| verb == "list" || verb == "watch"), "{of_targets:?}");
     for object in &objects {
         let kind = object["kind"].as_str().unwrap();
-        let secret = |(_, resource, _): (_, String, _)| resource == "*" || resource == "secrets";
+        let secret = |(_, resource, ..): Verb| resource == "*" || resource == "secrets";
         assert!(!verbs(object).any(secret), "{object:#}");
         // What is granted to admin, edit or view is granted by these labels.
         let labels = object["metadata"]["labels"].to_string();

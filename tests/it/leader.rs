@@ -68,7 +68,8 @@ impl Replicas {
     async fn leaders(&self, but: &str) -> Vec<&'static str> {
         let mut leaders = Vec::new();
         for (name, operator) in self.running.iter().filter(|(name, _)| **name != but) {
-            let Ok(page) = operator.metrics().await else { continue };
+            let page =
+                operator.metrics().await.unwrap_or_else(|error| panic!("{name} does not answer: {error:#}"));
             let leads = series(&page, "leader_election_master_status", &[("name", "watchpolicy")]).unwrap();
             let shows = page.contains("\nwatchpolicy_policies{");
             assert_eq!(leads == Some(1.0), shows, "the leader alone speaks about the cluster: {page}");

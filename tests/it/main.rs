@@ -11,6 +11,7 @@ mod alone;
 mod chart;
 mod controlplane;
 mod crd;
+mod exceptions;
 mod leader;
 mod pipeline;
 mod release;

@@ -103,6 +103,46 @@ async fn an_object_made_bad_by_an_edit_shows_up_in_status_and_on_the_metrics_pag
 }
 
 #[tokio::test]
+async fn a_policy_follows_the_labels_of_namespaces() {
+    let world = shared().await.unwrap();
+    let (wild, prod) = (deployment("labels-wild", "shop", "", 1), deployment("labels-prod", "shop", "", 1));
+    world.apply(&wild).await.unwrap();
+    world.apply(&prod).await.unwrap();
+    let kubectl = world.plane.kubectl();
+    kubectl.run(&["label", "namespace", "labels-prod", "labels-test=prod"]).await.unwrap();
+    let target =
+        "{group: apps, resources: [deployments], namespaceSelector: {matchLabels: {labels-test: prod}}}";
+    let team = "[{name: team, path: $namespace.metadata.labels.team, assert: {exists: true}}]";
+    world.apply(&policy("labels-team", target, team)).await.unwrap();
+    let one = world
+        .until("labels-team", "the selected namespace is judged", |p| p.is_ready() && p.count("failed") == 1);
+    let violations = one.await.unwrap().violations();
+    assert!(violations[0].contains("$namespace.metadata.labels.team is not set"), "{violations:?}");
+    kubectl.run(&["label", "namespace", "labels-wild", "labels-test=prod"]).await.unwrap();
+    world.until("labels-team", "a label selects another", |p| p.count("failed") == 2).await.unwrap();
+    kubectl.run(&["label", "namespace", "labels-prod", "team=blue"]).await.unwrap();
+    world
+        .until("labels-team", "a label mends", |p| p.count("passed") == 1 && p.count("failed") == 1)
+        .await
+        .unwrap();
+    kubectl.run(&["label", "namespace", "labels-wild", "labels-test-"]).await.unwrap();
+    world.until("labels-team", "a label takes it out", |p| p.count("matched") == 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_defect_of_a_deployment_is_reported_there_and_not_at_each_of_its_pods() {
+    let world = shared().await.unwrap();
+    world.apply(&deployment("owned", "shop", "", 2)).await.unwrap();
+    let target = "{group: apps, resources: [deployments], namespaces: [owned]}, {resources: [pods], namespaces: [owned]}";
+    let registry = "[{name: registry, path: '$containers[*].image', assert: {like: 'registry.corp.io/*'}}]";
+    world.apply(&policy("owned-registry", target, registry)).await.unwrap();
+    let once = world.until("owned-registry", "the Pods are left to their Deployment", |p| {
+        p.is_ready() && p.count("owned") == 2 && p.count("failed") == 1
+    });
+    assert_eq!(once.await.unwrap().violations().len(), 1);
+}
+
+#[tokio::test]
 async fn kubectl_get_shows_the_columns_of_the_contract() {
     let world = shared().await.unwrap();
     world.apply(&deployment("columns", "shop", "", 1)).await.unwrap();
@@ -369,7 +409,7 @@ async fn a_policy_that_cannot_be_compiled_says_where_it_is_wrong_and_others_go_o
         world.until("wrong-path", "it is invalid", |p| p.condition("Validated") == "False").await.unwrap();
     assert_eq!((invalid.condition("Ready"), invalid.condition("Stalled")), ("False", "True"));
     let message = invalid.message("Validated");
-    assert!(message.contains("spec.rules[0].path") && message.contains("at character"), "{message}");
+    assert!(message.contains("spec.rules[0] (bad).path") && message.contains("at character"), "{message}");
 
     let unsupported = world
         .until("wrong-later", "it is unsupported", |p| p.condition("Validated") == "False")
@@ -377,7 +417,7 @@ async fn a_policy_that_cannot_be_compiled_says_where_it_is_wrong_and_others_go_o
         .unwrap();
     assert_eq!(unsupported.reason("Validated"), "Unsupported");
     assert!(
-        unsupported.message("Validated").contains("spec.rules[0].fix"),
+        unsupported.message("Validated").contains("spec.rules[0] (later).fix"),
         "{}",
         unsupported.message("Validated")
     );

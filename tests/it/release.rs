@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::chart::verbs;
+use crate::chart::{Verb, verbs};
 use crate::harness::helm::CHART;
 use crate::harness::operator::{INSTALL, NAMESPACE, SERVICE_ACCOUNT, USER};
 use crate::harness::{ControlPlane, Helm, Operator, Request, eventually};
@@ -74,12 +74,6 @@ fn between<'t>(text: &'t str, start: &str, end: &str) -> &'t str {
     rest.split_once(end).unwrap_or_else(|| panic!("no {end:?} in {rest}")).0
 }
 
-/// The commands of the notes that start with `kubectl` and a verb, without the `kubectl`.
-fn commands<'t>(notes: &'t str, verb: &str) -> Vec<Vec<&'t str>> {
-    let written = notes.lines().filter_map(|line| line.trim().strip_prefix("kubectl "));
-    written.filter(|line| line.starts_with(verb)).map(|line| line.split(' ').collect()).collect()
-}
-
 #[tokio::test]
 async fn a_new_user_gets_from_install_to_uninstall_by_what_the_notes_say() {
     let (cluster, notes) = Cluster::install(&[]).await;
@@ -93,7 +87,7 @@ async fn a_new_user_gets_from_install_to_uninstall_by_what_the_notes_say() {
         cluster.until("memory-is-limited", "it is judged", |p| p.is_ready() && p.count("failed") == 1).await;
     assert!(found.violations()[0].starts_with("default/web memory-limit"), "{:?}", found.violations());
 
-    // A CRD that the chart may not read, cured by the two commands of the notes.
+    // A CRD that the chart may not read, cured by the role of the notes.
     cluster
         .plane
         .kubectl()
@@ -114,9 +108,8 @@ spec:
         .await;
     let message = refused.target_message("postgresclusters");
     assert!(message.contains("databases.example.com") && message.contains("list"), "{message}");
-    for command in [commands(&notes, "create clusterrole"), commands(&notes, "label clusterrole")].concat() {
-        cluster.kubectl(&command).await.unwrap();
-    }
+    let (_, more) = notes.split_once("EOF\n").unwrap();
+    cluster.plane.kubectl().apply(between(more, "<<'EOF'\n", "EOF\n")).await.unwrap();
     cluster.until("databases", "the pasted rule cures it", Policy::is_ready).await;
 
     upgraded(&cluster).await;
@@ -156,6 +149,40 @@ async fn removed_and_installed_again(cluster: &Cluster) {
 }
 
 #[tokio::test]
+async fn what_would_lose_policies_or_make_two_writers_is_refused_before_anything_is_touched() {
+    let (cluster, _) = Cluster::install(&["--set", "crds.keep=false"]).await;
+    let refused = async |args: &[&str], words: &str| {
+        let error = cluster.helm.run(args).await.expect_err(words).to_string();
+        assert!(error.contains(words), "{args:?}: {error}");
+    };
+    let upgrade =
+        ["upgrade", "watchpolicy", CHART, "--namespace", NAMESPACE, "--reset-then-reuse-values", "--set"];
+    let upgrade = |values| [&upgrade[..], &[values]].concat();
+    refused(&upgrade("crds.enabled=false"), "Leave crds.keep=true").await;
+    refused(&upgrade("crds.enabled=false,crds.keep=true"), "First upgrade with crds.enabled=true").await;
+    cluster.upgrade(&["--set", "crds.keep=true"]).await;
+    cluster.upgrade(&["--set", "crds.enabled=false"]).await;
+    cluster.kubectl(&["get", "crd", "watchpolicies.watchpolicy.io"]).await.unwrap();
+
+    let second = [
+        "install",
+        "other",
+        CHART,
+        "--namespace",
+        "other",
+        "--create-namespace",
+        "--set",
+        "crds.enabled=false",
+    ];
+    refused(&second, "is of another release of WatchPolicy, watchpolicy").await;
+
+    cluster.upgrade(&["--set", "replicaCount=1,leaderElection.enabled=false"]).await;
+    refused(&upgrade("leaderElection.enabled=true"), "First upgrade with replicaCount=0").await;
+    cluster.upgrade(&["--set", "leaderElection.enabled=true,replicaCount=0"]).await;
+    cluster.upgrade(&["--set", "replicaCount=2"]).await;
+}
+
+#[tokio::test]
 async fn an_operator_without_its_crd_is_ready_and_starts_to_work_when_the_crd_comes() {
     let (cluster, _) = Cluster::install(&["--set", "crds.enabled=false"]).await;
     let operator = cluster.operator().await;
@@ -175,18 +202,17 @@ spec:
     assert_eq!(operator.stop(Duration::from_secs(30)).await.unwrap(), 0);
 }
 
-type Verb = (String, String, String);
-
-/// What the chart grants to the operator for itself, targets apart.
-async fn granted() -> BTreeSet<Verb> {
+/// What the roles grant of whose namespace, empty for ClusterRoles, and name `wanted` says yes.
+async fn granted(wanted: impl Fn(&str, &str) -> bool) -> BTreeSet<Verb> {
     let plane = ControlPlane::shared().await.unwrap();
-    let kubectl = plane.kubectl();
-    let mut granted = BTreeSet::new();
-    for role in ["clusterrole/watchpolicy", "role/watchpolicy"] {
-        let text = kubectl.run(&["get", role, "-n", NAMESPACE, "-o", "json"]).await.unwrap();
-        granted.extend(verbs(&serde_json::from_str(&text).unwrap()));
-    }
-    granted
+    let text = plane.kubectl().run(&["get", "clusterroles,roles", "-A", "-o", "json"]).await.unwrap();
+    let found: Value = serde_json::from_str(&text).unwrap();
+    let is_wanted = |role: &&Value| {
+        let text = |field: &str| role["metadata"][field].as_str().unwrap_or_default();
+        wanted(text("namespace"), text("name"))
+    };
+    let roles = found["items"].as_array().unwrap().iter().filter(is_wanted);
+    roles.flat_map(|role| verbs(role).collect::<Vec<_>>()).collect()
 }
 
 /// What a request needs, where it needs a grant: discovery and questions about one's own rights do not.
@@ -196,7 +222,20 @@ fn needed(request: &Request) -> Option<Verb> {
         "" => request.resource.clone(),
         subresource => format!("{}/{subresource}", request.resource),
     };
-    (!asks).then(|| (request.group.clone(), resource, request.verb.clone()))
+    (!asks).then(|| (request.group.clone(), resource, request.verb.clone(), request.name.clone()))
+}
+
+/// Whether a grant covers what is needed, by the rules of RBAC: one without a name is for all names.
+fn covers(grant: &Verb, needed: &Verb) -> bool {
+    let same = |granted: &str, needed: &str| granted == "*" || granted == needed;
+    let named = grant.3.is_empty() || grant.3 == needed.3;
+    named && same(&grant.0, &needed.0) && same(&grant.1, &needed.1) && same(&grant.2, &needed.2)
+}
+
+/// The operator's own business, which must never be refused; policies' targets may be.
+fn is_own(request: &Request) -> bool {
+    let groups = ["watchpolicy.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "coordination.k8s.io"];
+    groups.contains(&request.group.as_str())
 }
 
 #[tokio::test]
@@ -212,18 +251,33 @@ spec:
   rules: [{name: team, path: $.metadata.labels.team, assert: {exists: true}}]
 ";
     world.apply(policy).await.unwrap();
-    let granted = granted().await;
-    let used = || -> BTreeSet<Verb> {
-        world.plane.requests(|user| user == USER).unwrap().iter().filter_map(needed).collect()
-    };
+    let requests = || world.plane.requests(|user| user == USER).unwrap();
+    let own = granted(|space, name| name == "watchpolicy" && ["", NAMESPACE].contains(&space)).await;
     let all_used = async || {
-        let used = used();
-        let unused: Vec<_> = granted.difference(&used).collect();
+        let used: Vec<_> = requests().iter().filter_map(needed).collect();
+        let unused: Vec<_> =
+            own.iter().filter(|grant| !used.iter().any(|used| covers(grant, used))).collect();
         if unused.is_empty() { Ok(()) } else { Err(format!("{unused:?}")) }
     };
     eventually(DEADLINE, "every verb that is granted is used", all_used).await.unwrap();
-    // Policies' targets, which are listed and watched, are granted apart.
-    let is_target = |(_, _, verb): &&Verb| verb == "list" || verb == "watch";
-    let more: Vec<_> = used().difference(&granted).filter(|verb| !is_target(verb)).cloned().collect();
+
+    let mut all = own;
+    all.extend(granted(|_, name| name == "watchpolicy-read").await);
+    // What the other tests grant; only they refuse targets, and only in groups of their own.
+    let of_tests = |space: &str, name: &str| match space {
+        "" => name.starts_with("test-"),
+        space => !space.starts_with("kube-"),
+    };
+    all.extend(granted(of_tests).await);
+    let requests = requests();
+    let refused: Vec<_> = requests.iter().filter(|request| is_own(request) && request.code == 403).collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+    let is_of_tests = |request: &Request| request.code == 403 && request.group.ends_with(".example.com");
+    let more: BTreeSet<_> = requests
+        .iter()
+        .filter(|request| !is_of_tests(request))
+        .filter_map(needed)
+        .filter(|needed| !all.iter().any(|grant| covers(grant, needed)))
+        .collect();
     assert!(more.is_empty(), "{more:?}");
 }

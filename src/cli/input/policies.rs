@@ -104,8 +104,11 @@ impl Draft {
     /// All that is wrong with it.
     pub(in crate::cli) fn compile(&self, policy: &WatchPolicy) -> Result<CompiledPolicy, Faults> {
         let system = SYSTEM_NAMESPACES.split(',').chain([DEFAULT_NAMESPACE]);
-        let settings =
-            Settings { system_namespaces: system.map(Arc::from).collect(), allow_system_namespaces: true };
+        let settings = Settings {
+            system_namespaces: system.map(Arc::from).collect(),
+            allow_system_namespaces: true,
+            ..Settings::default()
+        };
         compile(policy, &settings)
     }
 }

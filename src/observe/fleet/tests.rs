@@ -15,13 +15,15 @@ use crate::crd::WatchPolicy;
 use crate::observe::wire::Limits;
 use crate::policy::catalog::{ServedResource, ServedVersion};
 use crate::policy::{self, PolicyEntry, PolicyState};
-use crate::queue::Backoff;
+use crate::queue::Retries;
 
 /// What the server answers to a list of a path; watches of it stay silent.
 #[derive(Clone, Copy, PartialEq)]
 enum Answer {
     /// One object of this name.
     One(&'static str),
+    /// No object.
+    Empty,
     Forbidden,
     /// Never.
     Nothing,
@@ -76,7 +78,7 @@ impl Server {
                     format!(r#"{{"kind":"List","metadata":{{"resourceVersion":"5"}},"items":[{item}]}}"#);
                 response.body(whole(list)).unwrap()
             }
-            None => response
+            Some(Answer::Empty) | None => response
                 .body(whole(r#"{"kind":"List","metadata":{"resourceVersion":"5"},"items":[]}"#.into()))
                 .unwrap(),
         }
@@ -105,7 +107,7 @@ impl Harbour {
         *server.answers.lock() = answers.iter().map(|(path, answer)| ((*path).to_owned(), *answer)).collect();
         let metrics = Metrics::new("test").unwrap();
         let store = Arc::new(Store::default());
-        let queue = Queue::new(Backoff::default(), 1, metrics.queue("objects"));
+        let queue = Queue::new(Retries::default(), 1, metrics.queue("objects"));
         let parts = Parts {
             wire: Wire::new(server.client(), Limits::default()),
             store: Arc::clone(&store),
@@ -182,7 +184,10 @@ fn serving(versions: &[&str]) -> Catalog {
         version: (*version).into(),
         resources: [("widgets".into(), served.clone())].into(),
     };
-    Catalog { groups: [("example.com".into(), versions.iter().map(version).collect())].into() }
+    let namespaces = ServedResource { kind: "Namespace".into(), namespaced: false, watchable: true };
+    let core = ServedVersion { version: "v1".into(), resources: [("namespaces".into(), namespaces)].into() };
+    let groups = [("".into(), vec![core]), ("example.com".into(), versions.iter().map(version).collect())];
+    Catalog { groups: groups.into() }
 }
 
 fn entry(name: &str, generation: i64, namespaces: &str, path: &str) -> PolicyEntry {
@@ -314,5 +319,34 @@ async fn policies_that_come_together_cost_one_list() {
     }
     harbour.pass(3).await;
     assert_eq!((harbour.judged("x").len(), harbour.lists()), (2, 1));
+    harbour.end().await;
+}
+
+const NAMESPACES: &str = "/api/v1/namespaces";
+const OF_NAMESPACE: &str = "$namespace.metadata.labels.team";
+
+#[tokio::test(start_paused = true)]
+async fn a_target_is_not_synced_before_the_namespaces_that_it_reads_are() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x")), (NAMESPACES, Answer::Nothing)]);
+    harbour.show(&[("p", 1, "[]", OF_NAMESPACE), ("q", 1, "[]", SIZE)]).await;
+    assert_eq!((harbour.target("p").0, harbour.target("q").0), (TargetState::Listing, TargetState::Synced));
+    assert!(harbour.message("p").contains("reads the Namespaces"), "{}", harbour.message("p"));
+    while !harbour.queue.is_empty() {
+        drop(harbour.queue.get().await);
+    }
+    harbour.server.answers.lock().insert(NAMESPACES.into(), Answer::Empty);
+    harbour.pass(120).await;
+    assert_eq!((harbour.target("p").0, harbour.message("p").as_str()), (TargetState::Synced, ""));
+    assert_eq!(harbour.queue.len(), 1, "its object can be judged now");
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn namespaces_that_are_refused_are_told_with_the_cure() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x")), (NAMESPACES, Answer::Forbidden)]);
+    harbour.show(&[("p", 1, "[a]", OF_NAMESPACE)]).await;
+    assert_eq!(harbour.target("p").0, TargetState::Forbidden);
+    let message = harbour.message("p");
+    assert!(message.contains("resources: [\"namespaces\"]") && message.contains("ClusterRole"), "{message}");
     harbour.end().await;
 }

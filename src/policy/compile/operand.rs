@@ -76,7 +76,7 @@ impl Reader<'_, '_> {
     pub(super) fn pattern(&mut self, patterns: &Patterns, reach: Reach) -> Option<Pattern> {
         let texts = self.texts(patterns)?;
         let errors = match Pattern::compile(texts, reach, self.manner.case) {
-            Ok(pattern) => return Some(pattern),
+            Ok(pattern) => return self.findings.patterns(pattern.bytes(), self.at).then_some(pattern),
             Err(errors) => errors,
         };
         let is_list = matches!(patterns, Patterns::Many(_));
@@ -190,7 +190,8 @@ pub(super) fn compile_default(value: &Value, at: &Field<'_>, findings: &mut Find
     compile_value(value, at, findings)
 }
 
-fn compile_value(value: &Value, at: &Field<'_>, findings: &mut Findings) -> Option<Node> {
+/// A value that an object could hold.
+pub(super) fn compile_value(value: &Value, at: &Field<'_>, findings: &mut Findings) -> Option<Node> {
     let fault = match value {
         Value::Null => Some(
             "null counts as absent; say `exists`, or for elements of an array `type: \"null\"`".to_owned(),

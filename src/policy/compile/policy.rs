@@ -3,11 +3,13 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::crd::{MAX_MATCH, Mode, OwnedObjects, SystemNamespaces, WatchPolicy, WatchPolicySpec};
+use crate::crd::{MAX_MATCH, OnDelete, OwnedObjects, SystemNamespaces, WatchPolicy, WatchPolicySpec};
+use crate::jsonpath::Projection;
 use crate::policy::fault::{FaultReason, Faults, Field, Findings};
+use crate::policy::fence::Fences;
 use crate::policy::program::CompiledPolicy;
 
-use super::{rule, target};
+use super::{exception, rule, target};
 
 /// The longest name of a policy: it becomes part of a field manager's name, which has 128 bytes.
 const NAME_LIMIT: usize = 63;
@@ -19,6 +21,9 @@ pub struct Settings {
     pub system_namespaces: Box<[Arc<str>]>,
     /// Whether policies may judge objects in them.
     pub allow_system_namespaces: bool,
+    /// What fixes may write beyond the contract: kinds as `secrets` and `roles.rbac.authorization.k8s.io`, labels
+    /// `pod-security.kubernetes.io/*` by their key.
+    pub allow_fix_of: Arc<[Arc<str>]>,
 }
 
 /// Compiles a policy.
@@ -47,43 +52,44 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         targets,
         match_,
         rules,
-        exceptions: _,
-        enforcement: _,
-        owned_objects: _,
+        exceptions,
+        enforcement,
+        owned_objects,
         system_namespaces,
     } = spec;
     let left_out = left_out(*system_namespaces, settings, at, &mut findings);
     let targets = target::compile_all(targets, &at.name("targets"), &mut findings);
     let conditions = rule::compile_checks(match_, 0..=MAX_MATCH, &at.name("match"), &mut findings);
-    let rules = rule::compile_all(rules, *severity, &at.name("rules"), &mut findings);
-    let compiled = CompiledPolicy {
+    let exceptions = exception::compile_all(exceptions, rules, &at.name("exceptions"), &mut findings);
+    let fences = Fences::new(&settings.allow_fix_of);
+    let rules = rule::compile_all(rules, (*severity, &fences, &targets), &at.name("rules"), &mut findings);
+    let mut compiled = CompiledPolicy {
         name: name.into(),
         uid: metadata.uid.as_deref().unwrap_or_default().into(),
         generation: metadata.generation.unwrap_or_default(),
         mode: *mode,
+        enforcement: enforcement.clone().unwrap_or_default(),
         severity: *severity,
         suspend: *suspend,
         targets,
         left_out,
         conditions,
         rules,
+        exceptions,
+        reads_namespaces: false,
+        skips_owned: *owned_objects == OwnedObjects::Skip,
+        fences,
     };
+    let mut of_namespaces = Projection::default();
+    compiled.read_namespace(&mut of_namespaces);
+    compiled.reads_namespaces = of_namespaces != Projection::default();
     findings.finish(compiled)
 }
 
 /// Fields of the contract that this version does not have.
 fn refuse_later_fields(spec: &WatchPolicySpec, at: &Field<'_>, findings: &mut Findings) {
-    if spec.mode != Mode::Audit {
-        findings.unsupported(&at.name("mode"), &format!("mode {:?}", spec.mode));
-    }
-    if !spec.exceptions.is_empty() {
-        findings.unsupported(&at.name("exceptions"), "`exceptions`");
-    }
-    if spec.enforcement.is_some() {
-        findings.unsupported(&at.name("enforcement"), "`enforcement`");
-    }
-    if spec.owned_objects == Some(OwnedObjects::Skip) {
-        findings.unsupported(&at.name("ownedObjects"), "`ownedObjects: Skip`");
+    if spec.enforcement.as_ref().is_some_and(|enforcement| enforcement.on_delete == OnDelete::Release) {
+        findings.unsupported(&at.name("enforcement").name("onDelete"), "`onDelete: Release`");
     }
 }
 

@@ -10,16 +10,18 @@ use crate::jsonpath::Path;
 use crate::policy::assertion::Assertion;
 use crate::policy::check::Check;
 use crate::policy::fault::{Field, Findings};
+use crate::policy::fence::Fences;
 use crate::policy::message::Template;
-use crate::policy::program::{Body, Rule};
+use crate::policy::program::{Body, CompiledTarget, Rule};
 
 use super::assert::{self, Refinements};
+use super::fix;
 use super::operand;
 use super::policy::check_length;
 
 pub(super) fn compile_all(
     rules: &[WrittenRule],
-    severity: Severity,
+    (severity, fences, targets): (Severity, &Fences, &[CompiledTarget]),
     at: &Field<'_>,
     findings: &mut Findings,
 ) -> Box<[Rule]> {
@@ -27,7 +29,7 @@ pub(super) fn compile_all(
     let mut names = BTreeSet::new();
     let mut compiled = Vec::with_capacity(rules.len());
     for (index, rule) in rules.iter().enumerate() {
-        let at = at.index(index);
+        let at = at.entry(index, &rule.name);
         if rule.name.is_empty() {
             findings.invalid(&at.name("name"), "a rule has a name");
         } else if !is_name(&rule.name) {
@@ -37,9 +39,15 @@ pub(super) fn compile_all(
         if !names.insert(&rule.name) {
             findings.invalid(&at.name("name"), format!("`{}` is already the name of a rule", rule.name));
         }
-        compiled.extend(compile(rule, severity, &at, findings));
+        if rule.fix.is_some() {
+            fix::refuse_kinds(targets, fences, &at.name("fix"), findings);
+        }
+        let Some(rule) = compile(rule, severity, &at, findings) else { continue };
+        fix::check(&rule, fences, &at, findings);
+        compiled.push((index, rule));
     }
-    compiled.into()
+    fix::refuse_contradictions(&compiled, at, findings);
+    compiled.into_iter().map(|(_, rule)| rule).collect()
 }
 
 /// What a label's value, an exception's list and a test's expectation can hold.
@@ -63,12 +71,10 @@ fn compile(rule: &WrittenRule, severity: Severity, at: &Field<'_>, findings: &mu
         severity: own_severity,
         fix,
     } = rule;
-    if fix.is_some() {
-        findings.unsupported(&at.name("fix"), "`fix`");
-    }
     let when = compile_checks(when, 0..=8, &at.name("when"), findings);
     let for_each = for_each.as_deref().map(|path| findings.path(path, &at.name("forEach")));
     let message = message.as_deref().map(|text| Template::compile(text, &at.name("message"), findings));
+    let fix = fix.as_ref().map(|fix| fix::compile(fix, &at.name("fix"), findings));
     let body = Written { check, all_of, any_of, forbid: *forbid }.compile(at, findings);
     Some(Rule {
         name: name.as_str().into(),
@@ -80,6 +86,10 @@ fn compile(rule: &WrittenRule, severity: Severity, at: &Field<'_>, findings: &mu
         },
         body: body?,
         message,
+        fix: match fix {
+            Some(fix) => Some(fix?),
+            None => None,
+        },
     })
 }
 
@@ -178,6 +188,11 @@ fn compile_check(check: &WrittenCheck, at: &Field<'_>, findings: &mut Findings) 
         }
     }?;
     refuse_contradiction(*when_absent, &assertion, &at.name("whenAbsent"), findings);
+    if default.is_some() && assertion.exists == Some(false) {
+        let message =
+            "stands in where nothing is, which is what `exists: false` wants; leave one of them out";
+        findings.invalid(&at.name("default"), message);
+    }
     let when_absent = when_absent.unwrap_or_else(|| absence(&assertion, *quantifier));
     Some(Check {
         path: path?,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
 use crate::crd::Target;
 use crate::jsonpath::{Root, Roots};
 use crate::policy::fault::{FaultReason, Field, Findings};
@@ -52,9 +54,6 @@ fn compile(target: &Target, at: &Field<'_>, findings: &mut Findings) -> Compiled
         field_selector,
         pod,
     } = target;
-    if namespace_selector.is_some() {
-        findings.unsupported(&at.name("namespaceSelector"), "`namespaceSelector`");
-    }
     if field_selector.is_some() {
         findings.unsupported(&at.name("fieldSelector"), "`fieldSelector`");
     }
@@ -66,15 +65,19 @@ fn compile(target: &Target, at: &Field<'_>, findings: &mut Findings) -> Compiled
     }
     check_resources(group, resources, &at.name("resources"), findings);
     check_namespaces(namespaces, &at.name("namespaces"), findings);
-    let labels = label_selector
-        .as_ref()
-        .map(|selector| Selector::compile(selector, &at.name("labelSelector"), findings));
+    let mut select = |selector: &Option<LabelSelector>, field| {
+        let selector = Selector::compile(selector.as_ref()?, &at.name(field), findings);
+        (!selector.is_empty()).then_some(selector)
+    };
+    let labels = select(label_selector, "labelSelector");
+    let namespace_labels = select(namespace_selector, "namespaceSelector");
     CompiledTarget {
         group: group.as_str().into(),
         resources: shared(resources),
         version: version.as_deref().map(Arc::from),
         namespaces: shared(namespaces),
-        labels: labels.filter(|selector| !selector.is_empty()),
+        labels,
+        namespace_labels,
         pod: pod.as_deref().and_then(|pod| compile_pod(pod, target, &at.name("pod"), findings)),
         exclude_namespaces: exclude_namespaces.iter().map(|glob| Glob::new(glob)).collect(),
         names: names.iter().map(|glob| Glob::new(glob)).collect(),

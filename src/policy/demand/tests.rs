@@ -6,7 +6,7 @@ use super::*;
 use crate::crd::WatchPolicy;
 use crate::jsonpath::{Document, TypeMeta};
 use crate::policy::catalog::ServedVersion;
-use crate::policy::{PolicyEntry, PolicyState, Settings, Subject, compile};
+use crate::policy::{PolicyEntry, PolicyState, Settings, Subject, Taken, compile};
 
 fn catalog() -> Catalog {
     let served = |kind: &str, namespaced| ServedResource { kind: kind.into(), namespaced, watchable: true };
@@ -14,9 +14,13 @@ fn catalog() -> Catalog {
         version: "v1".into(),
         resources: resources.iter().map(|(name, served)| ((*name).into(), served.clone())).collect(),
     };
-    let core =
-        version(&[("configmaps", served("ConfigMap", true)), ("namespaces", served("Namespace", false))]);
-    let apps = version(&[("deployments", served("Deployment", true))]);
+    let core = version(&[
+        ("configmaps", served("ConfigMap", true)),
+        ("namespaces", served("Namespace", false)),
+        ("pods", served("Pod", true)),
+    ]);
+    let apps =
+        version(&[("deployments", served("Deployment", true)), ("replicasets", served("ReplicaSet", true))]);
     Catalog { groups: [("".into(), vec![core]), ("apps".into(), vec![apps])].into() }
 }
 
@@ -102,6 +106,33 @@ fn a_selector_is_left_to_the_server_only_when_all_have_the_same() {
 }
 
 #[test]
+fn namespaces_are_watched_where_a_policy_reads_them_and_that_watch_is_shared() {
+    let team = "$namespace.metadata.labels.team";
+    assert_eq!(watches(&[(DEPLOYMENTS, team)]), ["namespaces! 0", "deployments.apps! 1"]);
+    let own = "{resources: [namespaces], labelSelector: {matchLabels: {tier: gold}}}";
+    assert_eq!(watches(&[(own, "$.metadata.labels.team")]), ["namespaces?tier in (gold)! 1"], "of itself");
+    assert_eq!(watches(&[(DEPLOYMENTS, team), (own, SPEC)]), ["namespaces 1", "deployments.apps! 1"]);
+    let selecting = "{group: apps, resources: [deployments], namespaceSelector: {matchLabels: {env: prod}}}";
+    let found = demand(&set(&[(selecting, SPEC)]), &catalog());
+    assert!(found.targets["p0"][0].needs_namespaces);
+    let namespaces = &found.watches[0];
+    assert!(namespaces.around.len() == 1 && namespaces.carries_around(&namespaces.around[0]));
+    let another = demand(&set(&[(DEPLOYMENTS, team)]), &catalog()).watches.remove(0);
+    assert!(!another.carries_around(&namespaces.around[0]));
+}
+
+#[test]
+fn what_leads_from_pods_to_a_target_is_watched_for_its_metadata() {
+    let pods = "{resources: [pods]}";
+    let both = format!("{pods}, {DEPLOYMENTS}");
+    assert_eq!(watches(&[(&both, SPEC)]), ["pods 1", "deployments.apps 1", "replicasets.apps! 0"]);
+    let named = both.replace("[pods]", "[pods], namespaces: [a]");
+    assert_eq!(watches(&[(&named, SPEC)]), ["pods@a 1", "deployments.apps 1", "replicasets.apps@a! 0"]);
+    assert_eq!(watches(&[(pods, SPEC)]), ["pods 1"], "nothing above is targeted");
+    assert_eq!(watches(&[(DEPLOYMENTS, SPEC)]), ["deployments.apps 1"]);
+}
+
+#[test]
 fn what_is_not_served_is_a_target_without_a_watch() {
     let found = demand(&set(&[("{group: example.com, resources: [widgets]}", SPEC)]), &catalog());
     assert!(found.watches.is_empty());
@@ -162,9 +193,10 @@ proptest! {
                         kind: "Deployment",
                         roots: &roots,
                         document: &document,
+                        namespace: None,
                         now: jiff::Timestamp::UNIX_EPOCH,
                     };
-                (policy.takes(&resource, &document), policy.judge(&subject))
+                (policy.takes(&subject) == Taken::Yes, policy.judge(&subject))
             };
             let (taken, expected) = judge(&alone);
             let shown = demand.watches.iter().filter(|spec| {

@@ -80,7 +80,7 @@ fn every_branch_says_why_it_does_not_hold() {
         nodes(NESTED, "{a: 2, b: 1, c: z}"),
         expected(&[
             ("a", "no branch of anyOf holds; in anyOf[0], a is 2, wanted 1"),
-            ("c", "no branch of anyOf holds; in anyOf[1], c is z, wanted a match of x"),
+            ("c", "no branch of anyOf holds; in anyOf[1], c is z, wanted a whole match of x"),
         ])
     );
 }

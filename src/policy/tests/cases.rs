@@ -14,7 +14,11 @@ pub(super) const CONFIG_MAPS: &str = "targets: [{resources: [configmaps]}]";
 pub(super) const DEPLOYMENTS: &str = "targets: [{group: apps, resources: [deployments]}]";
 
 pub(super) fn settings() -> Settings {
-    Settings { system_namespaces: Box::new(["kube-system".into()]), allow_system_namespaces: false }
+    Settings {
+        system_namespaces: Box::new(["kube-system".into()]),
+        allow_system_namespaces: false,
+        ..Settings::default()
+    }
 }
 
 pub(super) fn parse(spec: &str) -> WatchPolicy {
@@ -76,7 +80,14 @@ pub(super) fn judge_at(
     let mut projection = Projection::default();
     policy.read(&resource, &roots, &mut projection);
     let document = decode(&json(object).to_string(), &projection);
-    policy.judge(&Subject { resource: &resource, kind: "Kind", roots: &roots, document: &document, now })
+    policy.judge(&Subject {
+        resource: &resource,
+        kind: "Kind",
+        roots: &roots,
+        document: &document,
+        namespace: None,
+        now,
+    })
 }
 
 pub(super) fn verdict_on(policy: &CompiledPolicy, group: &str, plural: &str, object: &str) -> Verdict {

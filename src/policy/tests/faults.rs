@@ -52,24 +52,80 @@ fn spec(rest: &str) -> String {
 fn what_this_version_does_not_have_is_refused_by_its_name() {
     let later = |spec: String, field: &'static str, named: &'static str| (spec, Unsupported, field, named);
     check(&[
-        later(spec("mode: Plan"), "spec.mode", "mode Plan"),
-        later(spec("mode: Enforce"), "spec.mode", "mode Enforce"),
-        later(spec("exceptions: [{name: a, reason: b, names: [c]}]"), "spec.exceptions", "`exceptions`"),
-        later(spec("enforcement: {maxPerMinute: 5}"), "spec.enforcement", "`enforcement`"),
-        later(spec("ownedObjects: Skip"), "spec.ownedObjects", "`ownedObjects: Skip`"),
+        later(spec("enforcement: {onDelete: Release}"), "spec.enforcement.onDelete", "`onDelete: Release`"),
         later(target("group: apps, resources: ['*']"), "spec.targets[0].resources[0]", "`*`"),
-        later(
-            target("resources: [pods], namespaceSelector: {}"),
-            "spec.targets[0].namespaceSelector",
-            "namespaceSelector",
-        ),
         later(
             target("resources: [pods], fieldSelector: a=b"),
             "spec.targets[0].fieldSelector",
             "fieldSelector",
         ),
-        later(rule("path: $.a, assert: {exists: true}, fix: {set: 1}"), "spec.rules[0].fix", "`fix`"),
     ]);
+}
+
+#[test]
+fn all_patterns_of_a_policy_together_have_a_limit_and_the_first_too_many_is_named() {
+    // Some 150 KiB each, once compiled.
+    let large = "assert: {matches: '\\p{L}{10}'}";
+    let rules: Vec<_> = (0..64).map(|index| format!("{{name: r{index}, path: $.a, {large}}}")).collect();
+    let faults = faults(&format!("{CONFIG_MAPS}\nrules: [{}]", rules.join(", ")));
+    assert_eq!(faults.iter().count(), 1, "{faults}");
+    assert!(
+        faults
+            .to_string()
+            .contains(").assert.matches: with this the patterns of the policy need more than 8 MiB")
+    );
+    let small = "assert: {matches: '[a-z-]+@corp[.]com'}";
+    let rules: Vec<_> = (0..64).map(|index| format!("{{name: r{index}, path: $.a, {small}}}")).collect();
+    compiled(&format!("{CONFIG_MAPS}\nrules: [{}]", rules.join(", ")));
+}
+
+#[test]
+fn a_default_makes_no_sense_where_nothing_should_be() {
+    let both = rule("path: $.a, default: 1, assert: {exists: false}");
+    check(&[(both, Invalid, "spec.rules[0].default", "which is what `exists: false` wants")]);
+}
+
+#[test]
+fn an_exception_says_what_it_covers_and_why_and_names_rules_that_there_are() {
+    let exception = |exception: &str| spec(&format!("exceptions: [{{name: e, {exception}}}]"));
+    let list = |exceptions: &str| spec(&format!("exceptions: [{exceptions}]"));
+    check(&[
+        (
+            exception("reason: x"),
+            Invalid,
+            "spec.exceptions[0]",
+            "does not say what it covers; add namespaces",
+        ),
+        (exception("reason: ' ', names: [a]"), Invalid, "spec.exceptions[0].reason", "says why"),
+        (
+            exception("reason: x, names: [a], rules: [r, s]"),
+            Invalid,
+            "spec.exceptions[0].rules[1]",
+            "no rule is named `s`; name rules of this policy",
+        ),
+        (
+            exception("reason: x, names: [a], until: 2027-03-31"),
+            Invalid,
+            "spec.exceptions[0].until",
+            "`2027-03-31` is not a time in RFC 3339",
+        ),
+        (
+            exception("reason: x, labelSelector: {matchLabels: {-a: b}}"),
+            Invalid,
+            "spec.exceptions[0].labelSelector.matchLabels",
+            "is not a label key",
+        ),
+        (
+            list("{name: e, reason: x, names: [a]}, {name: e, reason: x, names: [b]}"),
+            Invalid,
+            "spec.exceptions[1].name",
+            "`e` is already the name of an exception",
+        ),
+        (list("{name: '', reason: x, names: [a]}"), Invalid, "spec.exceptions[0].name", "has a name"),
+    ]);
+    let meant = spec("exceptions: [{name: e, reason: x, names: [a], rules: [onwer]}]")
+        .replace("name: r,", "name: owner,");
+    assert!(faults(&meant).to_string().ends_with("no rule is named `onwer`; did you mean `owner`?"));
 }
 
 #[test]
@@ -376,10 +432,10 @@ fn a_path_is_refused_with_its_field_its_position_and_a_suggestion() {
             "write `$containers[*].image`",
         ),
         (
-            rule("path: $namespace.metadata, assert: {exists: true}"),
-            Unsupported,
+            rule("path: $namespace.labels, assert: {exists: true}"),
+            Invalid,
             "spec.rules[0].path",
-            "at character 0",
+            "write `$namespace.metadata.labels`",
         ),
         (
             rule("path: $.a, fallbacks: [$.b, 'a b'], assert: {exists: true}"),
@@ -411,17 +467,17 @@ fn a_path_is_refused_with_its_field_its_position_and_a_suggestion() {
 #[test]
 fn all_faults_are_told_at_once() {
     let faults = faults(&format!(
-        "{DEPLOYMENTS}\nmode: Plan\nrules:\n- {{name: a, path: '$.a[', assert: {{equals: null, matches: '^x'}}}}\n\
-         - {{name: b, path: $.a, fix: {{remove: true}}, assert: {{atLeast: x}}, message: '{{nope}}'}}"
+        "{DEPLOYMENTS}\nownedObjects: Skip\nrules:\n- {{name: a, path: '$.a[', assert: {{equals: null, matches: '^x'}}}}\n\
+         - {{name: b, path: $.a, fix: {{set: null}}, assert: {{atLeast: x}}, message: '{{nope}}'}}"
     ));
     let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
     let expected = [
-        "spec.mode",
+        "spec.ownedObjects",
         "spec.rules[0].path",
         "spec.rules[0].assert.equals",
         "spec.rules[0].assert.matches",
-        "spec.rules[1].fix",
         "spec.rules[1].message",
+        "spec.rules[1].fix.set",
         "spec.rules[1].assert.atLeast",
     ];
     assert_eq!(fields, expected);

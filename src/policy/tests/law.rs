@@ -339,7 +339,7 @@ fn match_leaves_objects_out() {
 fn an_object_errs_before_it_fails_and_fails_before_it_passes() {
     let rule = |name: &str, rule: &str| format!("- {{name: {name}, {rule}}}\n");
     let err = rule("err", "path: $.a, assert: {matches: x}");
-    let fail = rule("fail", "path: $.a, assert: {equals: 2}");
+    let fail = rule("fail", "path: $.a, assert: {atLeast: 2}");
     let pass = rule("pass", "path: $.a, assert: {equals: 1}");
     let skip = rule("skip", "when: [{path: $.a, assert: {equals: 2}}], path: $.a, assert: {equals: 2}");
     for (rules, expected) in [
@@ -412,6 +412,7 @@ fn judge_unreadable(policy: &CompiledPolicy, labels: &str) -> Judgement {
         kind: "ConfigMap",
         roots: &roots,
         document: &document,
+        namespace: None,
         now: now(),
     })
 }

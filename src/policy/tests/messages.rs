@@ -21,14 +21,14 @@ fn a_message_is_written_from_the_rule() {
         ("path: $.a, assert: {notEquals: b}", "{a: b}", "a is b, wanted not b"),
         ("path: $.a, assert: {in: [b, c]}", "{a: d}", "a is d, wanted one of b, c"),
         ("path: $.a, assert: {notIn: [b, c]}", "{a: b}", "a is b, wanted none of b, c"),
-        ("path: $.a, assert: {matches: 'b+'}", "{a: d}", "a is d, wanted a match of b+"),
-        ("path: $.a, assert: {notMatches: [b, c]}", "{a: c}", "a is c, wanted no match of b, c"),
+        ("path: $.a, assert: {matches: 'b+'}", "{a: d}", "a is d, wanted a whole match of b+"),
+        ("path: $.a, assert: {notMatches: [b, c]}", "{a: c}", "a is c, wanted no whole match of b, c"),
         ("path: $.a, assert: {exists: false}", "{a: {b: [1, x]}}", "a is {\"b\":[1,\"x\"]}, wanted no value"),
         ("path: $.a, assert: {exists: true}", "{}", "a is not set, wanted a value"),
         (
             "path: \"$.metadata.annotations['corp.io/owner']\", assert: {matches: x}",
             "{}",
-            "metadata.annotations['corp.io/owner'] is not set, wanted a match of x; if that is fine: whenAbsent: Pass",
+            "metadata.annotations['corp.io/owner'] is not set, wanted a whole match of x; if that is fine: whenAbsent: Pass",
         ),
         ("path: $.a, default: 1, assert: {equals: 2}", "{}", "a is not set, which stands for 1, wanted 2"),
         (

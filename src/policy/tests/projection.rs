@@ -96,7 +96,14 @@ prop_compose! {
 fn judge(policy: &CompiledPolicy, document: &Document) -> Judgement {
     let resource = GroupResource::new("apps", "deployments");
     let roots = policy.roots(&resource);
-    policy.judge(&Subject { resource: &resource, kind: "Deployment", roots: &roots, document, now: now() })
+    policy.judge(&Subject {
+        resource: &resource,
+        kind: "Deployment",
+        roots: &roots,
+        document,
+        namespace: None,
+        now: now(),
+    })
 }
 
 proptest! {

@@ -1,0 +1,148 @@
+//! Contests: places that we fix, and somebody else breaks again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::RandomState;
+use hashbrown::HashMap;
+use tokio::time::Instant;
+
+use crate::policy::Pointer;
+use crate::resource::ObjectKey;
+
+/// A break that comes later after a fix is no fight.
+const WINDOW: Duration = Duration::from_secs(600);
+/// So many fixes within the window are made before the place is left alone.
+const FIXES: usize = 3;
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// Above this, fights that are over are forgotten at the next fix.
+const MANY: usize = 4096;
+
+/// A place that a policy fixes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ground {
+    pub(super) policy: Arc<str>,
+    pub(super) key: ObjectKey,
+    pub(super) place: Pointer,
+}
+
+#[derive(Debug)]
+struct Fight {
+    /// The last few fixes, the newest last; at most [`FIXES`].
+    fixes: Vec<Instant>,
+    /// Zero until it is a fight.
+    pause: Duration,
+    until: Instant,
+}
+
+impl Fight {
+    fn is_over(&self, now: Instant) -> bool {
+        let last = self.fixes.last().copied().map_or(self.until, |fixed| fixed.max(self.until));
+        now.saturating_duration_since(last) >= WINDOW
+    }
+
+    fn may_fix(&mut self, now: Instant) -> bool {
+        if now < self.until {
+            return false;
+        }
+        self.fixes.retain(|fixed| now.duration_since(*fixed) < WINDOW);
+        let tried_again =
+            !self.pause.is_zero() && self.fixes.last().is_some_and(|fixed| *fixed >= self.until);
+        let is_fight = tried_again || (self.pause.is_zero() && self.fixes.len() >= FIXES);
+        if is_fight {
+            self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+            self.until = now + self.pause;
+        }
+        !is_fight
+    }
+}
+
+/// All places fixed lately.
+#[derive(Debug, Default)]
+pub(super) struct Contests(HashMap<Ground, Fight, RandomState>);
+
+impl Contests {
+    /// Whether a place that fails may be fixed now.
+    ///
+    /// # Errors
+    /// How long it is left alone.
+    pub(super) fn enter(&mut self, ground: &Ground, now: Instant) -> Result<(), Duration> {
+        let Some(fight) = self.0.get_mut(ground) else { return Ok(()) };
+        if now >= fight.until && fight.is_over(now) {
+            self.0.remove(ground);
+            return Ok(());
+        }
+        if fight.may_fix(now) { Ok(()) } else { Err(fight.until.duration_since(now)) }
+    }
+
+    /// Notes that a place was fixed.
+    pub(super) fn fixed(&mut self, ground: Ground, now: Instant) {
+        if self.0.len() > MANY {
+            self.0.retain(|_, fight| !fight.is_over(now));
+        }
+        let new = || Fight { fixes: Vec::new(), pause: Duration::ZERO, until: now };
+        let fight = self.0.entry(ground).or_insert_with(new);
+        if fight.fixes.len() >= FIXES {
+            fight.fixes.remove(0);
+        }
+        fight.fixes.push(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::{GroupResource, ObjectName};
+
+    fn ground() -> Ground {
+        let object = ObjectName { namespace: None, name: "a".into() };
+        let key = ObjectKey { resource: GroupResource::new("", "namespaces"), object };
+        Ground { policy: "owners".into(), key, place: Pointer::default() }
+    }
+
+    /// How many fixes are made within a time by who breaks the place at once, each time.
+    fn fixes(contests: &mut Contests, start: Instant, time: Duration) -> usize {
+        let (mut now, mut fixes) = (start, 0);
+        while now < start + time {
+            match contests.enter(&ground(), now) {
+                Ok(()) => {
+                    contests.fixed(ground(), now);
+                    fixes += 1;
+                    now += Duration::from_millis(20);
+                }
+                Err(wait) => now += wait,
+            }
+        }
+        fixes
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_fights_on_is_left_alone_for_longer_and_longer() {
+        let (mut contests, start) = (Contests::default(), Instant::now());
+        assert_eq!(fixes(&mut contests, start, Duration::from_secs(59)), 3);
+        let hour = fixes(&mut contests, start + FIRST_PAUSE, LONGEST_PAUSE);
+        assert!((1..=12).contains(&hour), "{hour}");
+        let later = fixes(&mut contests, start + FIRST_PAUSE + LONGEST_PAUSE, LONGEST_PAUSE * 4);
+        assert!(later <= 5, "{later}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fight_that_has_ended_is_forgotten() {
+        let (mut contests, start) = (Contests::default(), Instant::now());
+        fixes(&mut contests, start, Duration::from_secs(1));
+        let calm = start + FIRST_PAUSE + WINDOW * 2;
+        assert_eq!(contests.enter(&ground(), calm), Ok(()));
+        assert_eq!(fixes(&mut contests, calm, Duration::from_secs(1)), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_breaks_now_and_then_is_fixed_each_time() {
+        let (mut contests, mut now) = (Contests::default(), Instant::now());
+        for _ in 0..20 {
+            assert_eq!(contests.enter(&ground(), now), Ok(()));
+            contests.fixed(ground(), now);
+            now += WINDOW / 2;
+        }
+    }
+}

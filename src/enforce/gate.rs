@@ -1,0 +1,151 @@
+//! The gate: the only place from which a judged object is changed.
+//!
+//! Each patch takes a permit, names its field manager, and is cut off when the permit or its time is over. The object
+//! is read here too, whole and afresh, since what is written must be what was read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kube::client::Body;
+use tokio::time::timeout;
+
+use super::refusal::Refusal;
+use crate::jsonpath::{Document, Node, Path, Projection, Roots, TypeMeta};
+use crate::leader::Permit;
+use crate::policy::Patch;
+use crate::resource::{Gvr, ObjectName};
+
+/// How long the server may take for one answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// The most bytes of an answer; etcd takes objects of 1.5 MiB.
+const MAX_ANSWER: usize = 16 << 20;
+const JSON: &str = "application/json";
+const JSON_PATCH: &str = "application/json-patch+json";
+/// Before the policy's name in managedFields.
+pub(super) const MANAGER: &str = "watchpolicy/";
+
+/// The object that is about to be written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target<'t> {
+    pub(super) resource: &'t Gvr,
+    pub(super) object: &'t ObjectName,
+    pub(super) types: &'t TypeMeta,
+}
+
+impl Target<'_> {
+    /// Names are percent-encoded, since some kinds allow any character in them.
+    fn path(&self) -> String {
+        let Gvr { resource, version } = self.resource;
+        let base = match &*resource.group {
+            "" => format!("/api/{version}"),
+            group => format!("/apis/{group}/{version}"),
+        };
+        let encode = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
+        let name = encode(&self.object.name);
+        match &self.object.namespace {
+            Some(namespace) => {
+                format!("{base}/namespaces/{}/{}/{name}", encode(namespace), resource.resource)
+            }
+            None => format!("{base}/{}/{name}", resource.resource),
+        }
+    }
+}
+
+/// What is to be done, and as whom.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Intent<'i> {
+    pub(super) policy: &'i str,
+    pub(super) patch: &'i Patch,
+    /// The server says what would happen, and nothing does.
+    pub(super) dry_run: bool,
+}
+
+/// Reads and patches judged objects.
+pub struct Gate {
+    client: kube::Client,
+    whole: Projection,
+}
+
+impl Gate {
+    /// The client must be one that does not retry by itself.
+    pub fn new(client: kube::Client) -> Self {
+        let mut whole = Projection::default();
+        whole.read_labels();
+        Path::parse("$").iter().for_each(|object| whole.read(object, &Roots::default(), None));
+        Self { client, whole }
+    }
+
+    /// An object that was worked out here, as if it had been read.
+    pub(super) fn document(&self, object: &Node, types: &TypeMeta) -> Option<Arc<Document>> {
+        Document::decode(&object.to_string(), &self.whole, types).ok().map(Arc::new)
+    }
+
+    /// The whole object as it is now.
+    pub(super) async fn read(&self, target: Target<'_>) -> Result<Arc<Document>, Refusal> {
+        let request = http::Request::get(target.path()).header(ACCEPT, JSON).body(Vec::new());
+        self.send(request, target).await
+    }
+
+    /// Sends a patch while the permit is valid, and nothing after; gives the object as it is, or would be, then.
+    pub(super) async fn patch(
+        &self,
+        target: Target<'_>,
+        intent: Intent<'_>,
+        permit: &Permit,
+    ) -> Result<Arc<Document>, Refusal> {
+        let Intent { policy, patch, dry_run } = intent;
+        let dry_run = if dry_run { "&dryRun=All" } else { "" };
+        let path = format!("{}?fieldManager={MANAGER}{policy}{dry_run}", target.path());
+        let body = serde_json::to_vec(patch).map_err(|error| Refusal::Failed(error.to_string()))?;
+        let request =
+            http::Request::patch(path).header(ACCEPT, JSON).header(CONTENT_TYPE, JSON_PATCH).body(body);
+        permit.guard(self.send(request, target)).await.map_err(|_lost| Refusal::Lost)?
+    }
+
+    async fn send(
+        &self,
+        request: http::Result<http::Request<Vec<u8>>>,
+        target: Target<'_>,
+    ) -> Result<Arc<Document>, Refusal> {
+        let request = request.map_err(|error| Refusal::Failed(error.to_string()))?;
+        let answer = timeout(ANSWER, self.answer(request.map(Body::from)));
+        let (status, body, retry_after) =
+            answer.await.map_err(|_late| Refusal::Failed(format!("no answer within {ANSWER:?}")))??;
+        if !status.is_success() {
+            return Err(Refusal::of(status, &body, retry_after));
+        }
+        let unreadable = |error: String| Refusal::Failed(format!("the answer cannot be read: {error}"));
+        let text = std::str::from_utf8(&body).map_err(|error| unreadable(error.to_string()))?;
+        let document = Document::decode(text, &self.whole, target.types);
+        document.map(Arc::new).map_err(|error| unreadable(error.to_string()))
+    }
+
+    async fn answer(
+        &self,
+        request: http::Request<Body>,
+    ) -> Result<(http::StatusCode, Vec<u8>, Option<Duration>), Refusal> {
+        let response = self.client.send(request).await.map_err(|error| Refusal::Failed(innermost(&error)))?;
+        let status = response.status();
+        let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+        let body = body.map_err(|error| {
+            let too_large = error.downcast_ref::<LengthLimitError>().is_some();
+            Refusal::Failed(match too_large {
+                true => format!("the answer is larger than {MAX_ANSWER} bytes"),
+                false => innermost(error.as_ref()),
+            })
+        })?;
+        Ok((status, body.to_bytes().into(), seconds.map(Duration::from_secs)))
+    }
+}
+
+/// The innermost cause says what happened; the outer layers only that something did.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

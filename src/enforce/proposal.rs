@@ -1,0 +1,216 @@
+//! What the policies want changed of one object; pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::crd::{FixStatus, Mode, OnConflict};
+use crate::jsonpath::{Document, Node, Roots};
+use crate::metrics::Remediation;
+use crate::policy::{
+    Change, CompiledPolicy, Judgement, Mend, Obstacle, Outcome, Patch, Pointer, Relatives, Subject, Token,
+    clash, settle,
+};
+use crate::resource::GroupResource;
+
+use super::gate::MANAGER;
+use super::owner;
+use super::rest::Fixes;
+
+/// A policy that fixes objects of a resource, with where `$pod` is there.
+#[derive(Clone)]
+pub(super) struct Fixing {
+    pub(super) policy: Arc<CompiledPolicy>,
+    pub(super) roots: Arc<Roots>,
+    /// The Namespace that the object is in, where the policy reads it.
+    pub(super) namespace: Option<Arc<Document>>,
+}
+
+/// An object as it was read to be written.
+#[derive(Clone, Copy)]
+pub(super) struct Fresh<'f> {
+    pub(super) resource: &'f GroupResource,
+    pub(super) kind: &'f str,
+    pub(super) document: &'f Document,
+    pub(super) now: Timestamp,
+    /// Who knows its controller.
+    pub(super) relatives: &'f dyn Relatives,
+}
+
+impl Fresh<'_> {
+    fn subject<'s>(&'s self, fixing: &'s Fixing) -> Subject<'s> {
+        let Self { resource, kind, document, now, relatives: _ } = *self;
+        let namespace = fixing.namespace.as_deref();
+        Subject { resource, kind, roots: &fixing.roots, document, namespace, now }
+    }
+}
+
+/// What one policy wants changed, and what keeps parts of it from being done.
+pub(super) struct Proposal {
+    pub(super) fixing: Fixing,
+    mends: Vec<Mend>,
+    pub(super) changes: Vec<Change>,
+    /// What became of rules already, before anything is sent.
+    settled: BTreeMap<Arc<str>, (Remediation, Box<str>)>,
+}
+
+impl Proposal {
+    /// Judges the object, and works the changes out.
+    pub(super) fn new(fixing: &Fixing, fresh: Fresh<'_>) -> Self {
+        let (_, mut mends) = fixing.policy.mend(&fresh.subject(fixing), fresh.relatives);
+        let changes = settle(&mut mends);
+        let mut settled = BTreeMap::new();
+        for mend in &mends {
+            if let Err(obstacle) = &mend.change {
+                settled.entry(Arc::clone(&mend.rule)).or_insert_with(|| said(obstacle));
+            }
+        }
+        Self { fixing: fixing.clone(), mends, changes, settled }
+    }
+
+    /// Whether nothing fails that the policy has a fix for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.mends.is_empty()
+    }
+
+    /// Takes changes out, and says for their rules why.
+    pub(super) fn hold_back(&mut self, why: impl Fn(&Change) -> Option<(Remediation, Box<str>)>) {
+        let Self { mends, changes, settled, .. } = self;
+        changes.retain(|change| {
+            let Some(why) = why(change) else { return true };
+            for mend in mends.iter().filter(|mend| mend.change.as_ref() == Ok(change)) {
+                settled.insert(Arc::clone(&mend.rule), why.clone());
+            }
+            false
+        });
+    }
+
+    /// Leaves alone what another manager owns, where the policy yields.
+    pub(super) fn yield_to_owners(&mut self, object: &Node) {
+        let policy = Arc::clone(&self.fixing.policy);
+        if policy.enforcement.on_conflict != OnConflict::Yield {
+            return;
+        }
+        let own = format!("{MANAGER}{}", policy.name);
+        self.hold_back(|change| {
+            change.judged.as_ref()?;
+            let manager = owner::of(object, &change.place, &own)?;
+            Some((Remediation::Yielded, format!("{manager} owns the field, and the policy yields").into()))
+        });
+    }
+
+    /// The patch that does what is left.
+    pub(super) fn patch(&self, document: &Document, object: &Node) -> Patch {
+        Patch::new(&document.id.uid, object, &self.changes.iter().collect::<Vec<_>>())
+    }
+
+    /// What became of each rule, where all that was sent has one outcome.
+    pub(super) fn fixes(&self, outcome: Remediation, message: Option<&str>) -> Fixes {
+        self.fixes_by(|_| (outcome, message.map(Box::from)))
+    }
+
+    /// What became of each rule by what the server made of the object.
+    pub(super) fn fixes_after(&self, after: Fresh<'_>, dry_run: bool) -> Fixes {
+        let judgement = self.fixing.policy.judge_among(&after.subject(&self.fixing), after.relatives);
+        let holds = |rule: &str| match &judgement {
+            Judgement::Judged(verdict) => verdict
+                .rules
+                .iter()
+                .any(|found| &*found.rule == rule && matches!(found.outcome, Outcome::Pass | Outcome::Skip)),
+            Judgement::NotTaken | Judgement::Excluded { .. } => true,
+        };
+        self.fixes_by(|mend| match (holds(&mend.rule), dry_run) {
+            (false, _) => {
+                let why = "the server took the change, and the rule fails all the same; a schema or a webhook may undo it";
+                (Remediation::Ineffective, Some(why.into()))
+            }
+            (true, false) => (Remediation::Fixed, None),
+            (true, true) => (Remediation::Planned, self.rolls_pods(mend).then(|| ROLLS.into())),
+        })
+    }
+
+    fn fixes_by(&self, outcome: impl Fn(&Mend) -> (Remediation, Option<Box<str>>)) -> Fixes {
+        let mut fixes = Fixes::new();
+        for mend in &self.mends {
+            if fixes.iter().any(|(rule, _)| *rule == mend.rule) {
+                continue;
+            }
+            let (outcome, message) = match self.settled.get(&mend.rule) {
+                Some((outcome, why)) => (*outcome, Some(why.clone())),
+                None => outcome(mend),
+            };
+            let fix = FixStatus {
+                outcome: outcome.as_str().to_owned(),
+                path: Some(mend.path.clone().into()),
+                from: mend.from.clone().map(Into::into),
+                to: mend.to.clone().map(Into::into),
+                message: message.map(Into::into),
+            };
+            fixes.push((Arc::clone(&mend.rule), fix));
+        }
+        fixes
+    }
+
+    /// Whether the change is in the template of a workload's pods.
+    fn rolls_pods(&self, mend: &Mend) -> bool {
+        let Some(template) = self.fixing.roots.pod.as_ref().filter(|names| !names.is_empty()) else {
+            return false;
+        };
+        let template: Pointer = template.iter().map(|name| Token::Name(Arc::clone(name))).collect();
+        mend.change.as_ref().is_ok_and(|change| template.holds(&change.place))
+    }
+
+    /// Whether the policy only plans.
+    pub(super) fn only_plans(&self, allowed: bool) -> bool {
+        self.fixing.policy.mode != Mode::Enforce || !allowed
+    }
+}
+
+const ROLLS: &str = "the change is in the pod template: its pods would be replaced";
+
+fn said(obstacle: &Obstacle) -> (Remediation, Box<str>) {
+    match obstacle {
+        Obstacle::NotAllowed(why) => (Remediation::NotAllowed, why.clone()),
+        Obstacle::Impossible(why) => (Remediation::Impossible, why.clone()),
+        Obstacle::Pointless => (
+            Remediation::Ineffective,
+            "what the fix would write is there, and the rule fails all the same".into(),
+        ),
+        Obstacle::Clash(rule) => {
+            (Remediation::Conflict, format!("the rule {rule} wants something else at the same place").into())
+        }
+    }
+}
+
+/// Holds back what two policies want differently: at once, or as soon as one of them has written.
+/// `after` gives the object as it would be after a patch.
+pub(super) fn hold_back_conflicts(
+    proposals: &mut [Proposal],
+    fresh: Fresh<'_>,
+    after: impl Fn(&Proposal) -> Option<Arc<Document>>,
+) {
+    let mut conflicts: Vec<(usize, Change, Arc<str>)> = Vec::new();
+    for (at, proposal) in proposals.iter().enumerate().filter(|(_, proposal)| !proposal.changes.is_empty()) {
+        let document = after(proposal);
+        for (other_at, other) in proposals.iter().enumerate().filter(|(other, _)| *other != at) {
+            let then =
+                document.as_deref().map(|document| Proposal::new(&other.fixing, Fresh { document, ..fresh }));
+            let then = then.map(|then| then.changes).unwrap_or_default();
+            for change in &proposal.changes {
+                if let Some(against) = other.changes.iter().chain(&then).find(|wanted| clash(change, wanted))
+                {
+                    conflicts.push((at, change.clone(), Arc::clone(&other.fixing.policy.name)));
+                    conflicts.push((other_at, against.clone(), Arc::clone(&proposal.fixing.policy.name)));
+                }
+            }
+        }
+    }
+    for (at, change, policy) in conflicts {
+        let why =
+            || (Remediation::Conflict, format!("the policy {policy} wants something else there").into());
+        if let Some(proposal) = proposals.get_mut(at) {
+            proposal.hold_back(|wanted| (*wanted == change).then(why));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Why the server did not do what a fix asks for.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Deserialize;
+
+/// The most bytes of the server's words that are kept.
+const MAX_WORDS: usize = 512;
+/// No server makes us wait longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// Why the server did not do it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The object is gone.
+    Gone,
+    /// It is not as it was judged any more.
+    Changed,
+    /// The right is missing; the server's words.
+    Denied(String),
+    /// The server refuses this change; its words.
+    Refused(String),
+    /// It may work later; what happened.
+    Failed(String),
+    /// The server asks to wait.
+    Busy(Duration),
+    /// Leadership was lost.
+    Lost,
+}
+
+/// Of a `Status` of the API server, what is read.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Answer {
+    message: Option<String>,
+    details: Option<Details>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    causes: Option<Vec<serde::de::IgnoredAny>>,
+}
+
+impl Refusal {
+    /// Reads an answer that is no success. A failed `test` is a 422 without causes; what a schema, a quota or an
+    /// admission webhook refuses has words or causes of its own.
+    pub(super) fn of(status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> Self {
+        let Answer { message, details } = serde_json::from_slice(body).unwrap_or_default();
+        let words = message.unwrap_or_else(|| format!("the server answered {}", status.as_u16()));
+        let is_explained =
+            details.and_then(|details| details.causes).is_some_and(|causes| !causes.is_empty());
+        match status {
+            StatusCode::NOT_FOUND => Self::Gone,
+            StatusCode::CONFLICT => Self::Changed,
+            StatusCode::UNPROCESSABLE_ENTITY if !is_explained && is_failed_test(&words) => Self::Changed,
+            StatusCode::UNAUTHORIZED => Self::Denied(cut(&words)),
+            // Admission refuses with 403 too; what the authorizer says, it says of verbs and resources.
+            StatusCode::FORBIDDEN if is_of_rights(&words) => Self::Denied(cut(&words)),
+            StatusCode::TOO_MANY_REQUESTS => Self::Busy(retry_after.unwrap_or_default().min(LONGEST_WAIT)),
+            status if status.is_client_error() => Self::Refused(cut(&words)),
+            _ => match retry_after {
+                Some(wait) => Self::Busy(wait.min(LONGEST_WAIT)),
+                None => Self::Failed(cut(&words)),
+            },
+        }
+    }
+}
+
+/// The API server does not say which test failed, nor that it was one.
+fn is_failed_test(words: &str) -> bool {
+    words.contains("the server rejected our request due to an error in our request")
+        || words.contains("testing value")
+}
+
+fn is_of_rights(words: &str) -> bool {
+    [" cannot patch resource ", " cannot get resource "].iter().any(|denied| words.contains(denied))
+}
+
+fn cut(text: &str) -> String {
+    text.get(..text.floor_char_boundary(MAX_WORDS)).unwrap_or(text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refusal(code: u16, message: &str, causes: usize) -> Refusal {
+        let causes: Vec<_> = (0..causes).map(|_| json!({"field": "spec.x"})).collect();
+        let body = json!({"message": message, "details": {"causes": causes}}).to_string();
+        Refusal::of(StatusCode::from_u16(code).unwrap(), body.as_bytes(), Some(Duration::from_secs(4000)))
+    }
+
+    #[test]
+    fn a_failed_test_means_that_the_object_changed_and_a_refused_value_does_not() {
+        let failed = "the server rejected our request due to an error in our request";
+        assert_eq!(refusal(422, failed, 0), Refusal::Changed);
+        assert_eq!(refusal(409, "object has been modified", 0), Refusal::Changed);
+        let immutable = "Pod \"a\" is invalid: spec: Forbidden: pod updates may not change fields";
+        assert_eq!(refusal(422, immutable, 1), Refusal::Refused(immutable.to_owned()));
+        let admission = "ValidatingAdmissionPolicy 'x' with binding 'y' denied request: no";
+        assert_eq!(refusal(422, admission, 0), Refusal::Refused(admission.to_owned()));
+    }
+
+    #[test]
+    fn a_missing_right_is_not_an_admission_that_refuses() {
+        let rights = "deployments.apps \"a\" is forbidden: User \"x\" cannot patch resource \"deployments\"";
+        assert_eq!(refusal(403, rights, 0), Refusal::Denied(rights.to_owned()));
+        let webhook = "admission webhook \"w\" denied the request: no";
+        assert_eq!(refusal(403, webhook, 0), Refusal::Refused(webhook.to_owned()));
+    }
+
+    #[test]
+    fn a_server_makes_us_wait_and_not_for_ever() {
+        assert_eq!(refusal(429, "", 0), Refusal::Busy(LONGEST_WAIT));
+        assert_eq!(refusal(503, "", 0), Refusal::Busy(LONGEST_WAIT));
+        let failed = Refusal::of(StatusCode::BAD_GATEWAY, b"<html>", None);
+        assert_eq!(failed, Refusal::Failed("the server answered 502".to_owned()));
+    }
+}

@@ -1,0 +1,99 @@
+//! What was tried and did not mend: the object rests, for longer each time, while the same would be sent again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::RandomState;
+use hashbrown::HashMap;
+use tokio::time::Instant;
+
+use crate::crd::FixStatus;
+use crate::resource::ObjectKey;
+
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// What became of the fixes of a policy on an object, by rule.
+pub(super) type Fixes = Vec<(Arc<str>, FixStatus)>;
+
+#[derive(Debug)]
+struct Rest {
+    /// Of what was sent, and how.
+    sent: u64,
+    pause: Duration,
+    until: Instant,
+    fixes: Fixes,
+}
+
+/// All that rests, by object. An entry goes when its time comes and nothing is to be mended any more.
+#[derive(Debug, Default)]
+pub(super) struct Rests(HashMap<ObjectKey, BTreeMap<Arc<str>, Rest>, RandomState>);
+
+impl Rests {
+    /// What became of the same when it was last sent, and how long it still rests.
+    pub(super) fn of(
+        &self,
+        key: &ObjectKey,
+        policy: &str,
+        sent: u64,
+        now: Instant,
+    ) -> Option<(Fixes, Duration)> {
+        let rest = self.0.get(key)?.get(policy).filter(|rest| rest.sent == sent && now < rest.until)?;
+        Some((rest.fixes.clone(), rest.until - now))
+    }
+
+    /// Notes what became of something; gives how long it rests.
+    pub(super) fn begin(
+        &mut self,
+        key: &ObjectKey,
+        policy: &Arc<str>,
+        (sent, fixes): (u64, Fixes),
+        now: Instant,
+    ) -> Duration {
+        let of_object = self.0.entry(key.clone()).or_default();
+        let before = of_object.get(policy).filter(|rest| rest.sent == sent).map(|rest| rest.pause * 2);
+        let pause = before.unwrap_or(FIRST_PAUSE).min(LONGEST_PAUSE);
+        of_object.insert(Arc::clone(policy), Rest { sent, pause, until: now + pause, fixes });
+        pause
+    }
+
+    /// Forgets what a policy tried on an object: it has nothing to mend there.
+    pub(super) fn end(&mut self, key: &ObjectKey, policy: &str) {
+        let Some(of_object) = self.0.get_mut(key) else { return };
+        of_object.remove(policy);
+        if of_object.is_empty() {
+            self.0.remove(key);
+        }
+    }
+
+    /// Forgets an object.
+    pub(super) fn forget(&mut self, key: &ObjectKey) {
+        self.0.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::{GroupResource, ObjectName};
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_rests_for_longer_each_time_and_another_does_not() {
+        let object = ObjectName { namespace: None, name: "a".into() };
+        let key = ObjectKey { resource: GroupResource::new("", "namespaces"), object };
+        let (mut rests, policy, mut now): (_, Arc<str>, _) = (Rests::default(), "p".into(), Instant::now());
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let pause = rests.begin(&key, &policy, (1, Vec::new()), now);
+            assert!(rests.of(&key, "p", 1, now).is_some() && rests.of(&key, "p", 2, now).is_none());
+            now += pause;
+            assert!(rests.of(&key, "p", 1, now).is_none());
+            pauses.push(pause.as_secs());
+        }
+        assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        assert_eq!(rests.begin(&key, &policy, (2, Vec::new()), now), FIRST_PAUSE);
+        rests.end(&key, "p");
+        assert!(rests.0.is_empty());
+    }
+}

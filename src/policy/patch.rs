@@ -1,0 +1,211 @@
+//! Changes as a JSON Patch (RFC 6902) that is a compare-and-swap of just these places.
+//!
+//! The uid must be the judged one; each place must still hold what was judged, or still be absent; elements of arrays
+//! on the way must still be those that were judged. All of that is tested before anything is changed. Against
+//! absence the API server is asked with `test … null`, which passes where the parent is there and the member is not.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::jsonpath::{Members, Node};
+
+use super::fix::{Change, Mend, Obstacle, Write};
+use super::pointer::{Pointer, Token};
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+enum Operation {
+    Test { path: String, value: Node },
+    Add { path: String, value: Node },
+    Replace { path: String, value: Node },
+    Remove { path: String },
+}
+
+/// A JSON Patch, to be sent as `application/json-patch+json`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Patch(Vec<Operation>);
+
+impl Patch {
+    /// The patch that makes the changes of the object that was judged, and of no other.
+    pub fn new(uid: &str, object: &Node, changes: &[&Change]) -> Self {
+        let uid = Operation::Test { path: "/metadata/uid".to_owned(), value: Node::String(uid.into()) };
+        let mut build =
+            Build { object, operations: vec![uid], tested: BTreeSet::new(), made: BTreeSet::new() };
+        changes.iter().for_each(|change| build.test(change));
+        changes.iter().for_each(|change| build.write(change));
+        build.remove(changes);
+        Self(build.operations)
+    }
+
+    /// The object as it is after the patch; `None` where the patch does not fit.
+    pub fn apply(&self, object: &Node) -> Option<Node> {
+        let mut value = serde_json::to_value(object).ok()?;
+        self.0.iter().try_for_each(|operation| apply(&mut value, operation))?;
+        Some(Node::from(&value))
+    }
+}
+
+struct Build<'o> {
+    object: &'o Node,
+    operations: Vec<Operation>,
+    tested: BTreeSet<Pointer>,
+    made: BTreeSet<Pointer>,
+}
+
+impl Build<'_> {
+    fn test(&mut self, change: &Change) {
+        let Change { place, judged, write: _, source } = change;
+        self.test_elements(place);
+        if let Some((from, value)) = source {
+            self.test_elements(from);
+            self.expect(from.clone(), value.clone());
+        }
+        match judged {
+            Some(judged) => self.expect(place.clone(), judged.clone()),
+            None => {
+                let object = self.object;
+                let missing = place.prefixes().find(|prefix| prefix.find(object).is_none());
+                self.expect(missing.unwrap_or_else(|| place.clone()), Node::Null);
+            }
+        }
+    }
+
+    /// Elements on the way are known by their name, which the API's lists are kept by, or else as a whole.
+    fn test_elements(&mut self, place: &Pointer) {
+        for prefix in
+            place.prefixes().filter(|prefix| matches!(prefix.tokens().last(), Some(Token::Index(_))))
+        {
+            let Some(element) = prefix.find(self.object) else { continue };
+            match element.get("name") {
+                Some(name @ Node::String(_)) => self.expect(prefix.member("name"), name.clone()),
+                _ => self.expect(prefix, element.clone()),
+            }
+        }
+    }
+
+    fn expect(&mut self, place: Pointer, value: Node) {
+        let path = place.to_string();
+        if self.tested.insert(place) {
+            self.operations.push(Operation::Test { path, value });
+        }
+    }
+
+    /// Sets and appends, which move no element that is still to be written.
+    fn write(&mut self, change: &Change) {
+        let Change { place, judged, write, source: _ } = change;
+        let path = place.to_string();
+        let is_there = judged.is_some() || self.made.contains(place);
+        match write {
+            Write::Set(value) if is_there => {
+                self.operations.push(Operation::Replace { path, value: value.clone() });
+            }
+            Write::Set(value) => self.make(place, value.clone()),
+            Write::Append(value) if is_there => {
+                self.operations.push(Operation::Add { path: format!("{path}/-"), value: value.clone() });
+            }
+            Write::Append(value) => self.make(place, Node::Array([value.clone()].into())),
+            Write::Remove => {}
+        }
+    }
+
+    /// Makes a place, and what it is in.
+    fn make(&mut self, place: &Pointer, value: Node) {
+        for parent in place.prefixes().take(place.tokens().len()) {
+            if parent.find(self.object).is_none() && self.made.insert(parent.clone()) {
+                let value = Node::Object(Members::default());
+                self.operations.push(Operation::Add { path: parent.to_string(), value });
+            }
+        }
+        self.made.insert(place.clone());
+        self.operations.push(Operation::Add { path: place.to_string(), value });
+    }
+
+    /// From the back, so that no element moves before it is removed; what is inside goes with what it is in.
+    fn remove(&mut self, changes: &[&Change]) {
+        let removed: BTreeSet<&Pointer> = changes
+            .iter()
+            .filter(|change| change.write == Write::Remove)
+            .map(|change| &change.place)
+            .collect();
+        for place in removed.iter().rev() {
+            let goes_with_another = removed.iter().any(|other| other != place && other.holds(place));
+            if !goes_with_another {
+                self.operations.push(Operation::Remove { path: place.to_string() });
+            }
+        }
+    }
+}
+
+/// Whether two changes cannot both be made.
+pub fn clash(one: &Change, other: &Change) -> bool {
+    let meet = one.place.holds(&other.place) || other.place.holds(&one.place);
+    let agree = match (&one.write, &other.write) {
+        (Write::Remove, Write::Remove) => true,
+        (Write::Append(_), Write::Append(_)) => one.place == other.place,
+        (one_write, other_write) => one.place == other.place && one_write == other_write,
+    };
+    meet && !agree
+}
+
+/// Leaves one of equal changes, and none of those that clash with each other. Gives what is left to be made.
+pub fn settle(mends: &mut [Mend]) -> Vec<Change> {
+    let against = |at: usize| -> Option<Arc<str>> {
+        let change = mends.get(at)?.change.as_ref().ok()?;
+        let clashes = |other: &&Mend| other.change.as_ref().is_ok_and(|other| clash(change, other));
+        mends.iter().find(clashes).map(|other| Arc::clone(&other.rule))
+    };
+    let clashes: Vec<_> = (0..mends.len()).map(against).collect();
+    let mut changes: Vec<Change> = Vec::new();
+    for (mend, rule) in mends.iter_mut().zip(clashes) {
+        if let Some(rule) = rule {
+            mend.change = Err(Obstacle::Clash(rule));
+        }
+        changes.extend(
+            mend.change.iter().filter(|change| !changes.contains(change)).cloned().collect::<Vec<_>>(),
+        );
+    }
+    changes
+}
+
+fn apply(object: &mut Value, operation: &Operation) -> Option<()> {
+    match operation {
+        Operation::Test { path, value } => {
+            let found = object.pointer(path).map_or(Node::Null, Node::from);
+            (found == *value).then_some(())
+        }
+        Operation::Replace { path, value } => {
+            *object.pointer_mut(path)? = serde_json::to_value(value).ok()?;
+            Some(())
+        }
+        Operation::Add { path, value } => {
+            let value = serde_json::to_value(value).ok()?;
+            let (parent, last) = path.rsplit_once('/')?;
+            match object.pointer_mut(parent)? {
+                Value::Object(members) => drop(members.insert(unescaped(last), value)),
+                Value::Array(elements) if last == "-" => elements.push(value),
+                _ => return None,
+            }
+            Some(())
+        }
+        Operation::Remove { path } => {
+            let (parent, last) = path.rsplit_once('/')?;
+            match object.pointer_mut(parent)? {
+                Value::Object(members) => members.remove(&unescaped(last)).map(drop),
+                Value::Array(elements) => {
+                    let index: usize = last.parse().ok()?;
+                    (index < elements.len()).then(|| drop(elements.remove(index)))
+                }
+                _ => None,
+            }
+        }
+    }
+}
+
+fn unescaped(token: &str) -> String {
+    token.replace("~1", "/").replace("~0", "~")
+}
