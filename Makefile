@@ -46,7 +46,7 @@ cluster: build controlplane helm ## Runs a control plane to play with, until Ctr
 	@cargo run --locked --quiet --example devcluster -- up
 
 .PHONY: tools
-tools: controlplane helm $(CARGO_DENY) ## Builds the tools of the tests, where they are missing
+tools: controlplane helm promtool $(CARGO_DENY) ## Builds the tools of the tests, where they are missing
 
 .PHONY: controlplane
 controlplane: ## Builds etcd, kube-apiserver, kube-controller-manager and kubectl, where they are missing
@@ -57,6 +57,11 @@ controlplane: ## Builds etcd, kube-apiserver, kube-controller-manager and kubect
 helm: ## Builds Helm 4, where it is missing
 	$(call say,Helm)
 	@tests/helm/tools.sh
+
+.PHONY: promtool
+promtool: ## Builds promtool, where it is missing
+	$(call say,promtool)
+	@tests/promtool/tools.sh
 
 .PHONY: crd
 crd: ## Writes the CRD anew from its types: crds/watchpolicy.yaml and the copy in the chart

@@ -1,5 +1,7 @@
 //! The composition root: builds the rooms, wires them the way the data goes, and takes them down in the right order.
 
+mod serving;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 use crate::config::{Config, ElectionConfig};
 use crate::enforce::{self, Fixer, Gate, Worker};
-use crate::http::{self, Readiness};
+use crate::http::Readiness;
 use crate::leader::{self, Elector, Leadership};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -79,22 +81,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
 /// How the cluster is reached. Requests say which replica asks.
 async fn cluster(config: &Config) -> anyhow::Result<kube::Config> {
-    let options = kube::config::KubeConfigOptions { context: config.context.clone(), ..Default::default() };
-    let mut found = match &config.kubeconfig {
-        Some(path) => {
-            let kubeconfig = kube::config::Kubeconfig::read_from(path)
-                .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
-            kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-                .await
-                .with_context(|| format!("the kubeconfig {} cannot be used", path.display()))?
-        }
-        None if config.context.is_some() => {
-            kube::Config::from_kubeconfig(&options).await.context("the kubeconfig cannot be used")?
-        }
-        None => kube::Config::infer()
-            .await
-            .context("no kubeconfig and no in-cluster configuration was found; give --kubeconfig")?,
-    };
+    let mut found = crate::cluster::find(config.kubeconfig.as_deref(), config.context.as_deref()).await?;
     let agent = format!("watchpolicy/{} ({})", env!("CARGO_PKG_VERSION"), config.identity);
     found.headers.push((http_header::USER_AGENT, HeaderValue::try_from(agent)?));
     Ok(found)
@@ -164,6 +151,7 @@ impl Operator {
             leadership: leadership.clone(),
             metrics: Arc::clone(&metrics),
             clock: jiff::Timestamp::now,
+            journal: config.log_verdicts,
         });
         let mut workers = JoinSet::new();
         for _ in 0..config.workers.get() {
@@ -171,15 +159,17 @@ impl Operator {
         }
         expose(&metrics, store, (&ledger, &leadership), &(set.clone(), board.clone()))?;
 
+        let mut serving = (CancellationToken::new(), JoinSet::new());
+        let (shown, known) = ((metrics.clone(), Arc::clone(&readiness)), Arc::clone(&ledger));
+        let pages =
+            serving::pages(&config.serving, client.clone(), shown, known, (set.clone(), board.clone()));
+        serving::serve(listener, serving::tls(&config.serving)?, pages, &mut serving);
+
         let mut reporting = (CancellationToken::new(), JoinSet::new());
-        let (ledger, series) = (Arc::clone(&ledger), Arc::clone(&metrics));
         let settings =
             report::Settings { interval: config.status_interval, allow_enforce: config.enforcement.allow };
-        let writer = StatusWriter::new(client, ledger, series, settings, leadership);
+        let writer = StatusWriter::new(client, ledger, metrics, settings, leadership);
         reporting.1.spawn(writer.run(set, board, reporting.0.clone()));
-
-        let mut serving = (CancellationToken::new(), JoinSet::new());
-        serving.1.spawn(http::serve(listener, metrics, Arc::clone(&readiness), serving.0.clone()));
         Ok(Self { queue, observing, workers, fixes, fixing, reporting, leading, serving, readiness })
     }
 

@@ -7,6 +7,7 @@ mod duration;
 mod election;
 mod enforcement;
 mod flags;
+mod serving;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub use election::ElectionConfig;
 pub use enforcement::EnforcementConfig;
 pub use flags::{LogFormat, RunFlags};
+pub use serving::{ServingConfig, ServingFlags};
 
 /// Where a pod finds the namespace that it runs in.
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -34,8 +36,10 @@ pub struct Config {
     pub kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig; `None` takes its current one.
     pub context: Option<String>,
-    /// Where `/metrics`, `/livez` and `/readyz` are served.
+    /// Where `/metrics`, `/violations`, `/livez` and `/readyz` are served.
     pub listen: SocketAddr,
+    /// What is served, to whom, and how securely.
+    pub serving: ServingConfig,
     /// The operator's own namespace.
     pub namespace: Arc<str>,
     /// How many keys are judged at a time.
@@ -56,6 +60,8 @@ pub struct Config {
     pub identity: Arc<str>,
     /// How a leader is elected; `None` for a replica that is alone.
     pub election: Option<ElectionConfig>,
+    /// Whether each verdict that changes gets a line in the log.
+    pub log_verdicts: bool,
     /// How logs are written.
     pub log: LogConfig,
 }
@@ -153,6 +159,7 @@ impl Config {
             kubeconfig: flags.kubeconfig,
             context: flags.context,
             listen: flags.listen,
+            serving: serving::checked(flags.serving)?,
             namespace,
             workers: flags.workers.unwrap_or(cores),
             max_retries: flags.max_retries,
@@ -163,6 +170,7 @@ impl Config {
             enforcement,
             identity,
             election,
+            log_verdicts: flags.log_verdicts,
             log: LogConfig { format: flags.log_format, level: flags.log_level },
         })
     }

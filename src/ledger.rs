@@ -164,6 +164,24 @@ impl Ledger {
         self.state.lock().books.get(policy).map(|book| book.page(stale, most)).unwrap_or_default()
     }
 
+    /// The findings of a policy that stand after a place, in order, at most `most` of them.
+    pub fn findings(&self, policy: &str, after: Option<&Place>, most: usize) -> Vec<(Place, Arc<Finding>)> {
+        let state = self.state.lock();
+        state.books.get(policy).map(|book| book.findings(after, most)).unwrap_or_default()
+    }
+
+    /// The findings on one object, by policy.
+    pub fn findings_on(&self, key: &ObjectKey) -> Vec<(Arc<str>, Place, Arc<Finding>)> {
+        let state = self.state.lock();
+        let record = state.objects.get(&key.resource).and_then(|objects| objects.get(&key.object));
+        let found = |(policy, standing): &(Arc<str>, Standing)| {
+            let book = state.books.get(policy)?;
+            let of_policy = book.findings_on(key, standing).into_iter();
+            Some(of_policy.map(|(place, finding)| (Arc::clone(policy), place, finding)).collect::<Vec<_>>())
+        };
+        record.into_iter().flat_map(|record| &record.standings).filter_map(found).flatten().collect()
+    }
+
     /// The counts of a policy.
     pub fn tally(&self, policy: &str) -> Tally {
         self.state.lock().books.get(policy).map(|book| book.tally(&[])).unwrap_or_default()

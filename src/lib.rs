@@ -14,15 +14,19 @@
 //! | [`ledger`] | verdicts by policy and object |
 //! | [`report`] | from the ledger to status |
 //! | [`leader`] | which replica may write |
-//! | [`metrics`], [`http`], [`config`], [`logging`], [`shutdown`] | run the process |
+//! | [`access`] | who may ask the operator for what |
+//! | [`metrics`], [`http`], [`config`], [`logging`], [`shutdown`], [`cluster`], [`bucket`] | run the process |
 //! | [`app`] | the composition root, the only file that knows everyone |
 //! | [`cli`] | the command line |
 //!
 //! `docs/architecture.md` says why it is so; `tests/architecture.rs` holds it to that.
 
+pub mod access;
 pub mod app;
 pub mod backoff;
+pub mod bucket;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod crd;
 pub mod enforce;

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Test(args) => return answer(cli::suite::run(&args)),
         Command::Lint(args) => return answer(cli::lint::run(&args)),
         Command::Rbac(args) => return answer(cli::rbac::run(&args)),
+        Command::Violations(args) => return answer(asynchronously(cli::violations::run(&args))),
         Command::Completion(args) => print(&cli::completion::run(&args)),
         Command::Query(args) => print(&cli::query::run(&args).unwrap_or_else(|error| fail(&error))),
         Command::Version => print(&cli::version()),
@@ -36,10 +37,15 @@ fn main() -> ExitCode {
 fn run(flags: RunFlags) -> anyhow::Result<()> {
     let config = Config::new(flags, Surroundings::look()).unwrap_or_else(|error| refuse(&error));
     logging::start(&config.log).unwrap_or_else(|error| refuse(&error));
+    asynchronously(app::run(config))
+}
+
+/// Does what needs a runtime and TLS.
+fn asynchronously<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         anyhow::bail!("another TLS provider is already installed");
     }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(app::run(config))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
 /// Ends the process as clap does for a flag that it refuses: the fault, the usage, how to get help, exit code 2.

@@ -2,7 +2,7 @@
 #
 # The cache is keyed by all that a build depends on, so a changed pin is a new folder. A script that sources this
 # sets `module` (the folder of go.mod) and `label` (its name in messages and in the cache), and defines `will_do
-# FOLDER`, which says whether a folder has the programs in a version that will do.
+# FOLDER`, which says whether a folder has the programs in a version that will do; `tags`, where a build has any.
 # shellcheck shell=bash
 say() { printf '%s: %s\n' "$label" "$*" >&2; }
 
@@ -31,7 +31,7 @@ progress() {
 build() {
   local name=$1 package=$2 flags=$3 start=$SECONDS
   say "building $name (the first time takes minutes)"
-  (cd "$module" && GOFLAGS=-mod=readonly CGO_ENABLED=0 go build -v -trimpath -ldflags "$flags" \
+  (cd "$module" && GOFLAGS=-mod=readonly CGO_ENABLED=0 go build -v -trimpath ${tags:+-tags "$tags"} -ldflags "$flags" \
     -o "$cache/$name.part" "$package") 2>&1 | progress "$name"
   mv "$cache/$name.part" "$cache/$name"
   say "$name built in $((SECONDS - start)) s"
@@ -43,7 +43,7 @@ built() {
   local version=$1 flags=$2 key tool
   shift 2
   command -v go >/dev/null || { say "go is needed to build $version, and is not on PATH"; return 1; }
-  key=$(cat "$module/go.mod" "$module/go.sum" <(echo "$flags" "$@"; go env GOVERSION GOOS GOARCH) | sha256sum | cut -c1-16)
+  key=$(cat "$module/go.mod" "$module/go.sum" <(echo "$flags" "$@" ${tags:+"-tags=$tags"}; go env GOVERSION GOOS GOARCH) | sha256sum | cut -c1-16)
   cache=${XDG_CACHE_HOME:-$HOME/.cache}/watchpolicy/$label-$version-$key
   mkdir -p "$cache"
   if [ ! -e "$cache/complete" ]; then

@@ -16,6 +16,7 @@ use super::lint::LintArgs;
 use super::query::QueryArgs;
 use super::rbac::RbacArgs;
 use super::suite::TestArgs;
+use super::violations::ViolationsArgs;
 
 /// The version of this build.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -69,6 +70,11 @@ pub enum Command {
     /// Print the least rights that the operator needs to watch what policies target
     #[command(after_help = "Exit status: 0 success, 2 a policy that cannot be used.")]
     Rbac(RbacArgs),
+    /// Print all violations that the operator in a cluster knows
+    #[command(
+        after_help = "Exit status: 0 however many there are, 2 when the operator cannot be asked or refuses."
+    )]
+    Violations(ViolationsArgs),
     /// Print a completion script for a shell
     Completion(CompletionArgs),
     /// Print the version and how it was built

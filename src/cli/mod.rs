@@ -20,6 +20,7 @@ pub mod rbac;
 mod results;
 mod severity;
 pub mod suite;
+pub mod violations;
 
 pub use answer::Answer;
 pub use command::{Cli, Command, parse, refusal, version};

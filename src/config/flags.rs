@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::duration::parse;
+use super::serving::ServingFlags;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -34,9 +35,13 @@ pub struct RunFlags {
     #[arg(long, env = "WATCHPOLICY_NAMESPACE", value_name = "NAME", help_heading = "Cluster")]
     pub namespace: Option<String>,
 
-    /// Address that serves /metrics, /livez and /readyz
+    /// Address that serves /metrics, /violations, /livez and /readyz
     #[arg(long, env = "WATCHPOLICY_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = address)]
     pub listen: SocketAddr,
+
+    /// What is served, to whom, and how securely.
+    #[command(flatten)]
+    pub serving: ServingFlags,
 
     /// Objects judged at a time; without it the number of CPUs
     #[arg(long, env = "WATCHPOLICY_WORKERS", value_name = "N")]
@@ -238,6 +243,10 @@ pub struct RunFlags {
         help_heading = "Logging"
     )]
     pub log_level: String,
+
+    /// Write a line, at the level info, for each rule that begins or ends to fail or err on an object
+    #[arg(long, env = "WATCHPOLICY_LOG_VERDICTS", help_heading = "Logging")]
+    pub log_verdicts: bool,
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -21,12 +21,25 @@ fn without_flags_the_defaults_are_those_of_the_reference() {
     assert_eq!(config.watch.page_size, 500);
     assert_eq!(config.watch.liveness, Duration::from_secs(120));
     assert_eq!(config.log, LogConfig { format: LogFormat::Json, level: "info".to_owned() });
-    assert!(!config.allow_system_namespaces);
+    assert!(!config.allow_system_namespaces && !config.log_verdicts);
+    assert!(config.serving.violations && !config.serving.metrics_auth && config.serving.tls.is_none());
     let EnforcementConfig { allow, allow_fix_of, write_qps } = config.enforcement;
     assert_eq!((allow, allow_fix_of.len(), write_qps.get()), (false, 0, 10));
     let election = config.election.unwrap();
     let times = [election.lease_duration, election.renew_deadline, election.retry_period];
     assert_eq!((&*election.lease_name, times.map(|time| time.as_secs())), ("watchpolicy", [15, 10, 2]));
+}
+
+#[test]
+fn a_certificate_and_its_key_go_together() {
+    let both = config(&["--tls-cert-file", "tls.crt", "--tls-key-file", "tls.key"]).unwrap().serving.tls;
+    assert_eq!(both, Some(("tls.crt".into(), "tls.key".into())));
+    let error = config(&["--tls-cert-file", "tls.crt"]).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "--tls-cert-file is tls.crt: a certificate and its key go together; give --tls-key-file too"
+    );
+    assert!(config(&["--tls-key-file", "tls.key"]).unwrap_err().to_string().contains("--tls-cert-file too"));
 }
 
 #[test]

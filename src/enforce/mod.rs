@@ -8,6 +8,7 @@ mod budget;
 mod contest;
 mod fixer;
 mod gate;
+mod journal;
 mod owner;
 mod proposal;
 mod refusal;

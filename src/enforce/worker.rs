@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::journal;
 use crate::jsonpath::Document;
 use crate::leader::Leadership;
 use crate::ledger::{Judged, Ledger};
@@ -31,6 +32,8 @@ pub struct Worker {
     pub metrics: Arc<Metrics>,
     /// The wall clock, by which ages and ends are judged.
     pub clock: fn() -> Timestamp,
+    /// Whether verdicts that change are told in the log.
+    pub journal: bool,
 }
 
 impl Worker {
@@ -52,8 +55,12 @@ impl Worker {
     fn judge(&self, key: &ObjectKey, priority: Priority) {
         let views = self.store.views(key);
         let now = (self.clock)();
-        let Some(newest) = views.first() else { return self.ledger.forget(key, now) };
+        let Some(newest) = views.first() else {
+            self.tell(key, &[]);
+            return self.ledger.forget(key, now);
+        };
         let (judgements, fails) = judge(key, &views, &self.store, now);
+        self.tell(key, &judgements);
         let again = judgements.iter().filter_map(|(_, judgement)| judgement.again()).min();
         if let Some(again) = again {
             self.queue.add_after(key.clone(), Priority::LiveChange, wait(now, again));
@@ -69,6 +76,13 @@ impl Worker {
         // Asked after the entry: whoever begins to lead later finds it there.
         if fails && self.leadership.permit().is_ok() {
             self.fixes.add(key.clone(), priority);
+        }
+    }
+
+    /// A key has one worker at a time, so the ledger says what was before until the new verdicts are entered.
+    fn tell(&self, key: &ObjectKey, judgements: &[(Arc<str>, Judgement)]) {
+        if self.journal {
+            journal::tell(key, &journal::before(&self.ledger, key), judgements);
         }
     }
 }

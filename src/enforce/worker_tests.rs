@@ -64,6 +64,7 @@ async fn an_object_that_does_not_change_is_judged_again_when_time_changes_the_an
         leadership: Leadership::alone(),
         metrics,
         clock,
+        journal: true,
     });
     let mut workers = JoinSet::new();
     workers.spawn(Arc::clone(&worker).run());

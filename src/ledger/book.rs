@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -146,6 +147,11 @@ impl Standing {
         matches!(self, Self::Granted(granted)
             if granted.0 == Self::Skipped && granted.1.iter().any(|grant| grant.needed))
     }
+}
+
+/// The place of a finding on an object.
+fn place_on(key: &ObjectKey, (severity, rule): &(Severity, Arc<str>)) -> Place {
+    Place { severity: Reverse(*severity), key: key.clone(), rule: Arc::clone(rule) }
 }
 
 /// Whether a rule's verdict makes a finding.
@@ -315,13 +321,8 @@ impl Book {
         standing: Option<&Standing>,
     ) -> Vec<(Place, Arc<Finding>)> {
         let places = standing.map(Standing::places).unwrap_or_default();
-        let place = |(severity, rule): &(Severity, Arc<str>)| Place {
-            severity: Reverse(*severity),
-            key: key.clone(),
-            rule: Arc::clone(rule),
-        };
         let removed: Vec<_> =
-            places.iter().filter_map(|entry| self.findings.remove_entry(&place(entry))).collect();
+            places.iter().filter_map(|entry| self.findings.remove_entry(&place_on(key, entry))).collect();
         for (place, _) in removed.iter().filter(|(_, finding)| finding.outcome == Outcome::Fail) {
             self.failures.entry(place.severity.0).and_modify(|count| *count = count.saturating_sub(1));
         }
@@ -443,6 +444,18 @@ impl Book {
         }
         summary.violations = self.failures.values().sum();
         Tally { summary, severities: self.failures.clone(), objects, exceptions: self.exceptions.clone() }
+    }
+
+    pub(super) fn findings(&self, after: Option<&Place>, most: usize) -> Vec<(Place, Arc<Finding>)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let found = self.findings.range((start, Bound::Unbounded));
+        found.take(most).map(|(place, finding)| (place.clone(), Arc::clone(finding))).collect()
+    }
+
+    pub(super) fn findings_on(&self, key: &ObjectKey, standing: &Standing) -> Vec<(Place, Arc<Finding>)> {
+        let places = standing.places().iter().map(|entry| place_on(key, entry));
+        let found = |place: Place| self.findings.get(&place).cloned().map(|finding| (place, finding));
+        places.filter_map(found).collect()
     }
 
     pub(super) fn page(&self, stale: &[GroupResource], most: usize) -> Page {

@@ -43,7 +43,7 @@ impl RequestSeries {
         Ok(series)
     }
 
-    fn note(&self, code: &str, method: &str, host: &str, started: Instant) {
+    pub(super) fn note(&self, code: &str, method: &str, host: &str, started: Instant) {
         self.requests.with_label_values(&[code, method, host]).inc();
         self.seconds.with_label_values(&[method, host]).observe(started.elapsed().as_secs_f64());
     }

@@ -41,6 +41,85 @@ fn busy() -> Arc<Metrics> {
     metrics
 }
 
+/// Every family that the operator can show, from metrics in which each has a value.
+fn names() -> BTreeSet<String> {
+    let metrics = busy();
+    let policy = PolicySample {
+        policy: "owners".into(),
+        mode: "Audit",
+        ready: true,
+        objects: vec![(VerdictResult::Pass, 1)],
+        violations: vec![("high", 1)],
+    };
+    metrics.follow_policies(move || vec![policy.clone()]).unwrap();
+    metrics.follow_leadership("watchpolicy", || true).unwrap();
+    let informer = InformerSample {
+        target: deployments(),
+        state: "Synced",
+        last_event_age: Some(Duration::ZERO),
+        objects: 1,
+        bytes: 1,
+    };
+    metrics.follow_informers(move || vec![informer.clone()]).unwrap();
+    metrics.requests().note("200", "GET", "host", std::time::Instant::now());
+    let page = metrics.page().unwrap();
+    page.lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn the_reference_of_the_metrics_has_every_family_and_no_other() {
+    let page = include_str!("../../docs/metrics.md");
+    let written: BTreeSet<_> = page
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| `")?.split(['`', '{']).next()?.to_owned()))
+        .collect();
+    assert_eq!(written, names());
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_families_that_there_are() {
+    // What another version of the operator has: an alert on it is silent until then.
+    let later = ["watchpolicy_remediations_total"];
+    let names = names();
+    let family = regex::Regex::new("[a-z_]{3,}_[a-z_]+").unwrap();
+    for (file, key) in [
+        (include_str!("../../charts/watchpolicy/files/dashboard.json"), "expr"),
+        (include_str!("../../charts/watchpolicy/files/alerts.yaml"), "expr"),
+    ] {
+        let file: serde_json::Value = serde_saphyr::from_str(file).unwrap();
+        let queries = expressions(&file, key);
+        assert!(queries.len() > 10);
+        for query in queries {
+            let asked = family.find_iter(&query).map(|found| found.as_str()).filter(|word| {
+                ["watchpolicy_", "workqueue_", "rest_client_", "leader_", "process_", "controller_"]
+                    .iter()
+                    .any(|prefix| word.starts_with(prefix))
+            });
+            for word in asked {
+                let family = word.strip_suffix("_bucket").unwrap_or(word);
+                assert!(names.contains(family) || later.contains(&family), "{family} in {query}");
+            }
+        }
+    }
+}
+
+/// All texts under a key, wherever it stands.
+fn expressions(value: &serde_json::Value, key: &str) -> Vec<String> {
+    match value {
+        serde_json::Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, value)| match value.as_str() {
+                Some(text) if name == key => vec![text.to_owned()],
+                _ => expressions(value, key),
+            })
+            .collect(),
+        serde_json::Value::Array(items) => items.iter().flat_map(|item| expressions(item, key)).collect(),
+        _ => Vec::new(),
+    }
+}
+
 #[test]
 fn a_series_of_a_policy_or_target_goes_when_it_goes() {
     let metrics = busy();

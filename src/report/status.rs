@@ -134,7 +134,7 @@ fn fill(status: &mut WatchPolicyStatus, view: &View<'_>, limits: &Limits) {
     let Page { worst, more, .. } = view.page;
     let listed = worst.iter().take(MAX_VIOLATIONS);
     let mends = view.entry.running().is_some_and(|policy| policy.mends());
-    status.violations = listed.map(|(place, finding)| violation(place, finding, limits)).collect();
+    status.violations = listed.map(|(place, finding)| violation_within(place, finding, limits)).collect();
     if !mends {
         // What was tried in another mode says nothing of this one.
         status.violations.iter_mut().for_each(|violation| violation.fix = None);
@@ -195,7 +195,12 @@ fn synced_of(targets: &[TargetReport]) -> String {
     format!("{synced}/{}", targets.len())
 }
 
-fn violation(place: &Place, finding: &Finding, limits: &Limits) -> Violation {
+/// A finding as users read it.
+pub(super) fn violation(place: &Place, finding: &Finding) -> Violation {
+    violation_within(place, finding, &GENEROUS)
+}
+
+fn violation_within(place: &Place, finding: &Finding, limits: &Limits) -> Violation {
     let Place { severity, key, rule } = place;
     let first = finding.nodes.first();
     let others = finding.nodes.iter().skip(1).take(limits.other_paths);

@@ -35,7 +35,8 @@ fn every_exception_is_listed_with_its_use_and_whether_it_has_ended() {
     let entry = excepting(&[("old", Some(&end)), ("unused", None), ("later", Some("2999-01-01T00:00:00Z"))]);
     let mut page = Page::default();
     page.tally.exceptions.insert("unused".into(), Usage { used: 3, needless: 1 });
-    let view = View { entry: &entry, targets: Some(&[]), page: &page, previous: None };
+    let view =
+        View { entry: &entry, targets: Some(&[]), page: &page, previous: None, writes: Writes::default() };
     let shown = |now| -> Vec<_> {
         let exceptions = render(&view, now).exceptions;
         exceptions.into_iter().map(|of| (of.name, of.used, of.needless, of.expired)).collect()

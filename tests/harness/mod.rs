@@ -14,7 +14,7 @@ pub(crate) mod helm;
 pub(crate) mod kubectl;
 pub(crate) mod operator;
 mod ports;
-mod tools;
+pub(crate) mod tools;
 
 pub(crate) use audit::Request;
 pub(crate) use controlplane::ControlPlane;

@@ -89,7 +89,12 @@ impl Operator {
 
     /// Status code and body of a GET on its HTTP server.
     pub(crate) async fn get(&self, path: &str) -> Result<(u16, String)> {
-        tokio::time::timeout(ANSWER, get(self.port, path)).await?
+        self.get_with(path, "").await
+    }
+
+    /// The same with a header more, as `name: value`.
+    pub(crate) async fn get_with(&self, path: &str, header: &str) -> Result<(u16, String)> {
+        tokio::time::timeout(ANSWER, get(self.port, path, header)).await?
     }
 
     /// All its series, in the text format of Prometheus.
@@ -151,9 +156,10 @@ fn binary() -> Result<PathBuf> {
 }
 
 /// HTTP/1.0, so that the answer ends with the connection and is never in chunks.
-async fn get(port: u16, path: &str) -> Result<(u16, String)> {
+async fn get(port: u16, path: &str, header: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+    let header = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n{header}\r\n").as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     let (head, body) = answer.split_once("\r\n\r\n").context("the answer has no end of its head")?;

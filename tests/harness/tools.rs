@@ -1,4 +1,4 @@
-//! Where etcd, kube-apiserver, kube-controller-manager, kubectl and helm are.
+//! Where etcd, kube-apiserver, kube-controller-manager, kubectl, helm and promtool are.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -14,6 +14,11 @@ pub(crate) async fn controlplane() -> Result<PathBuf> {
 /// The folder of helm.
 pub(crate) async fn helm() -> Result<PathBuf> {
     find("tests/helm/tools.sh").await
+}
+
+/// The folder of promtool.
+pub(crate) async fn promtool() -> Result<PathBuf> {
+    find("tests/promtool/tools.sh").await
 }
 
 /// Finds the tools or builds them, which the first time takes minutes: the progress goes to standard error.

@@ -7,6 +7,7 @@
     reason = "a test that meets the unexpected should stop there and then"
 )]
 
+mod alerts;
 mod alone;
 mod chart;
 mod controlplane;
@@ -15,6 +16,7 @@ mod exceptions;
 mod leader;
 mod pipeline;
 mod release;
+mod violations;
 mod world;
 
 #[allow(dead_code, unused_imports, reason = "the harness is shared with the demo; each needs a part of it")]

@@ -10,6 +10,7 @@ use crate::chart::{Verb, verbs};
 use crate::harness::helm::CHART;
 use crate::harness::operator::{INSTALL, NAMESPACE, SERVICE_ACCOUNT, USER};
 use crate::harness::{ControlPlane, Helm, Operator, Request, eventually};
+use crate::violations::violations_as;
 use crate::world::{DEADLINE, Policy, QUICK, crd, namespace, shared};
 
 /// A control plane with a release in it.
@@ -217,7 +218,7 @@ async fn granted(wanted: impl Fn(&str, &str) -> bool) -> BTreeSet<Verb> {
 
 /// What a request needs, where it needs a grant: discovery and questions about one's own rights do not.
 fn needed(request: &Request) -> Option<Verb> {
-    let asks = request.resource.is_empty() || request.group == "authorization.k8s.io";
+    let asks = request.resource.is_empty() || request.resource == "selfsubjectaccessreviews";
     let resource = match request.subresource.as_str() {
         "" => request.resource.clone(),
         subresource => format!("{}/{subresource}", request.resource),
@@ -251,8 +252,14 @@ spec:
   rules: [{name: team, path: $.metadata.labels.team, assert: {exists: true}}]
 ";
     world.apply(policy).await.unwrap();
+    // Who calls, and whether they may, is asked only when somebody calls.
+    let answer = violations_as(world, "watchpolicy-violations").await.unwrap();
+    assert_eq!(answer.0, 200, "{}", answer.1);
     let requests = || world.plane.requests(|user| user == USER).unwrap();
-    let own = granted(|space, name| name == "watchpolicy" && ["", NAMESPACE].contains(&space)).await;
+    let own = granted(|space, name| {
+        ["watchpolicy", "watchpolicy-reviews"].contains(&name) && ["", NAMESPACE].contains(&space)
+    })
+    .await;
     let all_used = async || {
         let used: Vec<_> = requests().iter().filter_map(needed).collect();
         let unused: Vec<_> =

@@ -8,6 +8,7 @@
 {{- include "watchpolicy.check.disruption" . }}
 {{- include "watchpolicy.check.flags" . }}
 {{- include "watchpolicy.check.labels" . }}
+{{- include "watchpolicy.check.monitoring" . }}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) }}
 {{- fail "\n\nserviceAccount.create is false and serviceAccount.name is empty: the operator has no identity of its own, and everything that runs as the namespace's default ServiceAccount would get its rights. Name the ServiceAccount that is there." }}
 {{- end }}
@@ -64,7 +65,7 @@
 
 {{/* What the chart sets by a value or from the pod: the operator takes it once, and a second one does nothing or harm. */}}
 {{- define "watchpolicy.check.flags" -}}
-{{- $set := dict "allow-enforce" "enforcement.enabled" "write-qps" "enforcement.writeQps" "allow-fix-of" "enforcement.allowFixOf" "log-level" "log.level" "log-format" "log.format" "leader-elect" "leaderElection.enabled" "lease-name" "fullnameOverride" "lease-duration" "leaderElection.leaseDuration" "renew-deadline" "leaderElection.renewDeadline" "retry-period" "leaderElection.retryPeriod" }}
+{{- $set := dict "allow-enforce" "enforcement.enabled" "write-qps" "enforcement.writeQps" "allow-fix-of" "enforcement.allowFixOf" "log-level" "log.level" "log-format" "log.format" "leader-elect" "leaderElection.enabled" "lease-name" "fullnameOverride" "lease-duration" "leaderElection.leaseDuration" "renew-deadline" "leaderElection.renewDeadline" "retry-period" "leaderElection.retryPeriod" "serve-violations" "violations.enabled" "metrics-auth" "metrics.auth" "tls-cert-file" "tls.secretName" "tls-key-file" "tls.secretName" }}
 {{- $ofPod := list "namespace" "identity" }}
 {{- $given := list }}
 {{- range .Values.extraArgs }}
@@ -96,6 +97,16 @@
 {{- if and (eq .flag "listen") (not (hasSuffix ":8080" .value)) }}
 {{- fail (printf "\n\n%s has %s without port 8080, where the probes and the Service look. Write --listen=ADDRESS:8080, as one argument." .where .is) }}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "watchpolicy.check.monitoring" -}}
+{{- $monitoring := .Values.monitoring }}
+{{- if and $monitoring.serviceMonitor.enabled (not .Values.metrics.service.enabled) }}
+{{- fail "\n\nmonitoring.serviceMonitor.enabled needs the Service, and metrics.service.enabled is false. Set it to true, or use monitoring.podMonitor.enabled." }}
+{{- end }}
+{{- if and $monitoring.serviceMonitor.enabled $monitoring.podMonitor.enabled }}
+{{- fail "\n\nmonitoring has both serviceMonitor and podMonitor: every series would be there twice. Choose one." }}
 {{- end }}
 {{- end }}
 

@@ -10,4 +10,4 @@ pub(super) use data::{json, yaml};
 pub(super) use github::github;
 pub(super) use junit::junit;
 pub(super) use sarif::sarif;
-pub(super) use table::results as table;
+pub(super) use table::{plain, results as table};

@@ -7,7 +7,7 @@ use comfy_table::{Cell, Table, presets};
 use crate::cli::results::{Entry, Results, RuleResult, Summary};
 
 /// A table without lines, as kubectl prints them.
-fn plain(header: &[&str], rows: Vec<Vec<String>>) -> String {
+pub(in crate::cli) fn plain(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(header.iter().map(Cell::new));

@@ -467,12 +467,11 @@ fn a_path_is_refused_with_its_field_its_position_and_a_suggestion() {
 #[test]
 fn all_faults_are_told_at_once() {
     let faults = faults(&format!(
-        "{DEPLOYMENTS}\nownedObjects: Skip\nrules:\n- {{name: a, path: '$.a[', assert: {{equals: null, matches: '^x'}}}}\n\
+        "{DEPLOYMENTS}\nrules:\n- {{name: a, path: '$.a[', assert: {{equals: null, matches: '^x'}}}}\n\
          - {{name: b, path: $.a, fix: {{set: null}}, assert: {{atLeast: x}}, message: '{{nope}}'}}"
     ));
     let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
     let expected = [
-        "spec.ownedObjects",
         "spec.rules[0].path",
         "spec.rules[0].assert.equals",
         "spec.rules[0].assert.matches",

@@ -1,0 +1,83 @@
+//! Alerts, dashboard and metrics, judged by Prometheus' own tool.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use crate::harness::child::Folder;
+use crate::harness::helm::CHART;
+use crate::harness::{Helm, tools};
+use crate::world::shared;
+
+/// promtool in a folder, with what goes to its standard input.
+async fn promtool(folder: &Path, args: &[&str], input: &str) -> Result<String> {
+    let mut command = Command::new(tools::promtool().await?.join("promtool"));
+    command.args(args).current_dir(folder).kill_on_drop(true);
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes()).await?;
+    }
+    let output = child.wait_with_output().await?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    if output.status.success() { Ok(said) } else { bail!("promtool {args:?}: {said}") }
+}
+
+/// The rules that the chart renders.
+async fn rules(folder: &Path) -> Value {
+    let helm = Helm::offline(folder).await.unwrap();
+    let only = ["-s", "templates/prometheusrule.yaml", "--set", "monitoring.rules.enabled=true"];
+    let rendered = helm.run(&[&["template", "watchpolicy", CHART], &only[..]].concat()).await.unwrap();
+    let rule: Value = serde_saphyr::from_str(&rendered).unwrap();
+    rule["spec"].clone()
+}
+
+#[tokio::test]
+async fn each_alert_fires_when_it_should_and_is_silent_when_it_should_not() {
+    let folder = Folder::new("watchpolicy-alerts").unwrap();
+    let rules = rules(folder.path()).await;
+    std::fs::write(folder.path().join("alerts.yaml"), rules.to_string()).unwrap();
+    std::fs::write(folder.path().join("test.yaml"), include_str!("../promtool/alerts_test.yaml")).unwrap();
+    promtool(folder.path(), &["check", "rules", "--lint-fatal", "alerts.yaml"], "").await.unwrap();
+    promtool(folder.path(), &["test", "rules", "test.yaml"], "").await.unwrap();
+    // Each of them is in the tests, firing.
+    let tests: Value = serde_saphyr::from_str(include_str!("../promtool/alerts_test.yaml")).unwrap();
+    let fired: Vec<_> = tests["tests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|test| test["alert_rule_test"].as_array().unwrap())
+        .filter(|test| test.get("exp_alerts").is_some())
+        .map(|test| test["alertname"].as_str().unwrap())
+        .collect();
+    for rule in rules["groups"][0]["rules"].as_array().unwrap() {
+        let alert = rule["alert"].as_str().unwrap();
+        assert!(fired.contains(&alert), "{alert} is not seen to fire in tests/promtool/alerts_test.yaml");
+    }
+}
+
+#[tokio::test]
+async fn a_page_with_the_most_awkward_name_that_kubernetes_allows_passes_the_linter_of_prometheus() {
+    let world = shared().await.unwrap();
+    let name = format!("0-0.{}.z", "a-1".repeat(19));
+    let policy = format!(
+        "
+apiVersion: watchpolicy.io/v1alpha1
+kind: WatchPolicy
+metadata: {{name: {name}}}
+spec:
+  targets: [{{resources: [namespaces], names: [default]}}]
+  rules: [{{name: team, path: $.metadata.labels.team, assert: {{exists: true}}}}]
+"
+    );
+    world.apply(&policy).await.unwrap();
+    world.until(&name, "it is judged", |p| p.is_ready() && p.count("failed") == 1).await.unwrap();
+    let page = world.operator.metrics().await.unwrap();
+    assert!(page.contains(&format!("policy=\"{name}\"")));
+    let folder = Folder::new("watchpolicy-lint").unwrap();
+    promtool(folder.path(), &["check", "metrics"], &page).await.unwrap();
+}

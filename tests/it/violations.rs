@@ -1,0 +1,110 @@
+//! `GET /violations` and guarded metrics, with tokens and rights of a real API server.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::harness::operator::NAMESPACE;
+use crate::harness::{ControlPlane, Operator};
+use crate::world::{DEADLINE, QUICK, World, install, namespace, shared};
+
+/// What the owner of a token of a ServiceAccount in the operator's namespace is answered.
+pub(crate) async fn violations_as(world: &World<'_>, account: &str) -> Result<(u16, String)> {
+    let token = token(world.plane, account, &["--audience", "watchpolicy"]).await?;
+    world.operator.get_with("/violations", &format!("x-watchpolicy-token: {token}")).await
+}
+
+async fn token(plane: &ControlPlane, account: &str, more: &[&str]) -> Result<String> {
+    let create = ["create", "token", "-n", NAMESPACE, account];
+    Ok(plane.kubectl().run(&[&create[..], more].concat()).await?.trim().to_owned())
+}
+
+const POLICY: &str = "
+apiVersion: watchpolicy.io/v1alpha1
+kind: WatchPolicy
+metadata: {name: all-violations}
+spec:
+  severity: high
+  targets: [{resources: [configmaps], namespaces: [all-violations], names: ['map-*']}]
+  rules:
+  - {name: team, path: $.metadata.labels.team, assert: {exists: true}}
+  - {name: owner, path: $.metadata.labels.owner, assert: {exists: true}, severity: low}
+";
+
+/// More ConfigMaps without labels than a status has room for.
+async fn break_rules(world: &World<'_>) {
+    let maps: Vec<_> = (0..25)
+        .map(|n| format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: map-{n:02}, namespace: all-violations}}}}"))
+        .collect();
+    world.apply(&namespace("all-violations")).await.unwrap();
+    world.apply(&maps.join("\n---\n")).await.unwrap();
+    world.apply(POLICY).await.unwrap();
+    world.until("all-violations", "all are found", |p| p.count("violations") == 50).await.unwrap();
+}
+
+#[tokio::test]
+async fn all_violations_are_told_in_pages_to_those_who_may_list_policies_alone() {
+    let world = shared().await.unwrap();
+    break_rules(world).await;
+    let reader = token(world.plane, "watchpolicy-violations", &["--audience", "watchpolicy"]).await.unwrap();
+    let (mut names, mut next) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/violations?policy=all-violations&severity=high&limit=10&continue={next}");
+        let (code, body) =
+            world.operator.get_with(&path, &format!("Authorization: Bearer {reader}")).await.unwrap();
+        assert_eq!(code, 200, "{body}");
+        let page: Value = serde_json::from_str(&body).unwrap();
+        let listed = page["violations"].as_array().unwrap();
+        names.extend(listed.iter().map(|one| one["object"]["name"].as_str().unwrap().to_owned()));
+        match page["continue"].as_str() {
+            Some(more) => more.clone_into(&mut next),
+            None => break,
+        }
+    }
+    let expected: Vec<_> = (0..25).map(|n| format!("map-{n:02}")).collect();
+    assert_eq!(names, expected);
+
+    world.plane.kubectl().run(&["create", "serviceaccount", "-n", NAMESPACE, "stranger"]).await.unwrap();
+    assert_eq!(violations_as(world, "stranger").await.unwrap().0, 403);
+    assert_eq!(world.operator.get("/violations").await.unwrap().0, 401);
+    // A token that the API server takes has no business here.
+    let other = token(world.plane, "watchpolicy-violations", &[]).await.unwrap();
+    let (code, body) =
+        world.operator.get_with("/violations", &format!("x-watchpolicy-token: {other}")).await.unwrap();
+    assert_eq!(code, 401);
+    assert!(body.contains("--audience watchpolicy") && !body.contains(&other), "{body}");
+    assert!(!world.operator.log().unwrap().contains(&other));
+}
+
+#[tokio::test]
+async fn guarded_metrics_are_shown_to_those_who_may_get_that_path() {
+    // The other replica leads, so that this one can go without a gap.
+    let plane = shared().await.unwrap().plane;
+    let kubeconfig = install(plane).await.unwrap();
+    let operator = Operator::start(plane, &kubeconfig, &[QUICK, &["--metrics-auth"]].concat()).await.unwrap();
+    let scraper = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: scraper, namespace: watchpolicy-system}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: test-scraper}
+rules: [{nonResourceURLs: [/metrics], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: test-scraper}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: test-scraper}
+subjects: [{kind: ServiceAccount, name: scraper, namespace: watchpolicy-system}]
+";
+    plane.kubectl().apply(scraper).await.unwrap();
+    let asked = async |account: &str| {
+        let token = token(plane, account, &[]).await.unwrap();
+        operator.get_with("/metrics", &format!("Authorization: Bearer {token}")).await.unwrap()
+    };
+    assert!(asked("scraper").await.1.contains("watchpolicy_build_info"));
+    assert_eq!(asked("watchpolicy-violations").await.0, 403);
+    assert_eq!(operator.get("/metrics").await.unwrap().0, 401);
+    assert_eq!(operator.get("/livez").await.unwrap().0, 200);
+    assert_eq!(operator.stop(DEADLINE).await.unwrap(), 0);
+}
