@@ -41,6 +41,16 @@ fn busy() -> Arc<Metrics> {
     metrics
 }
 
+/// A queue at work.
+struct Busy;
+impl Workload for Busy {
+    fn sample(&self) -> WorkSample {
+        let seconds = Duration::from_secs;
+        let of_each = |_| PrioritySample { depth: 7, active: 2, unfinished: seconds(5), longest: seconds(3) };
+        WorkSample { by: PerPriority::new(of_each), parked: 4 }
+    }
+}
+
 /// Every family that the operator can show, from metrics in which each has a value.
 fn names() -> BTreeSet<String> {
     let metrics = busy();
@@ -61,6 +71,8 @@ fn names() -> BTreeSet<String> {
         bytes: 1,
     };
     metrics.follow_informers(move || vec![informer.clone()]).unwrap();
+    let work: Arc<dyn Workload> = Arc::new(Busy);
+    metrics.follow_queue("objects", Arc::downgrade(&work), 1);
     metrics.requests().note("200", "GET", "host", std::time::Instant::now());
     let page = metrics.page().unwrap();
     page.lines()
@@ -210,15 +222,6 @@ fn informers_of_one_resource_add_up_and_show_the_oldest_age() {
 
 #[test]
 fn a_queue_is_asked_at_the_scrape_and_not_kept_alive() {
-    struct Busy;
-    impl Workload for Busy {
-        fn sample(&self) -> WorkSample {
-            let seconds = Duration::from_secs;
-            let of_each =
-                |_| PrioritySample { depth: 7, active: 2, unfinished: seconds(5), longest: seconds(3) };
-            WorkSample { by: PerPriority::new(of_each), parked: 4 }
-        }
-    }
     let metrics = Metrics::new("test").unwrap();
     let work: Arc<dyn Workload> = Arc::new(Busy);
     metrics.follow_queue("objects", Arc::downgrade(&work), 9);
