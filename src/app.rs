@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
-use crate::config::{Config, ElectionConfig};
+use crate::config::{Config, ElectionConfig, LimitsConfig};
 use crate::enforce::{self, Fixer, Gate, Worker};
 use crate::http::Readiness;
 use crate::leader::{self, Elector, Leadership};
@@ -31,7 +31,7 @@ use crate::queue::{Queue, Retries};
 use crate::report::{self, StatusWriter};
 use crate::resource::ObjectKey;
 use crate::shutdown::{LIMIT, Signals, Stages};
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// The queue's name on its series.
 const QUEUE: &str = "objects";
@@ -39,8 +39,8 @@ const QUEUE: &str = "objects";
 const FIX_QUEUE: &str = "fixes";
 const POLICIES_READ: &str = "the WatchPolicy objects have been read";
 const CATALOG_READ: &str = "the cluster has told what it serves";
-/// Lists under way at once: a restart meets the server with these, not with one for each target.
-const CONCURRENT_LISTS: usize = 8;
+/// Pages under way at once: a restart meets the server with these, not with one for each target, and each may take 16 MiB.
+const CONCURRENT_LISTS: usize = 4;
 /// The same for policies, CRDs and APIServices: each has its turn.
 const OWN_LISTS: usize = 3;
 /// Objects that are fixed at a time; each waits for the server most of its time.
@@ -116,7 +116,7 @@ impl Operator {
         let readiness = Readiness::until([POLICIES_READ, CATALOG_READ]);
         let retries = Retries { max: config.max_retries, ..Retries::default() };
         let queue = queue((QUEUE, config.workers.get()), retries, &metrics);
-        let store = Arc::new(Store::default());
+        let store = Arc::new(Store::new(limits(&config.limits)));
         let ledger = Ledger::new();
 
         let mut observing = (CancellationToken::new(), JoinSet::new());
@@ -268,6 +268,15 @@ fn elect(
     Ok(leadership)
 }
 
+fn limits(config: &LimitsConfig) -> store::Limits {
+    store::Limits {
+        objects: config.objects,
+        bytes: config.bytes,
+        document_bytes: config.document_bytes,
+        total_bytes: config.total_bytes,
+    }
+}
+
 fn wire(config: &Config, client: kube::Client) -> Wire {
     Wire::new(client, Limits { answer: config.watch.list_timeout, ..Limits::default() })
 }
@@ -316,8 +325,12 @@ fn observe(
     tasks.spawn(async move { drop(informer.run(stopped).await) });
 
     tasks.spawn(become_ready(Arc::clone(readiness), set.clone(), served.clone(), stop.clone()));
-    let (fleet, board) =
-        Fleet::new(parts, fleet::Settings { informer: patience, linger: config.watch.linger });
+    let watches =
+        fleet::Limits { targets: config.limits.targets, namespaced: config.limits.namespaced_watches };
+    let (fleet, board) = Fleet::new(
+        parts,
+        fleet::Settings { informer: patience, linger: config.watch.linger, limits: watches },
+    );
     tasks.spawn(fleet.run(set.clone(), served, stop.clone()));
     (set, board)
 }

@@ -7,7 +7,9 @@ mod duration;
 mod election;
 mod enforcement;
 mod flags;
+mod limits;
 mod serving;
+mod size;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -18,6 +20,7 @@ use std::time::Duration;
 pub use election::ElectionConfig;
 pub use enforcement::EnforcementConfig;
 pub use flags::{LogFormat, RunFlags};
+pub use limits::LimitsConfig;
 pub use serving::{ServingConfig, ServingFlags};
 
 /// Where a pod finds the namespace that it runs in.
@@ -48,6 +51,8 @@ pub struct Config {
     pub max_retries: u32,
     /// How targets are followed.
     pub watch: WatchConfig,
+    /// How much is watched and kept.
+    pub limits: LimitsConfig,
     /// The shortest time between two status writes of one policy that changes without pause.
     pub status_interval: Duration,
     /// Namespaces that policies leave out unless they ask for them, the operator's own among them.
@@ -147,6 +152,7 @@ impl Config {
     /// The first value that cannot work.
     pub fn new(flags: RunFlags, surroundings: Surroundings) -> Result<Self, ConfigError> {
         let watch = watch(&flags)?;
+        let limits = limits::checked(&flags)?;
         at_least("status-interval", flags.status_interval, Duration::from_millis(100))?;
         let enforcement = enforcement::checked(&flags)?;
         let election = election::checked(&flags)?;
@@ -164,6 +170,7 @@ impl Config {
             workers: flags.workers.unwrap_or(cores),
             max_retries: flags.max_retries,
             watch,
+            limits,
             status_interval: flags.status_interval,
             system_namespaces,
             allow_system_namespaces: flags.allow_system_namespaces,

@@ -9,6 +9,7 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use super::duration::parse;
 use super::serving::ServingFlags;
+use super::size::parse as size;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -160,6 +161,69 @@ pub struct RunFlags {
         help_heading = "Watching"
     )]
     pub watch_liveness: Duration,
+
+    /// Objects of one watch; more are not judged, and the targets are Degraded with the reason LimitExceeded
+    #[arg(
+        long,
+        env = "WATCHPOLICY_MAX_OBJECTS_PER_TARGET",
+        value_name = "N",
+        default_value_t = 150_000,
+        help_heading = "Limits"
+    )]
+    pub max_objects_per_target: usize,
+
+    /// What is kept of the objects of one watch
+    #[arg(
+        long,
+        env = "WATCHPOLICY_MAX_BYTES_PER_TARGET",
+        value_name = "SIZE",
+        default_value = "96Mi",
+        value_parser = size,
+        help_heading = "Limits"
+    )]
+    pub max_bytes_per_target: usize,
+
+    /// What is kept of all objects together; the memory of the operator must be about 256Mi more
+    #[arg(
+        long,
+        env = "WATCHPOLICY_MAX_CACHED_BYTES",
+        value_name = "SIZE",
+        default_value = "192Mi",
+        value_parser = size,
+        help_heading = "Limits"
+    )]
+    pub max_cached_bytes: usize,
+
+    /// What is kept of one object; a larger one cannot be judged, which is an Error
+    #[arg(
+        long,
+        env = "WATCHPOLICY_MAX_DOCUMENT_BYTES",
+        value_name = "SIZE",
+        default_value = "256Ki",
+        value_parser = size,
+        help_heading = "Limits"
+    )]
+    pub max_document_bytes: usize,
+
+    /// Resources that are watched
+    #[arg(
+        long,
+        env = "WATCHPOLICY_MAX_TARGETS",
+        value_name = "N",
+        default_value_t = 200,
+        help_heading = "Limits"
+    )]
+    pub max_targets: usize,
+
+    /// Single namespaces of resources that are watched, for targets that name namespaces
+    #[arg(
+        long,
+        env = "WATCHPOLICY_MAX_NAMESPACED_WATCHES",
+        value_name = "N",
+        default_value_t = 256,
+        help_heading = "Limits"
+    )]
+    pub max_namespaced_watches: usize,
 
     /// Write only while holding a Lease, so that several replicas can run; false for a single one without the right to it
     #[arg(

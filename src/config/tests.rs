@@ -138,3 +138,21 @@ fn election_can_be_switched_off() {
     }
     assert_eq!(config(&["--leader-elect=false"]).unwrap().election, None);
 }
+
+#[test]
+fn limits_that_leave_no_room_are_refused() {
+    let LimitsConfig { objects, bytes, total_bytes, document_bytes, targets, namespaced_watches } =
+        config(&[]).unwrap().limits;
+    assert_eq!((objects, targets, namespaced_watches), (150_000, 200, 256));
+    assert_eq!((bytes, total_bytes, document_bytes), (96 << 20, 192 << 20, 256 << 10));
+    for (written, named) in [
+        (["--max-targets", "0"], "at least 1"),
+        (["--max-document-bytes", "1Ki"], "at least 4096"),
+        (["--max-bytes-per-target", "100Ki"], "smaller than --max-document-bytes"),
+        (["--max-cached-bytes", "1Mi"], "smaller than --max-bytes-per-target"),
+    ] {
+        let error = config(&written).unwrap_err().to_string();
+        assert!(error.contains(written[0]) && error.contains(named), "{error}");
+    }
+    assert!(flags(&["--max-cached-bytes", "1.5Gi"]).is_err());
+}

@@ -127,7 +127,7 @@ pub struct TargetStatus {
     #[schemars(length(max = MAX_LABEL))]
     pub version: Option<String>,
     /// Resolving, Absent (the server does not serve it), Forbidden (a right is missing), Listing, Synced, Degraded
-    /// (its watch is lost, verdicts are stale) or Stopping.
+    /// (its watch is lost and verdicts are stale, or a limit of the operator is exceeded) or Stopping.
     pub state: TargetState,
     /// How many objects of the resource the policy's targets take.
     #[serde(default)]

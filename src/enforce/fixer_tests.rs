@@ -145,7 +145,7 @@ impl World {
             Judged { key: &key, api_version: &api_version, kind: &kind, uid: &uid, judgements },
             Timestamp::UNIX_EPOCH,
         );
-        let shelf = Shelf::new(1, resource, types);
+        let shelf = Shelf::new(1, resource, types, Arc::default());
         shelf.serve(vec![Served { policy, roots, series: metrics.policy("good") }]);
         shelf.put(document);
         store.open(Arc::new(shelf));

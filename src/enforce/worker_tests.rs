@@ -44,7 +44,7 @@ fn store(resource: &Gvr, metrics: &Metrics) -> Arc<Store> {
     let object =
         json!({"metadata": {"name": "c", "namespace": "n", "uid": "u"}, "made": clock().to_string()});
     let document = Document::decode(&object.to_string(), &projection, &types).unwrap();
-    let shelf = Shelf::new(1, resource.clone(), types);
+    let shelf = Shelf::new(1, resource.clone(), types, Arc::default());
     shelf.serve(vec![Served { policy, roots: Arc::new(roots), series: metrics.policy("young") }]);
     shelf.put(document);
     let store = Arc::new(Store::default());

@@ -16,6 +16,8 @@ pub struct TargetReport {
     pub version: Option<Arc<str>>,
     /// How it stands.
     pub state: TargetState,
+    /// Whether it is degraded because a limit of the operator is exceeded: what is judged is up to date, and not all.
+    pub limited: bool,
     /// The lowest generation of the policy that judges this target's objects at this moment.
     pub generation: i64,
     /// Since when the state is what it is.

@@ -13,12 +13,15 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::board::{Board, TargetReport};
+mod publish;
+mod running;
+
+pub(super) use running::{Role, Running, Stand};
+
+use super::board::Board;
 use super::informer::{self, Informer, Phase};
 use super::shelf_sink::ShelfSink;
-use super::standing;
 use super::wire::{Collection, Wire};
-use crate::crd::TargetState;
 use crate::jsonpath::TypeMeta;
 use crate::metrics::{Metrics, Priority};
 use crate::policy::catalog::Catalog;
@@ -38,7 +41,27 @@ pub struct Settings {
     pub informer: informer::Settings,
     /// How long a watch is kept that nobody wants.
     pub linger: Duration,
+    /// How many watches there may be.
+    pub limits: Limits,
 }
+
+/// How many watches there may be. Each is a connection and a task, and a policy can ask for very many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Resources that are watched.
+    pub targets: usize,
+    /// Single namespaces of resources that are watched.
+    pub namespaced: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { targets: 200, namespaced: 256 }
+    }
+}
+
+/// A resource, and the namespace in which it is watched; `None` for everywhere.
+type Place = (GroupResource, Option<Arc<str>>);
 
 /// What the fleet works with.
 pub struct Parts {
@@ -50,57 +73,6 @@ pub struct Parts {
     pub queue: Arc<Queue<ObjectKey>>,
     /// Series of targets and policies.
     pub metrics: Arc<Metrics>,
-}
-
-/// What an informer last said, and since when it says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stand {
-    pub(super) phase: Phase,
-    pub(super) since: jiff::Timestamp,
-}
-
-/// Why a watch runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Policies want it.
-    Wanted,
-    /// It serves those who name its namespace until the watch of everything is synced.
-    Spare,
-    /// It serves until these, which are wanted in its place, are synced.
-    Superseded(BTreeSet<u64>),
-    /// Nobody wants it; it waits for somebody until then.
-    Lingering(Instant),
-}
-
-impl Role {
-    /// Whether it is what the newest policies ask for.
-    pub(super) fn is_current(&self) -> bool {
-        matches!(self, Self::Wanted | Self::Spare)
-    }
-}
-
-/// One running watch.
-pub(super) struct Running {
-    pub(super) spec: WatchSpec,
-    pub(super) stand: watch::Receiver<Stand>,
-    pub(super) role: Role,
-    shelf: Arc<Shelf>,
-    stop: CancellationToken,
-}
-
-impl Running {
-    fn is_synced(&self) -> bool {
-        self.stand.borrow().phase == Phase::Synced
-    }
-
-    fn is_refused(&self) -> bool {
-        matches!(self.stand.borrow().phase, Phase::Forbidden { .. })
-    }
-
-    /// Whether it is the watch of everything, beside which a spare stands by.
-    fn is_wide_of(&self, spare: &WatchSpec) -> bool {
-        self.role == Role::Wanted && self.spec.namespace.is_none() && self.spec.resource == spare.resource
-    }
 }
 
 /// Since when which target of which policy has been missing, and why.
@@ -115,6 +87,10 @@ pub struct Fleet {
     tasks: JoinSet<GroupResource>,
     epoch: u64,
     spares: Vec<WatchSpec>,
+    /// What is wanted and not watched, since there are too many watches.
+    refused: BTreeSet<Place>,
+    /// A watch has ended since, so that what was refused may be watched.
+    freed: bool,
     targets: BTreeMap<Arc<str>, (i64, Vec<PolicyTarget>)>,
     since: Since,
     woken: Arc<Notify>,
@@ -132,6 +108,8 @@ impl Fleet {
             tasks: JoinSet::new(),
             epoch: 0,
             spares: Vec::new(),
+            refused: BTreeSet::new(),
+            freed: false,
             targets: BTreeMap::new(),
             since: BTreeMap::new(),
             woken: Arc::default(),
@@ -190,6 +168,9 @@ impl Fleet {
             }
             self.retire();
             self.mind_spares();
+            if std::mem::take(&mut self.freed) && !self.refused.is_empty() {
+                settled = settled.or_else(|| Some(Instant::now()));
+            }
             self.publish();
         }
         for running in self.running.values() {
@@ -204,12 +185,13 @@ impl Fleet {
         let Demand { watches, spares, targets } = demand(set, catalog);
         self.meet_policies(set, targets);
         let mut current = BTreeSet::new();
+        self.refused.clear();
         for spec in watches {
-            current.insert(self.want(spec, Role::Wanted));
+            current.extend(self.want(spec, Role::Wanted));
         }
         for spare in &spares {
             if self.running.values().any(|running| running.spec.brings(spare)) {
-                current.insert(self.want(spare.clone(), Role::Spare));
+                current.extend(self.want(spare.clone(), Role::Spare));
             }
         }
         self.spares = spares;
@@ -232,13 +214,34 @@ impl Fleet {
             .collect();
     }
 
-    /// Gives a spec to a running watch that brings what it asks for, or starts one. Returns its epoch.
-    fn want(&mut self, spec: WatchSpec, role: Role) -> u64 {
+    /// Gives a spec to a running watch that brings what it asks for, or starts one. Returns its epoch; none where there
+    /// are too many watches.
+    fn want(&mut self, spec: WatchSpec, role: Role) -> Option<u64> {
         let found = self.running.iter_mut().rev().find(|(_, running)| running.spec.brings(&spec));
-        let Some((epoch, running)) = found else { return self.start(spec, role) };
-        running.role = role;
-        serve(running, (spec.policies, spec.around), &self.parts);
-        *epoch
+        if let Some((epoch, running)) = found {
+            running.role = role;
+            serve(running, (spec.policies, spec.around), &self.parts);
+            return Some(*epoch);
+        }
+        if self.has_room_for(&spec) {
+            return Some(self.start(spec, role));
+        }
+        if role == Role::Wanted {
+            self.refused.insert((spec.resource.resource, spec.namespace));
+        }
+        None
+    }
+
+    /// Another watch at a place that is watched already takes its turn there, and is no more of them.
+    fn has_room_for(&self, spec: &WatchSpec) -> bool {
+        let watched = || self.running.values().map(|running| &running.spec);
+        let targets: BTreeSet<_> = watched().map(|spec| &spec.resource.resource).collect();
+        let narrow = |spec: &WatchSpec| Some((spec.resource.resource.clone(), spec.namespace.clone()?));
+        let namespaced: BTreeSet<_> = watched().filter_map(narrow).collect();
+        (targets.len() < self.settings.limits.targets || targets.contains(&spec.resource.resource))
+            && narrow(spec).is_none_or(|place| {
+                namespaced.len() < self.settings.limits.namespaced || namespaced.contains(&place)
+            })
     }
 
     /// A watch that the newest demand does not ask for serves whoever has nothing better yet, or lingers.
@@ -309,7 +312,7 @@ impl Fleet {
         let resource = spec.resource.resource.clone();
         let types =
             TypeMeta { api_version: spec.resource.api_version().into(), kind: Arc::clone(&spec.served.kind) };
-        let shelf = Arc::new(Shelf::new(epoch, spec.resource.clone(), types));
+        let shelf = Arc::new(Shelf::new(epoch, spec.resource.clone(), types, self.parts.store.room()));
         shelf.serve(served(&spec.policies, &self.parts.metrics));
         shelf.surround(spec.around.clone());
         self.parts.store.open(Arc::clone(&shelf));
@@ -345,6 +348,7 @@ impl Fleet {
     fn stop(&mut self, epoch: u64) {
         let Some(running) = self.running.remove(&epoch) else { return };
         running.stop.cancel();
+        self.freed = true;
         let resource = running.spec.resource.resource;
         self.parts.store.close(&resource, epoch);
         enqueue(&self.parts.queue, &resource, running.shelf.names());
@@ -388,61 +392,6 @@ impl Fleet {
         let due: Vec<WatchSpec> = self.spares.iter().filter(is_due).cloned().collect();
         for spare in due {
             self.want(spare, Role::Spare);
-        }
-    }
-
-    // ---- the board ----
-
-    fn publish(&mut self) {
-        for running in self.running.values() {
-            let state = if running.role.is_current() {
-                standing::state(&running.stand.borrow().phase)
-            } else {
-                TargetState::Stopping
-            };
-            running.shelf.set_state(state);
-        }
-        let mut policies = BTreeMap::new();
-        let mut since = BTreeMap::new();
-        for (policy, (generation, targets)) in &self.targets {
-            let reports =
-                targets.iter().map(|target| self.report(policy, *generation, target, &mut since)).collect();
-            policies.insert(Arc::clone(policy), reports);
-        }
-        self.since = since;
-        let board = Board { policies };
-        self.board.send_if_modified(|old| {
-            let changed = **old != board;
-            if changed {
-                *old = Arc::new(board);
-            }
-            changed
-        });
-    }
-
-    fn report(
-        &self,
-        policy: &Arc<str>,
-        generation: i64,
-        target: &PolicyTarget,
-        since: &mut Since,
-    ) -> TargetReport {
-        let unresolved = match &target.found {
-            Ok(found) => return standing::report(policy, target, found, self.running.values()),
-            Err(unresolved) => unresolved.to_string(),
-        };
-        let message = Some(unresolved.as_str().into());
-        let key = (Arc::clone(policy), target.resource.clone(), unresolved);
-        let start = self.since.get(&key).copied().unwrap_or_else(jiff::Timestamp::now);
-        since.insert(key, start);
-        TargetReport {
-            group: Arc::clone(&target.resource.group),
-            resource: Arc::clone(&target.resource.resource),
-            version: target.version.clone(),
-            state: TargetState::Absent,
-            generation,
-            since: start,
-            message,
         }
     }
 }

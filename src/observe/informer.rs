@@ -36,6 +36,10 @@ pub trait Sink: Send {
     fn listed(&mut self);
     /// The informer is in another phase, or says something else about it.
     fn phase(&mut self, phase: Phase);
+    /// Whether a list should be taken when the watch has ended, since something that it showed was left out.
+    fn wants_list(&self) -> bool {
+        false
+    }
     /// Something came that proves that the watch lives.
     fn alive(&mut self) {}
     /// What was received, for metrics.
@@ -69,6 +73,8 @@ pub enum Phase {
     Absent,
     /// Requests fail, or nothing proves that the watch lives.
     Degraded(String),
+    /// The watch works, and the sink has no room for all that it shows.
+    LimitExceeded(String),
 }
 
 /// The informer's patience.
@@ -305,7 +311,8 @@ impl<S: Sink> Informer<S> {
                     Ok(Some(line)) => self.event(&line, open.ends),
                     Ok(None) if stands.is_elapsed() => {
                         self.sink.alive();
-                        return State::Watch { version, failed: 0 };
+                        let goes_on = State::Watch { version, failed: 0 };
+                        return if self.sink.wants_list() { State::List } else { goes_on };
                     }
                     Ok(None) => Err(WireError::Broken("the watch ended as soon as it began".to_owned())),
                     Err(error) => Err(error),

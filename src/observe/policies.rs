@@ -139,7 +139,9 @@ impl Sink for PolicySink {
                     "the operator may not {verb} watchpolicies.watchpolicy.io: its ClusterRole must allow it"
                 );
             }
-            Phase::Degraded(why) => tracing::warn!(why, "policies cannot be followed at this moment"),
+            Phase::Degraded(why) | Phase::LimitExceeded(why) => {
+                tracing::warn!(why, "policies cannot be followed at this moment");
+            }
         }
     }
 }

@@ -75,6 +75,11 @@ impl Sink for ShelfSink {
                 }
             }
             Change::Unchanged => self.series.unchanged(),
+            // Whatever was known of it is withdrawn.
+            Change::Refused => self.enqueue(name),
+        }
+        if self.stand.borrow().phase == Phase::Synced && self.shelf.exceeded().is_some() {
+            self.phase(Phase::Synced);
         }
     }
 
@@ -100,7 +105,16 @@ impl Sink for ShelfSink {
         self.priority = Priority::LiveChange;
     }
 
+    /// A list may find what there is room for by now.
+    fn wants_list(&self) -> bool {
+        self.shelf.exceeded().is_some()
+    }
+
     fn phase(&mut self, phase: Phase) {
+        let phase = match (phase, self.shelf.exceeded()) {
+            (Phase::Synced, Some(exceeded)) => Phase::LimitExceeded(exceeded.to_string()),
+            (phase, _) => phase,
+        };
         let changed = self.stand.send_if_modified(|stand| {
             let changed = stand.phase != phase;
             if changed {
@@ -137,6 +151,7 @@ fn tell(resource: &GroupResource, phase: &Phase) {
             tracing::warn!(%resource, verb, "forbidden; the policy's status has the cure");
         }
         Phase::Degraded(why) => tracing::warn!(%resource, why, "degraded"),
+        Phase::LimitExceeded(why) => tracing::warn!(%resource, why, "not all of it is judged"),
     }
 }
 
@@ -179,7 +194,7 @@ mod tests {
         /// A sink of a resource that the policy targets, or that is watched for what it says of others.
         fn sink(&self, epoch: u64, resource: &Gvr) -> ShelfSink {
             let types = TypeMeta { api_version: "v1".into(), kind: "Kind".into() };
-            let shelf = Arc::new(Shelf::new(epoch, resource.clone(), types));
+            let shelf = Arc::new(Shelf::new(epoch, resource.clone(), types, self.store.room()));
             let mut projection = Projection::default();
             if self.policy.targets(&resource.resource) {
                 let (policy, roots) = (Arc::clone(&self.policy), self.policy.roots(&resource.resource));

@@ -20,7 +20,7 @@ pub(super) fn state(phase: &Phase) -> TargetState {
         Phase::Synced => TargetState::Synced,
         Phase::Forbidden { .. } => TargetState::Forbidden,
         Phase::Absent => TargetState::Absent,
-        Phase::Degraded(_) => TargetState::Degraded,
+        Phase::Degraded(_) | Phase::LimitExceeded(_) => TargetState::Degraded,
     }
 }
 
@@ -61,6 +61,7 @@ pub(super) fn report<'r>(
         .collect();
     let stands = scopes(target, &current);
     let worst = stands.iter().max_by_key(|(_, stand)| urgency(state(&stand.phase)));
+    let limited = worst.is_some_and(|(_, stand)| matches!(stand.phase, Phase::LimitExceeded(_)));
     let mut own = match worst {
         None => (TargetState::Resolving, jiff::Timestamp::UNIX_EPOCH, None),
         Some((running, stand)) => (state(&stand.phase), stand.since, message(running, stand, &stands)),
@@ -77,6 +78,7 @@ pub(super) fn report<'r>(
         resource: Arc::clone(&target.resource.resource),
         version: Some(Arc::clone(&found.version)),
         state,
+        limited: limited && state == TargetState::Degraded,
         generation: generations.min().unwrap_or_default(),
         since,
         message,
@@ -124,7 +126,7 @@ fn scopes<'r>(target: &PolicyTarget, current: &[&'r Running]) -> Vec<(&'r Runnin
 fn message(running: &Running, stand: &Stand, all: &[(&Running, Stand)]) -> Option<Arc<str>> {
     match &stand.phase {
         Phase::Listing | Phase::Synced => None,
-        Phase::Degraded(why) => Some(why.as_str().into()),
+        Phase::Degraded(why) | Phase::LimitExceeded(why) => Some(why.as_str().into()),
         Phase::Absent => Some("the server does not serve it at this moment; it is asked again".into()),
         Phase::Forbidden { verb } => {
             let refused = all.iter().filter(|(_, stand)| matches!(stand.phase, Phase::Forbidden { .. }));

@@ -39,7 +39,7 @@ impl Default for Limits {
     fn default() -> Self {
         // etcd takes objects of 1.5 MiB; a page of 500 ordinary ones has about 5 MiB, and one that is too large is asked
         // for again in smaller pages.
-        Self { answer: Duration::from_secs(60), body_bytes: 32 << 20, line_bytes: 16 << 20 }
+        Self { answer: Duration::from_secs(60), body_bytes: 16 << 20, line_bytes: 16 << 20 }
     }
 }
 
@@ -314,6 +314,10 @@ impl Lines {
             let line = self.buffer.split_to(self.scanned + end).freeze();
             self.buffer.advance(1);
             self.scanned = 0;
+            // Or each watch would hold on to the room of the largest event that it ever saw.
+            if self.buffer.is_empty() {
+                self.buffer = BytesMut::new();
+            }
             if !line.iter().all(u8::is_ascii_whitespace) {
                 return Some(line);
             }

@@ -99,6 +99,7 @@ pub(super) fn target(resource: &str, state: TargetState) -> TargetReport {
         resource: resource.into(),
         version: Some("v1".into()),
         state,
+        limited: false,
         generation: GENERATION,
         since: at(0),
         message: None,

@@ -195,6 +195,12 @@ impl<'t> Survey<'t> {
         }
     }
 
+    /// Which limit of the operator keeps the policy from seeing everything.
+    fn exceeded(&self) -> Option<String> {
+        let limited = self.targets.iter().find(|target| target.limited)?;
+        Some(format!("{}: {}", name(limited), limited.message.as_deref().unwrap_or_default()))
+    }
+
     fn resolving(&self) -> bool {
         self.unknown || self.any(TargetState::Resolving) || self.any(TargetState::Stopping)
     }
@@ -203,6 +209,8 @@ impl<'t> Survey<'t> {
         let not = |reason, message| Statement::new("Ready", FALSE, reason, message);
         if self.any(TargetState::Forbidden) {
             not("Forbidden", self.explained(TargetState::Forbidden))
+        } else if let Some(exceeded) = self.exceeded() {
+            not("LimitExceeded", exceeded)
         } else if self.any(TargetState::Degraded) {
             not("Degraded", self.explained(TargetState::Degraded))
         } else if self.resolving() {
@@ -245,7 +253,8 @@ impl<'t> Survey<'t> {
     }
 
     fn reconciling(&self) -> Option<Statement> {
-        let reason = if self.any(TargetState::Degraded) {
+        let failing = |target: &TargetReport| target.state == TargetState::Degraded && !target.limited;
+        let reason = if self.targets.iter().any(failing) {
             "Degraded"
         } else if self.resolving() {
             "Resolving"
@@ -260,7 +269,9 @@ impl<'t> Survey<'t> {
     fn stalled(&self) -> Option<Statement> {
         let forbidden =
             || Statement::new("Stalled", TRUE, "Forbidden", self.explained(TargetState::Forbidden));
-        self.any(TargetState::Forbidden).then(forbidden)
+        let exceeded =
+            || self.exceeded().map(|words| Statement::new("Stalled", TRUE, "LimitExceeded", words));
+        self.any(TargetState::Forbidden).then(forbidden).or_else(exceeded)
     }
 }
 

@@ -110,6 +110,20 @@ fn conditions_follow_the_states_of_the_targets() {
 }
 
 #[test]
+fn a_target_over_a_limit_of_the_operator_names_it_and_waits_for_somebody() {
+    let message = Some("raise --max-targets".into());
+    let targets = [TargetReport { limited: true, message, ..target("deployments", Degraded) }];
+    let status = status(&running("p"), Some(&targets));
+    let conditions = conditions(&status);
+    for expected in ["Ready=False/LimitExceeded", "Stalled=True/LimitExceeded", "Authorized=True/Allowed"] {
+        assert!(conditions.iter().any(|condition| condition == expected), "{conditions:?}");
+    }
+    assert!(!conditions.iter().any(|condition| condition.starts_with("Reconciling")), "{conditions:?}");
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
+    assert_eq!(ready.message, "deployments.apps: raise --max-targets");
+}
+
+#[test]
 fn before_anything_is_known_of_the_targets_a_policy_is_reconciling() {
     let expected = [
         "Authorized=Unknown/NothingToAsk",

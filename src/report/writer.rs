@@ -304,8 +304,10 @@ impl<S: StatusStore> StatusWriter<S> {
 
 /// The resources whose verdicts may be out of date.
 fn stale(targets: Option<&[TargetReport]>) -> Vec<GroupResource> {
-    let lost =
-        |report: &&TargetReport| matches!(report.state, TargetState::Degraded | TargetState::Forbidden);
+    let lost = |report: &&TargetReport| match report.state {
+        TargetState::Degraded => !report.limited,
+        state => state == TargetState::Forbidden,
+    };
     let name = |report: &TargetReport| GroupResource::new(report.group.clone(), report.resource.clone());
     targets.unwrap_or_default().iter().filter(lost).map(name).collect()
 }

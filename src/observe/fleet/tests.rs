@@ -11,17 +11,21 @@ use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use super::*;
+use crate::crd::TargetState;
 use crate::crd::WatchPolicy;
-use crate::observe::wire::Limits;
+use crate::observe::wire;
 use crate::policy::catalog::{ServedResource, ServedVersion};
 use crate::policy::{self, PolicyEntry, PolicyState};
 use crate::queue::Retries;
+use crate::store;
 
 /// What the server answers to a list of a path; watches of it stay silent.
 #[derive(Clone, Copy, PartialEq)]
 enum Answer {
     /// One object of this name.
     One(&'static str),
+    /// So many objects, in namespace `a`.
+    Many(usize),
     /// No object.
     Empty,
     Forbidden,
@@ -78,6 +82,17 @@ impl Server {
                     format!(r#"{{"kind":"List","metadata":{{"resourceVersion":"5"}},"items":[{item}]}}"#);
                 response.body(whole(list)).unwrap()
             }
+            Some(Answer::Many(count)) => {
+                let item = |n| {
+                    format!(
+                        r#"{{"metadata":{{"name":"x{n}","namespace":"a","uid":"u{n}","resourceVersion":"3"}},"spec":{{"size":1}}}}"#
+                    )
+                };
+                let items = (0..count).map(item).collect::<Vec<_>>().join(",");
+                let list =
+                    format!(r#"{{"kind":"List","metadata":{{"resourceVersion":"5"}},"items":[{items}]}}"#);
+                response.body(whole(list)).unwrap()
+            }
             Some(Answer::Empty) | None => response
                 .body(whole(r#"{"kind":"List","metadata":{"resourceVersion":"5"},"items":[]}"#.into()))
                 .unwrap(),
@@ -103,18 +118,23 @@ struct Harbour {
 
 impl Harbour {
     fn new(answers: &[(&str, Answer)]) -> Self {
+        Self::with(answers, Limits::default(), store::Limits::default())
+    }
+
+    fn with(answers: &[(&str, Answer)], limits: Limits, kept: store::Limits) -> Self {
         let server = Arc::new(Server::default());
         *server.answers.lock() = answers.iter().map(|(path, answer)| ((*path).to_owned(), *answer)).collect();
         let metrics = Metrics::new("test").unwrap();
-        let store = Arc::new(Store::default());
+        let store = Arc::new(Store::new(kept));
         let queue = Queue::new(Retries::default(), 1, metrics.queue("objects"));
         let parts = Parts {
-            wire: Wire::new(server.client(), Limits::default()),
+            wire: Wire::new(server.client(), wire::Limits::default()),
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
             metrics,
         };
-        let settings = Settings { informer: informer::Settings::default(), linger: Duration::from_secs(60) };
+        let settings =
+            Settings { informer: informer::Settings::default(), linger: Duration::from_secs(60), limits };
         let (fleet, board) = Fleet::new(parts, settings);
         let (policies, sets) = watch::channel(Arc::default());
         let (catalog, catalogs) = watch::channel(Some(Arc::new(serving(&["v1"]))));
@@ -348,5 +368,60 @@ async fn namespaces_that_are_refused_are_told_with_the_cure() {
     assert_eq!(harbour.target("p").0, TargetState::Forbidden);
     let message = harbour.message("p");
     assert!(message.contains("resources: [\"namespaces\"]") && message.contains("ClusterRole"), "{message}");
+    harbour.end().await;
+}
+
+impl Harbour {
+    /// Whether the policy's one target is short of room, as it is told.
+    fn is_limited(&self, policy: &str) -> bool {
+        let limited = self.board.borrow().policies[policy][0].limited;
+        assert_eq!(limited, self.target(policy).0 == TargetState::Degraded, "{}", self.message(policy));
+        limited
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_with_too_many_objects_says_so_and_heals_when_there_are_less() {
+    let kept = store::Limits { objects: 3, ..store::Limits::default() };
+    let mut harbour =
+        Harbour::with(&[(IN_A, Answer::Many(4)), (IN_B, Answer::One("x"))], Limits::default(), kept);
+    harbour.show(&[("p", 1, "[a]", SIZE), ("q", 1, "[b]", SIZE)]).await;
+    assert!(harbour.is_limited("p") && harbour.message("p").contains("--max-objects-per-target"));
+    assert_eq!(harbour.target("q").0, TargetState::Synced, "the rest goes on");
+    assert_eq!(harbour.judged("x0").len(), 1, "what is kept is judged");
+    harbour.server.answers.lock().insert(IN_A.into(), Answer::Many(3));
+    harbour.pass(600).await;
+    assert_eq!((harbour.target("p").0, harbour.message("p").as_str()), (TargetState::Synced, ""));
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_too_many_is_refused_with_its_flag_and_watched_when_another_one_goes() {
+    let limits = Limits { namespaced: 1, ..Limits::default() };
+    let mut harbour = Harbour::with(
+        &[(IN_A, Answer::One("x")), (IN_B, Answer::One("x"))],
+        limits,
+        store::Limits::default(),
+    );
+    harbour.show(&[("p", 1, "[a]", SIZE), ("q", 1, "[b]", SIZE)]).await;
+    assert!(!harbour.is_limited("p") && harbour.is_limited("q"));
+    assert!(harbour.message("q").contains("--max-namespaced-watches"), "{}", harbour.message("q"));
+    harbour.show(&[("p", 2, "[a]", COLOR), ("q", 1, "[b]", SIZE)]).await;
+    assert_eq!(harbour.target("p"), (TargetState::Synced, 2), "who is watched can be edited");
+    harbour.show(&[("q", 1, "[b]", SIZE)]).await;
+    harbour.pass(70).await;
+    assert_eq!((harbour.target("q").0, harbour.is_limited("q")), (TargetState::Synced, false));
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_too_many_is_refused_with_its_flag() {
+    let limits = Limits { targets: 1, ..Limits::default() };
+    let mut harbour = Harbour::with(&[(ALL, Answer::One("x"))], limits, store::Limits::default());
+    harbour.show(&[("p", 1, "[]", OF_NAMESPACE)]).await;
+    assert!(harbour.is_limited("p") && harbour.message("p").contains("--max-targets"));
+    harbour.show(&[("p", 2, "[]", SIZE)]).await;
+    harbour.pass(70).await;
+    assert_eq!(harbour.target("p").0, TargetState::Synced, "it needs one less by now");
     harbour.end().await;
 }

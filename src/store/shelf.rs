@@ -1,0 +1,367 @@
+//! The documents of one watch.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+
+use ahash::RandomState;
+use arc_swap::ArcSwap;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+use parking_lot::{Mutex, RwLock};
+
+use super::room::{Exceeded, Limits, Room};
+use crate::crd::TargetState;
+use crate::jsonpath::{Document, Roots, TypeMeta};
+use crate::metrics::PolicySeries;
+use crate::policy::CompiledPolicy;
+use crate::resource::{Gvr, ObjectKey, ObjectName};
+
+/// A policy that a shelf serves, with where `$pod` is for it on this resource.
+#[derive(Clone)]
+pub struct Served {
+    /// The policy as it was compiled.
+    pub policy: Arc<CompiledPolicy>,
+    /// Its roots on the shelf's resource.
+    pub roots: Arc<Roots>,
+    /// Counts its evaluations.
+    pub series: PolicySeries,
+}
+
+/// The documents of one watch.
+pub struct Shelf {
+    /// Number of the watch; newer ones are higher.
+    pub epoch: u64,
+    /// What is watched.
+    pub resource: Gvr,
+    /// What its objects are.
+    pub types: TypeMeta,
+    serving: ArcSwap<Vec<Served>>,
+    around: ArcSwap<Vec<Arc<CompiledPolicy>>>,
+    entries: RwLock<Entries>,
+    synced: AtomicBool,
+    state: Mutex<TargetState>,
+    room: Arc<Room>,
+    bytes: AtomicUsize,
+    /// The bound for whose sake something of the newest list, or told since, is not kept.
+    exceeded: Mutex<Option<Exceeded>>,
+    /// Milliseconds since 1970 of the last sign of life; 0 before the first.
+    last_life: AtomicI64,
+}
+
+#[derive(Default)]
+struct Entries {
+    documents: HashMap<ObjectName, Kept, RandomState>,
+    by_uid: HashMap<Arc<str>, ObjectName, RandomState>,
+    /// Objects by the uid of their controller.
+    children: BTreeSet<(Arc<str>, ObjectName)>,
+    list: u32,
+}
+
+impl Entries {
+    fn index(&mut self, name: &ObjectName, document: &Document) {
+        self.by_uid.insert(Arc::clone(&document.id.uid), name.clone());
+        if let Some(controller) = &document.controller {
+            self.children.insert((Arc::clone(controller), name.clone()));
+        }
+    }
+
+    fn unindex(&mut self, name: &ObjectName, document: &Document) {
+        if self.by_uid.get(&document.id.uid) == Some(name) {
+            self.by_uid.remove(&document.id.uid);
+        }
+        if let Some(controller) = &document.controller {
+            self.children.remove(&(Arc::clone(controller), name.clone()));
+        }
+    }
+
+    fn children(&self, uid: &Arc<str>) -> impl Iterator<Item = &ObjectName> {
+        let first = (Arc::clone(uid), ObjectName { namespace: None, name: "".into() });
+        self.children.range(first..).take_while(move |(of, _)| of == uid).map(|(_, name)| name)
+    }
+}
+
+struct Kept {
+    document: Arc<Document>,
+    /// The list in which it was last seen.
+    list: u32,
+}
+
+/// What was put, and what that did.
+pub struct Put {
+    /// The object's name.
+    pub name: ObjectName,
+    /// Whether it reads differently.
+    pub change: Change,
+    /// The object of another uid that had the name before, and whose end nobody told.
+    pub predecessor: Option<Arc<Document>>,
+}
+
+/// What putting a document did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing that a rule reads has changed.
+    Unchanged,
+    /// It is new, or reads differently.
+    Changed,
+    /// There was no room for it; nothing is kept of it.
+    Refused,
+}
+
+impl Shelf {
+    /// An empty shelf that serves nobody.
+    pub fn new(epoch: u64, resource: Gvr, types: TypeMeta, room: Arc<Room>) -> Self {
+        Self {
+            epoch,
+            resource,
+            types,
+            serving: ArcSwap::from_pointee(Vec::new()),
+            around: ArcSwap::from_pointee(Vec::new()),
+            entries: RwLock::default(),
+            synced: AtomicBool::new(false),
+            state: Mutex::new(TargetState::Listing),
+            room,
+            bytes: AtomicUsize::new(0),
+            exceeded: Mutex::default(),
+            last_life: AtomicI64::new(0),
+        }
+    }
+
+    /// Who is judged by these documents.
+    pub fn serving(&self) -> Arc<Vec<Served>> {
+        self.serving.load_full()
+    }
+
+    /// Changes who is judged by these documents. The caller enqueues their keys.
+    pub fn serve(&self, policies: Vec<Served>) {
+        self.serving.store(Arc::new(policies));
+    }
+
+    /// Whose objects are in these Namespaces.
+    pub fn around(&self) -> Arc<Vec<Arc<CompiledPolicy>>> {
+        self.around.load_full()
+    }
+
+    pub(super) fn is_around(&self, policy: &Arc<CompiledPolicy>) -> bool {
+        self.around.load().iter().any(|known| Arc::ptr_eq(known, policy))
+    }
+
+    /// Changes whose objects are in these Namespaces. The caller enqueues their keys.
+    pub fn surround(&self, policies: Vec<Arc<CompiledPolicy>>) {
+        self.around.store(Arc::new(policies));
+    }
+
+    pub(super) fn serves(&self, policy: &CompiledPolicy) -> Option<Arc<Roots>> {
+        let serving = self.serving.load();
+        let served = serving.iter().find(|served| std::ptr::eq(&raw const *served.policy, policy))?;
+        Some(Arc::clone(&served.roots))
+    }
+
+    /// Keeps a document, its identity and version always, and says whether it reads differently from before. What
+    /// there is no room for is kept as an object that cannot be read, or not at all.
+    pub fn put(&self, document: Document) -> Put {
+        let name = ObjectName { namespace: document.id.namespace.clone(), name: document.id.name.clone() };
+        let uid = Arc::clone(&document.id.uid);
+        let mut entries = self.entries.write();
+        let known = entries.documents.get(&name).map(|kept| cost(&kept.document));
+        let Some(document) = self.fit(document, known, entries.documents.len()) else {
+            return Put { change: Change::Refused, predecessor: self.take(&mut entries, &name), name };
+        };
+        let list = entries.list;
+        self.grow(cost(&document));
+        let document = Arc::new(document);
+        let kept = Kept { document: Arc::clone(&document), list };
+        let old = match entries.documents.entry(name.clone()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(kept);
+                None
+            }
+            Entry::Occupied(mut occupied) => Some(std::mem::replace(occupied.get_mut(), kept).document),
+        };
+        let same = old.as_ref().is_some_and(|old| old.same_content(&document));
+        if let Some(old) = &old {
+            self.shrink(cost(old));
+        }
+        if !same {
+            old.iter().for_each(|old| entries.unindex(&name, old));
+            entries.index(&name, &document);
+        }
+        let change = if same { Change::Unchanged } else { Change::Changed };
+        let predecessor = old.filter(|old| old.id.uid != uid);
+        Put { name, change, predecessor }
+    }
+
+    /// What can be kept of a document beside `objects` others, where its last state cost `known`.
+    fn fit(&self, document: Document, known: Option<usize>, objects: usize) -> Option<Document> {
+        let Limits { objects: most, document_bytes, .. } = self.room.limits;
+        if known.is_none() && objects >= most {
+            return self.exceed(Exceeded::Objects(most));
+        }
+        let document = if document.heap_bytes() <= document_bytes {
+            document
+        } else {
+            let document = bare(document, Exceeded::Document(document_bytes));
+            if document.heap_bytes() > document_bytes {
+                return self.exceed(Exceeded::Document(document_bytes));
+            }
+            document
+        };
+        let Some(exceeded) = self.refuses(&document, known) else { return Some(document) };
+        let document = bare(document, exceeded);
+        let refused = self.exceed(exceeded);
+        if self.refuses(&document, known).is_some() { refused } else { Some(document) }
+    }
+
+    fn refuses(&self, document: &Document, known: Option<usize>) -> Option<Exceeded> {
+        let more = cost(document).saturating_sub(known.unwrap_or_default());
+        if more == 0 { None } else { self.room.refuses(self.bytes(), more) }
+    }
+
+    fn exceed(&self, bound: Exceeded) -> Option<Document> {
+        self.exceeded.lock().get_or_insert(bound);
+        None
+    }
+
+    /// The bound for whose sake the shelf does not hold all that it was given since its last list began.
+    pub fn exceeded(&self) -> Option<Exceeded> {
+        *self.exceeded.lock()
+    }
+
+    fn grow(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.room.take(bytes);
+    }
+
+    fn shrink(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.room.give_back(bytes);
+    }
+
+    /// Drops a document, and gives it to whom it may concern.
+    pub fn remove(&self, name: &ObjectName) -> Option<Arc<Document>> {
+        self.take(&mut self.entries.write(), name)
+    }
+
+    fn take(&self, entries: &mut Entries, name: &ObjectName) -> Option<Arc<Document>> {
+        let kept = entries.documents.remove(name)?;
+        entries.unindex(name, &kept.document);
+        self.shrink(cost(&kept.document));
+        Some(kept.document)
+    }
+
+    /// Begins a list: what is not put again before [`Shelf::sweep`] is gone.
+    pub fn begin_list(&self) {
+        *self.exceeded.lock() = None;
+        let mut entries = self.entries.write();
+        entries.list = entries.list.wrapping_add(1);
+    }
+
+    /// Ends a list: drops what was not in it, and tells what that was.
+    pub fn sweep(&self) -> Vec<(ObjectName, Arc<Document>)> {
+        self.synced.store(true, Ordering::Release);
+        let mut entries = self.entries.write();
+        let list = entries.list;
+        let gone: Vec<_> = entries.documents.extract_if(|_, kept| kept.list != list).collect();
+        gone.iter().for_each(|(name, kept)| entries.unindex(name, &kept.document));
+        drop(entries);
+        self.shrink(gone.iter().map(|(_, kept)| cost(&kept.document)).sum());
+        gone.into_iter().map(|(name, kept)| (name, kept.document)).collect()
+    }
+
+    /// The object of a uid, if it is in this namespace or in none.
+    pub(super) fn of_uid(&self, uid: &str, namespace: Option<&str>) -> Option<Arc<Document>> {
+        let entries = self.entries.read();
+        let name = entries.by_uid.get(uid)?;
+        let is_there = name.namespace.is_none() || name.namespace.as_deref() == namespace;
+        entries.documents.get(name).filter(|_| is_there).map(|kept| Arc::clone(&kept.document))
+    }
+
+    /// The keys of the objects in a namespace, or in any where none is given.
+    pub(super) fn keys_in(&self, namespace: Option<&Arc<str>>) -> Vec<ObjectKey> {
+        let is_there = |name: &&ObjectName| match namespace {
+            Some(namespace) => name.namespace.as_ref() == Some(namespace),
+            None => name.namespace.is_some(),
+        };
+        let entries = self.entries.read();
+        let names = entries.documents.keys().filter(is_there).cloned();
+        names.map(|object| ObjectKey { resource: self.resource.resource.clone(), object }).collect()
+    }
+
+    /// The names and uids of the objects that have this one as their controller.
+    pub(super) fn children(&self, owner: &Document) -> Vec<(ObjectName, Option<Arc<Document>>)> {
+        let entries = self.entries.read();
+        let near = |name: &&ObjectName| owner.id.namespace.is_none() || name.namespace == owner.id.namespace;
+        let document = |name: &ObjectName| entries.documents.get(name).map(|kept| Arc::clone(&kept.document));
+        let children = entries.children(&owner.id.uid).filter(near);
+        children.map(|name| (name.clone(), document(name))).collect()
+    }
+
+    /// The document of an object.
+    pub fn get(&self, name: &ObjectName) -> Option<Arc<Document>> {
+        self.entries.read().documents.get(name).map(|kept| Arc::clone(&kept.document))
+    }
+
+    /// The names of all objects.
+    pub fn names(&self) -> Vec<ObjectName> {
+        self.entries.read().documents.keys().cloned().collect()
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.entries.read().documents.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// About how many bytes the documents take, with what finds them.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether all that the server held was once on the shelf.
+    pub fn is_synced(&self) -> bool {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// How the watch stands, as the fleet last saw it.
+    pub fn state(&self) -> TargetState {
+        *self.state.lock()
+    }
+
+    /// Notes how the watch stands.
+    pub fn set_state(&self, state: TargetState) {
+        *self.state.lock() = state;
+    }
+
+    /// Notes a sign of life.
+    pub fn alive(&self, now: jiff::Timestamp) {
+        self.last_life.store(now.as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// The last sign of life, if there was one.
+    pub fn last_life(&self) -> Option<jiff::Timestamp> {
+        let millis = self.last_life.load(Ordering::Relaxed);
+        jiff::Timestamp::from_millisecond(millis).ok().filter(|_| millis != 0)
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        self.room.give_back(self.bytes());
+    }
+}
+
+/// An object that cannot be read, and why.
+fn bare(document: Document, why: Exceeded) -> Document {
+    Document { root: Err(why.to_string().into()), ..document }
+}
+
+/// Beside what a document has on the heap: its struct, its entry, and what finds it by uid and controller.
+const ENTRY: usize = size_of::<Document>() + size_of::<Kept>() + 4 * size_of::<ObjectName>();
+
+fn cost(document: &Document) -> usize {
+    document.heap_bytes() + ENTRY
+}

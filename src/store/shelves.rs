@@ -1,0 +1,144 @@
+//! All shelves, and what they know of objects together.
+
+use std::sync::Arc;
+
+use ahash::RandomState;
+use hashbrown::HashMap;
+use parking_lot::RwLock;
+
+use super::room::{Limits, Room};
+use super::shelf::{Served, Shelf};
+use crate::jsonpath::{Document, TypeMeta};
+use crate::policy::{CompiledPolicy, Relative, Relatives, is_followed};
+use crate::resource::{GroupResource, ObjectKey};
+
+/// A document, and who is judged by it.
+pub struct View {
+    /// Who is judged.
+    pub serving: Arc<Vec<Served>>,
+    /// By what.
+    pub document: Arc<Document>,
+    /// What its shelf holds.
+    pub types: TypeMeta,
+}
+
+/// All shelves. The fleet sets them up and takes them down.
+#[derive(Default)]
+pub struct Store {
+    /// The newest first.
+    shelves: RwLock<HashMap<GroupResource, Vec<Arc<Shelf>>, RandomState>>,
+    room: Arc<Room>,
+}
+
+impl Store {
+    /// No shelves yet.
+    pub fn new(limits: Limits) -> Self {
+        Self { shelves: RwLock::default(), room: Arc::new(Room::new(limits)) }
+    }
+
+    /// What new shelves take of.
+    pub fn room(&self) -> Arc<Room> {
+        Arc::clone(&self.room)
+    }
+
+    /// Makes a shelf readable.
+    pub fn open(&self, shelf: Arc<Shelf>) {
+        let mut shelves = self.shelves.write();
+        let of_resource = shelves.entry(shelf.resource.resource.clone()).or_default();
+        of_resource.push(shelf);
+        of_resource.sort_by_key(|shelf| std::cmp::Reverse(shelf.epoch));
+    }
+
+    /// Takes a shelf away; its documents go when their last reader is done. The caller enqueues its names.
+    pub fn close(&self, resource: &GroupResource, epoch: u64) {
+        let mut shelves = self.shelves.write();
+        if let Some(of_resource) = shelves.get_mut(resource) {
+            of_resource.retain(|shelf| shelf.epoch != epoch);
+            if of_resource.is_empty() {
+                shelves.remove(resource);
+            }
+        }
+    }
+
+    /// All that is known of an object: first what synced watches show, since a list under way shows no later changes;
+    /// of several, the newest first.
+    pub fn views(&self, key: &ObjectKey) -> Vec<View> {
+        let shelves = self.shelves.read();
+        let Some(of_resource) = shelves.get(&key.resource) else { return Vec::new() };
+        let (synced, listing): (Vec<_>, Vec<_>) = of_resource.iter().partition(|shelf| shelf.is_synced());
+        let view = |shelf: &Arc<Shelf>| {
+            let document = shelf.get(&key.object)?;
+            Some(View { serving: shelf.serving(), document, types: shelf.types.clone() })
+        };
+        synced.into_iter().chain(listing).filter_map(view).collect()
+    }
+
+    /// The shelf of Namespaces that carries what a policy reads of them; the newest that is synced.
+    pub fn around(&self, policy: &Arc<CompiledPolicy>) -> Option<Arc<Shelf>> {
+        let shelves = self.shelves.read();
+        let of_namespaces = shelves.get(&GroupResource::new("", "namespaces"))?;
+        let serves = |shelf: &&Arc<Shelf>| shelf.is_synced() && shelf.is_around(policy);
+        of_namespaces.iter().find(serves).cloned()
+    }
+
+    /// The objects in a namespace, or in any where none is given, that these policies judge.
+    pub fn judged_in(&self, namespace: Option<&Arc<str>>, by: &[Arc<CompiledPolicy>]) -> Vec<ObjectKey> {
+        let judges = |shelf: &&Arc<Shelf>| by.iter().any(|policy| shelf.serves(policy).is_some());
+        self.shelves().iter().filter(judges).flat_map(|shelf| shelf.keys_in(namespace)).collect()
+    }
+
+    /// The objects whose verdict depends on that of this one: those that it controls, those that these control, and so
+    /// on where controllers are followed.
+    pub fn judged_with(&self, owner: &Document) -> Vec<ObjectKey> {
+        let mut keys = Vec::new();
+        self.add_children(owner, MOST_GENERATIONS, &self.shelves(), &mut keys);
+        keys
+    }
+
+    fn add_children(&self, owner: &Document, depth: u8, shelves: &[Arc<Shelf>], keys: &mut Vec<ObjectKey>) {
+        for shelf in shelves {
+            let resource = &shelf.resource.resource;
+            let depends = shelf.serving().iter().any(|served| served.policy.skips_owned());
+            let goes_on = depth > 0 && is_followed(resource);
+            if !depends && !goes_on {
+                continue;
+            }
+            for (object, document) in shelf.children(owner) {
+                if let Some(document) = document.filter(|_| goes_on) {
+                    self.add_children(&document, depth - 1, shelves, keys);
+                }
+                if depends {
+                    keys.push(ObjectKey { resource: resource.clone(), object });
+                }
+            }
+        }
+    }
+
+    /// A snapshot of the shelves, for metrics.
+    pub fn shelves(&self) -> Vec<Arc<Shelf>> {
+        self.shelves.read().values().flatten().cloned().collect()
+    }
+}
+
+/// Objects below objects below an object: nothing that is followed reaches deeper.
+const MOST_GENERATIONS: u8 = 3;
+
+impl Relatives for Store {
+    fn find(&self, policy: &CompiledPolicy, uid: &str, namespace: Option<&str>) -> Option<Relative> {
+        let shelves = self.shelves.read();
+        let relative = |shelf: &Arc<Shelf>, roots| {
+            Some(Relative {
+                resource: shelf.resource.resource.clone(),
+                kind: Arc::clone(&shelf.types.kind),
+                roots,
+                document: shelf.of_uid(uid, namespace)?,
+            })
+        };
+        let judged = shelves.values().flatten().find_map(|shelf| relative(shelf, shelf.serves(policy)?));
+        judged.or_else(|| {
+            let beside =
+                shelves.iter().filter(|(resource, _)| is_followed(resource) && !policy.targets(resource));
+            beside.flat_map(|(_, shelves)| shelves).find_map(|shelf| relative(shelf, Arc::default()))
+        })
+    }
+}
