@@ -91,6 +91,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<Answer> {
     };
     let mut notes: Vec<String> = troubles.iter().map(ToString::to_string).collect();
     notes.extend(kinds.guesses());
+    notes.extend(world.unknown_namespaces(&compiled));
     notes.extend(compiled.iter().filter(|policy| policy.program.suspend).map(|policy| {
         format!("{}: policy {} is suspended, and judges nothing", policy.origin, policy.program.name)
     }));

@@ -1,20 +1,23 @@
 //! Policies × objects, offline: the same programs as in the operator, on objects as they were written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Context;
 use jiff::Timestamp;
 
 use crate::jsonpath::{Document, Projection, Roots, TypeMeta};
-use crate::policy::{CompiledPolicy, Judgement, Subject};
+use crate::policy::{Judgement, Subject};
 use crate::resource::GroupResource;
 
+use super::family::{Family, Member};
 use super::input::{Object, Policy, Trouble};
 use super::kinds::Kinds;
 
 /// The namespace of objects that name none.
 const DEFAULT_NAMESPACE: &str = "default";
+/// The label of a Namespace that the server makes of its name.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// All objects, as if one cluster held them. Several may have one name: each is judged.
 #[derive(Debug, Default)]
@@ -60,19 +63,48 @@ impl World {
     ) -> anyhow::Result<Vec<Judged<'w>>> {
         let namespaces = self.namespaces(policies)?;
         let mut benches: BTreeMap<&GroupResource, Bench<'w>> = BTreeMap::new();
-        let mut judged = Vec::new();
+        let mut members = Vec::new();
         for (resource, object) in &self.objects {
             let bench = benches.entry(resource).or_insert_with(|| Bench::new(policies, resource));
             let document = Document::decode(&object.json, &bench.projection, &object.types)
                 .with_context(|| format!("cannot read {}", object.origin))?;
-            for (policy, roots) in &bench.policies {
+            members.push(Member { resource, object, document: Arc::new(document) });
+        }
+        let family = Family::of(&members);
+        let mut judged = Vec::new();
+        for Member { resource, object, document } in &members {
+            let namespace = document.id.namespace.as_ref().and_then(|name| namespaces.get(name));
+            for (policy, roots) in benches.get(resource).into_iter().flat_map(|bench| &bench.policies) {
                 let kind = &object.types.kind;
-                let namespace = document.id.namespace.as_ref().and_then(|name| namespaces.get(name));
-                let subject = Subject { resource, kind, roots, document: &document, namespace, now };
-                judged.push(Judged { policy, object, judgement: policy.program.judge(&subject) });
+                let subject = Subject { resource, kind, roots, document, namespace, now };
+                judged.push(Judged {
+                    policy,
+                    object,
+                    judgement: policy.program.judge_among(&subject, &family),
+                });
             }
         }
         Ok(judged)
+    }
+
+    /// A note for each namespace that policies read of objects and that is not among the objects itself.
+    pub(super) fn unknown_namespaces(&self, policies: &[Policy]) -> Vec<String> {
+        let is_read = |resource: &GroupResource| {
+            let mut running =
+                policies.iter().map(|policy| &policy.program).filter(|program| !program.suspend);
+            running.any(|program| program.reads_namespaces() && program.targets(resource))
+        };
+        let read = self.objects.iter().filter(|(resource, _)| is_read(resource));
+        let named: BTreeSet<&Arc<str>> =
+            read.filter_map(|(_, object)| object.id.namespace.as_ref()).collect();
+        let written: BTreeSet<&Arc<str>> = self.written_namespaces().map(|object| &object.id.name).collect();
+        let note = |name: &Arc<str>| {
+            format!(
+                "namespace {name} is not among the objects, only its label {NAME_LABEL} is known: add the Namespace, \
+                 if policies ask for more"
+            )
+        };
+        named.difference(&written).copied().map(note).collect()
     }
 
     /// What the policies read of the Namespaces that objects are in. Of one that is not among the objects, only the
@@ -81,21 +113,25 @@ impl World {
         let mut read = Projection::default();
         policies.iter().for_each(|policy| policy.program.read_namespace(&mut read));
         let types = TypeMeta { api_version: "v1".into(), kind: "Namespace".into() };
-        let resource = GroupResource::new("", "namespaces");
         let mut namespaces = BTreeMap::new();
-        for (_, object) in self.objects.iter().filter(|(of, _)| *of == resource) {
+        for object in self.written_namespaces() {
             let document = Document::decode(&object.json, &read, &types)
                 .with_context(|| format!("cannot read {}", object.origin))?;
             namespaces.insert(Arc::clone(&document.id.name), document);
         }
         for name in self.objects.iter().filter_map(|(_, object)| object.id.namespace.as_ref()) {
             if !namespaces.contains_key(name) {
-                let labels = serde_json::json!({"kubernetes.io/metadata.name": **name});
+                let labels = serde_json::json!({NAME_LABEL: **name});
                 let unknown = serde_json::json!({"metadata": {"name": **name, "labels": labels}});
                 namespaces.insert(Arc::clone(name), Document::decode(&unknown.to_string(), &read, &types)?);
             }
         }
         Ok(namespaces)
+    }
+
+    fn written_namespaces(&self) -> impl Iterator<Item = &Object> {
+        let resource = GroupResource::new("", "namespaces");
+        self.objects.iter().filter(move |(of, _)| *of == resource).map(|(_, object)| object)
     }
 }
 
@@ -111,9 +147,9 @@ impl<'p> Bench<'p> {
         let mut projection = Projection::default();
         let running = policies.iter().filter(|policy| !policy.program.suspend);
         let concerned = |policy: &'p Policy| {
-            let program: &Arc<CompiledPolicy> = &policy.program;
+            let program = &policy.program;
             let roots = program.roots(resource);
-            if program.targets.iter().any(|target| target.names(resource)) {
+            if program.targets(resource) {
                 program.read(resource, &roots, &mut projection);
             }
             (policy, roots)

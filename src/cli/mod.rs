@@ -8,6 +8,7 @@ mod command;
 pub mod completion;
 pub mod crd;
 pub mod eval;
+mod family;
 mod finding;
 mod format;
 mod hint;

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::bail;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::crd::{Mode, Target, WatchPolicySpec};
+use crate::policy::{CompiledPolicy, CompiledTarget};
+use crate::resource::GroupResource;
 
 use super::answer::Answer;
 use super::format;
@@ -63,14 +65,8 @@ pub fn run(args: &RbacArgs) -> anyhow::Result<Answer> {
     let drafts = policies::drafts(&files::read(&args.policies, &mut troubles), &mut troubles);
     let compiled = policies::compiled(&drafts, &mut troubles);
     let mut rights = Rights::default();
-    if compiled.iter().any(|policy| !policy.program.suspend && policy.program.reads_namespaces()) {
-        rights.of_namespaces();
-    }
-    for draft in &drafts {
-        match draft.read() {
-            Ok(policy) => rights.of_policy(&policy.spec, args.namespaced),
-            Err(_) => continue, // told when it was compiled
-        }
+    for policy in compiled.iter().filter(|policy| !policy.program.suspend) {
+        rights.of_policy(&policy.program, args.namespaced);
     }
     if !troubles.is_empty() {
         let told: Vec<_> = troubles.iter().map(ToString::to_string).collect();
@@ -87,33 +83,38 @@ pub fn run(args: &RbacArgs) -> anyhow::Result<Answer> {
 }
 
 type Verbs = BTreeSet<&'static str>;
-/// Group and plural name.
-type Resource = (String, String);
+/// Everywhere (`None`), or a namespace.
+type Place = Option<Arc<str>>;
 
-/// What must be allowed: everywhere (`None`), or in a namespace.
+/// What must be allowed where.
 #[derive(Debug, Default)]
-struct Rights(BTreeMap<Option<String>, BTreeMap<Resource, Verbs>>);
+struct Rights(BTreeMap<Place, BTreeMap<GroupResource, Verbs>>);
 
 impl Rights {
-    /// What is needed to know the Namespaces of objects.
-    fn of_namespaces(&mut self) {
-        let allowed = self.0.entry(None).or_default();
-        allowed.entry((String::new(), "namespaces".to_owned())).or_default().extend(READ);
+    fn of_policy(&mut self, policy: &CompiledPolicy, namespaced: bool) {
+        let verbs: Verbs = READ.iter().chain(FIX.iter().filter(|_| policy.mends())).copied().collect();
+        let between = policy.between();
+        let pods = GroupResource::new("", "pods");
+        let mut reads_namespaces = false;
+        for target in &policy.targets {
+            for resource in &target.resources {
+                let resource =
+                    GroupResource { group: Arc::clone(&target.group), resource: Arc::clone(resource) };
+                reads_namespaces |= policy.reads_namespaces() && !is_cluster_scoped(&resource);
+                self.allow(&resource, &verbs, places(target, &resource, namespaced));
+            }
+            for resource in between.iter().filter(|_| target.names(&pods)) {
+                self.allow(resource, &reading(), places(target, resource, namespaced));
+            }
+        }
+        if reads_namespaces {
+            self.allow(&GroupResource::new("", "namespaces"), &reading(), vec![None]);
+        }
     }
 
-    fn of_policy(&mut self, spec: &WatchPolicySpec, namespaced: bool) {
-        if spec.suspend {
-            return;
-        }
-        let fixes = spec.mode != Mode::Audit && spec.rules.iter().any(|rule| rule.fix.is_some());
-        let verbs: Verbs = READ.iter().chain(FIX.iter().filter(|_| fixes)).copied().collect();
-        for target in &spec.targets {
-            for resource in &target.resources {
-                for place in places(target, resource, namespaced) {
-                    let allowed = self.0.entry(place).or_default();
-                    allowed.entry((target.group.clone(), resource.clone())).or_default().extend(&verbs);
-                }
-            }
+    fn allow(&mut self, resource: &GroupResource, verbs: &Verbs, places: Vec<Place>) {
+        for place in places {
+            self.0.entry(place).or_default().entry(resource.clone()).or_default().extend(verbs);
         }
     }
 
@@ -126,11 +127,11 @@ impl Rights {
                 manifests.push(cluster_role(name, allowed));
                 continue;
             };
-            let covered = |resource: &Resource, verbs: &Verbs| {
+            let covered = |resource: &GroupResource, verbs: &Verbs| {
                 everywhere.and_then(|all| all.get(resource)).is_some_and(|all| all.is_superset(verbs))
             };
             let more = allowed.iter().filter(|(resource, verbs)| !covered(resource, verbs));
-            let more: BTreeMap<Resource, Verbs> =
+            let more: BTreeMap<GroupResource, Verbs> =
                 more.map(|(resource, verbs)| (resource.clone(), verbs.clone())).collect();
             if !more.is_empty() {
                 manifests.push(role(name, namespace, &more));
@@ -141,15 +142,23 @@ impl Rights {
     }
 }
 
+fn reading() -> Verbs {
+    READ.iter().copied().collect()
+}
+
+fn is_cluster_scoped(resource: &GroupResource) -> bool {
+    builtin::is_cluster_scoped(&resource.group, &resource.resource)
+}
+
 /// Where a resource is looked at. What is said of namespaces says nothing about cluster-scoped resources.
-fn places(target: &Target, resource: &str, namespaced: bool) -> Vec<Option<String>> {
-    if !namespaced || target.namespaces.is_empty() || builtin::is_cluster_scoped(&target.group, resource) {
+fn places(target: &CompiledTarget, resource: &GroupResource, namespaced: bool) -> Vec<Place> {
+    if !namespaced || target.namespaces.is_empty() || is_cluster_scoped(resource) {
         return vec![None];
     }
     target.namespaces.iter().cloned().map(Some).collect()
 }
 
-fn cluster_role(name: &str, allowed: &BTreeMap<Resource, Verbs>) -> Value {
+fn cluster_role(name: &str, allowed: &BTreeMap<GroupResource, Verbs>) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
@@ -158,7 +167,7 @@ fn cluster_role(name: &str, allowed: &BTreeMap<Resource, Verbs>) -> Value {
     })
 }
 
-fn role(name: &str, namespace: &str, allowed: &BTreeMap<Resource, Verbs>) -> Value {
+fn role(name: &str, namespace: &str, allowed: &BTreeMap<GroupResource, Verbs>) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
@@ -179,9 +188,9 @@ fn binding(name: &str, namespace: &str, account: &Account) -> Value {
 }
 
 /// One rule for each group and set of verbs.
-fn rules(allowed: &BTreeMap<Resource, Verbs>) -> Vec<Value> {
+fn rules(allowed: &BTreeMap<GroupResource, Verbs>) -> Vec<Value> {
     let mut rules: BTreeMap<(&str, &Verbs), Vec<&str>> = BTreeMap::new();
-    for ((group, resource), verbs) in allowed {
+    for (GroupResource { group, resource }, verbs) in allowed {
         rules.entry((group, verbs)).or_default().push(resource);
     }
     let rule = |((group, verbs), resources): ((&str, &Verbs), Vec<&str>)| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
@@ -191,26 +200,33 @@ fn rules(allowed: &BTreeMap<Resource, Verbs>) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crd::WatchPolicy;
+    use crate::policy::{Settings, compile};
+
+    fn compiled(spec: &str) -> CompiledPolicy {
+        let policy = WatchPolicy::new("a", serde_saphyr::from_str(spec).unwrap());
+        compile(&policy, &Settings::default()).unwrap()
+    }
 
     fn manifests(specs: &[&str], namespaced: bool) -> Vec<Value> {
         let mut rights = Rights::default();
         for spec in specs {
-            rights.of_policy(&serde_saphyr::from_str(spec).unwrap(), namespaced);
+            rights.of_policy(&compiled(spec), namespaced);
         }
         rights.manifests("targets", &account("ops/operator").unwrap())
     }
 
-    const RULES: &str = "rules: [{name: a, path: $.a, assert: {exists: true}, fix: {remove: true}}]";
+    const RULES: &str = "rules: [{name: a, path: $.a, assert: {exists: false}, fix: {remove: true}}]";
 
     #[test]
     fn one_rule_for_each_group_lists_what_policies_target() {
         let one =
-            format!("targets: [{{resources: [pods]}}, {{group: apps, resources: [deployments]}}]\n{RULES}");
+            format!("targets: [{{resources: [pods]}}, {{group: apps, resources: [daemonsets]}}]\n{RULES}");
         let two = format!("targets: [{{resources: [configmaps, pods], namespaces: [a]}}]\n{RULES}");
         let roles = manifests(&[&one, &two], false);
         let rules = json!([
             {"apiGroups": [""], "resources": ["configmaps", "pods"], "verbs": ["list", "watch"]},
-            {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["list", "watch"]},
+            {"apiGroups": ["apps"], "resources": ["daemonsets"], "verbs": ["list", "watch"]},
         ]);
         assert_eq!(roles.len(), 1);
         assert_eq!(roles[0]["rules"], rules);
@@ -219,11 +235,17 @@ mod tests {
     #[test]
     fn named_namespaces_get_a_role_for_what_is_not_allowed_everywhere() {
         let one = format!("targets: [{{resources: [pods]}}]\n{RULES}");
-        let two = format!("targets: [{{resources: [configmaps, pods, nodes], namespaces: [a]}}]\n{RULES}");
+        let two = format!(
+            "targets: [{{resources: [configmaps, pods, persistentvolumes], namespaces: [a]}}]\n{RULES}"
+        );
         let roles = manifests(&[&one, &two], true);
         let kinds: Vec<_> = roles.iter().map(|role| role["kind"].as_str().unwrap()).collect();
         assert_eq!(kinds, ["ClusterRole", "Role", "RoleBinding"]);
-        assert_eq!(roles[0]["rules"][0]["resources"], json!(["nodes", "pods"]), "nodes are in no namespace");
+        assert_eq!(
+            roles[0]["rules"][0]["resources"],
+            json!(["persistentvolumes", "pods"]),
+            "volumes are in no namespace"
+        );
         assert_eq!(roles[1]["rules"][0]["resources"], json!(["configmaps"]));
         assert_eq!(roles[2]["subjects"][0]["namespace"], "ops");
     }
@@ -238,5 +260,30 @@ mod tests {
             let spec = format!("mode: {mode}\ntargets: [{{resources: [pods]}}]\n{RULES}");
             assert_eq!(manifests(&[&spec], false)[0]["rules"][0]["verbs"], verbs, "{mode}");
         }
+    }
+
+    #[test]
+    fn what_leads_from_pods_to_their_owners_is_read_where_pods_are_and_never_written() {
+        let spec = format!(
+            "mode: Enforce\ntargets: [{{resources: [pods], namespaces: [a]}}, {{group: apps, resources: \
+             [deployments]}}]\n{RULES}"
+        );
+        let roles = manifests(&[&spec], true);
+        assert_eq!(roles[0]["rules"][0]["resources"], json!(["deployments"]));
+        assert_eq!(
+            roles[1]["rules"][1],
+            json!({"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["list", "watch"]})
+        );
+        let alone = manifests(&[&format!("{spec}\nownedObjects: Judge")], true);
+        assert_eq!(alone[1]["rules"].as_array().unwrap().len(), 1, "no owner is looked for");
+    }
+
+    #[test]
+    fn namespaces_are_read_where_objects_are_in_some() {
+        let rules = "rules: [{name: a, path: $namespace.metadata.labels.team, assert: {exists: true}}]";
+        let roles =
+            |resource| manifests(&[&format!("targets: [{{resources: [{resource}]}}]\n{rules}")], false);
+        assert_eq!(roles("pods")[0]["rules"][0]["resources"], json!(["namespaces", "pods"]));
+        assert_eq!(roles("nodes")[0]["rules"][0]["resources"], json!(["nodes"]));
     }
 }

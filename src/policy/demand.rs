@@ -173,7 +173,9 @@ fn policy_targets(
     if targets.iter().any(|target| target.needs_namespaces) {
         want_beside(policy, (GroupResource::new("", "namespaces"), None, Use::Around), catalog, wants);
     }
-    for (resource, namespaces) in between(policy, &targets) {
+    let pods = targets.iter().find(|target| target.resource == GroupResource::new("", "pods"));
+    for resource in policy.between() {
+        let namespaces = pods.and_then(|pods| pods.namespaces.clone());
         want_beside(policy, (resource, namespaces, Use::Between), catalog, wants);
     }
     targets
@@ -190,26 +192,6 @@ fn want_beside(
     let want = wants.entry(resource).or_insert_with(|| Want::new(served));
     want.labels.insert(None);
     want.users.push((Arc::clone(policy), namespaces, for_what));
-}
-
-/// What stands between Pods and what a policy targets above them, and is not targeted itself: where a policy looks at
-/// no Pods, or at nothing above, there is nothing to be found.
-fn between(policy: &CompiledPolicy, targets: &[PolicyTarget]) -> Vec<(GroupResource, Namespaces)> {
-    let pods = targets.iter().find(|target| target.resource == GroupResource::new("", "pods"));
-    let Some(pods) = pods.filter(|_| policy.skips_owned()) else { return Vec::new() };
-    let targeted = |resource: &GroupResource| targets.iter().any(|target| target.resource == *resource);
-    // What custom kinds own cannot be known.
-    let custom = targets.iter().any(|target| is_custom(&target.resource.group));
-    let leads = [("apps", "replicasets", "deployments"), ("batch", "jobs", "cronjobs")];
-    let wanted = leads.into_iter().filter_map(|(group, resource, above)| {
-        let (resource, above) = (GroupResource::new(group, resource), GroupResource::new(group, above));
-        (!targeted(&resource) && (custom || targeted(&above))).then_some(resource)
-    });
-    wanted.map(|resource| (resource, pods.namespaces.clone())).collect()
-}
-
-fn is_custom(group: &str) -> bool {
-    group.contains('.') && !group.ends_with(".k8s.io")
 }
 
 /// What all policies together want of one resource.

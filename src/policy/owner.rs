@@ -40,10 +40,28 @@ pub fn is_followed(resource: &GroupResource) -> bool {
     matches!((&*resource.group, &*resource.resource), ("apps", "replicasets") | ("batch", "jobs"))
 }
 
+fn is_custom(group: &str) -> bool {
+    group.contains('.') && !group.ends_with(".k8s.io")
+}
+
 impl CompiledPolicy {
     /// Whether what an object shares with its controller is reported there alone.
     pub fn skips_owned(&self) -> bool {
         self.skips_owned
+    }
+
+    /// What is passed on the way from Pods to what the policy targets above them, and is not targeted itself: where it
+    /// looks at no Pods, or at nothing above, there is nothing to be found.
+    pub fn between(&self) -> Vec<GroupResource> {
+        let is_way = self.skips_owned && self.targets(&GroupResource::new("", "pods"));
+        // What custom kinds own cannot be known.
+        let custom = self.targets.iter().any(|target| is_custom(&target.group));
+        let leads = [("apps", "replicasets", "deployments"), ("batch", "jobs", "cronjobs")];
+        let wanted = leads.into_iter().filter_map(|(group, resource, above)| {
+            let (resource, above) = (GroupResource::new(group, resource), GroupResource::new(group, above));
+            (is_way && !self.targets(&resource) && (custom || self.targets(&above))).then_some(resource)
+        });
+        wanted.collect()
     }
 
     /// Judges an object, and leaves to its controller what is reported there.

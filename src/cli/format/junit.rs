@@ -27,19 +27,21 @@ pub(in crate::cli) struct Case {
 /// # Errors
 /// Never: it is written to memory.
 pub(in crate::cli) fn junit(cases: Vec<Case>) -> anyhow::Result<String> {
-    let mut report = Report::new("watchpolicy");
+    let mut suites: Vec<TestSuite> = Vec::new();
     for case in cases {
-        let group = case.group.clone();
-        let at = report.test_suites.iter().position(|suite| suite.name.as_str() == group);
-        match at.and_then(|at| report.test_suites.get_mut(at)) {
+        let at = suites.iter().position(|suite| suite.name.as_str() == case.group);
+        match at.and_then(|at| suites.get_mut(at)) {
             Some(suite) => drop(suite.add_test_case(of_case(case))),
             None => {
-                let mut suite = TestSuite::new(group);
+                let mut suite = TestSuite::new(case.group.as_str());
                 suite.add_test_case(of_case(case));
-                report.add_test_suite(suite);
+                suites.push(suite);
             }
         }
     }
+    let mut report = Report::new("watchpolicy");
+    // It sums up what a suite holds when it is added.
+    report.add_test_suites(suites);
     report.to_string().context("cannot print as JUnit")
 }
 

@@ -18,8 +18,7 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.')
 pub(in crate::cli) fn sarif(findings: &[Finding], complete: bool) -> anyhow::Result<String> {
     let rules: BTreeSet<&str> = findings.iter().map(|finding| finding.rule.as_str()).collect();
     let rules: Vec<&str> = rules.into_iter().collect();
-    let described: Vec<Value> =
-        rules.iter().map(|rule| json!({"id": rule, "shortDescription": {"text": rule}})).collect();
+    let described: Vec<Value> = rules.iter().map(|rule| description(rule)).collect();
     let results: Vec<Value> = findings.iter().map(|finding| result(finding, &rules)).collect();
     super::json(&json!({
         "$schema": SCHEMA,
@@ -34,6 +33,12 @@ pub(in crate::cli) fn sarif(findings: &[Finding], complete: bool) -> anyhow::Res
             "results": results,
         }],
     }))
+}
+
+/// GitHub wants all three texts.
+fn description(rule: &str) -> Value {
+    let text = json!({"text": rule});
+    json!({"id": rule, "shortDescription": text, "fullDescription": text, "help": text})
 }
 
 fn result(finding: &Finding, rules: &[&str]) -> Value {

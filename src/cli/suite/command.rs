@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::cli::answer::{Answer, FINE, WRONG};
+use crate::cli::answer::{Answer, FINE, UNSURE, WRONG};
 use crate::cli::finding::{Finding, Level};
 use crate::cli::format;
 use crate::cli::format::junit::{Case, Status};
@@ -53,7 +53,11 @@ pub fn run(args: &TestArgs) -> anyhow::Result<Answer> {
         anyhow::bail!("there is no suite: name files, or folders that hold files ending with .test.yaml");
     }
     let outcomes: Vec<Outcome> = suites.iter().map(|path| run::run(path)).collect();
-    let exit = if outcomes.iter().all(Outcome::passed) && troubles.is_empty() { FINE } else { WRONG };
+    let exit = match (troubles.is_empty(), outcomes.iter().all(Outcome::passed)) {
+        (false, _) => UNSURE,
+        (true, false) => WRONG,
+        (true, true) => FINE,
+    };
     let mut notes: Vec<String> = troubles.iter().map(ToString::to_string).collect();
     notes.extend(outcomes.iter().flat_map(|outcome| outcome.notes.iter().cloned()));
     notes.sort_unstable();

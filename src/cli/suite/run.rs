@@ -22,7 +22,7 @@ pub(super) struct Outcome {
     pub(super) troubles: Vec<Trouble>,
     /// What the policies say of the objects.
     pub(super) results: Vec<Entry>,
-    /// Kinds that were guessed.
+    /// Kinds that were guessed, and namespaces that are not known.
     pub(super) notes: Vec<String>,
 }
 
@@ -71,6 +71,8 @@ fn judge(suite: &Suite, outcome: &mut Outcome) {
     let mut kinds = Kinds::default();
     let world = World::new(objects::unpack(&documents, troubles), &mut kinds, troubles);
     notes.extend(kinds.guesses());
+    let unknown = world.unknown_namespaces(&compiled);
+    notes.extend(unknown.into_iter().map(|note| format!("{}: {note}", file.display())));
     if compiled.is_empty() && troubles.is_empty() {
         troubles.push(Trouble::of_file(files::name(file), "there is no policy in `policies`"));
     }
