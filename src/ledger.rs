@@ -9,6 +9,7 @@
 //! mutex, held for one object or one page at a time.
 
 mod book;
+mod standing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,8 +20,9 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use book::{Book, Standing};
+use book::Book;
 pub use book::{Finding, Page, Place, Tally, Usage};
+use standing::Standing;
 
 use crate::crd::{FixStatus, WatchPolicyStatus};
 use crate::policy::Judgement;

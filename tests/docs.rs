@@ -100,7 +100,8 @@ fn flags() -> String {
         write!(text, "\n## {heading}\n\n| flag | default | meaning |\n| --- | --- | --- |\n").unwrap();
         for flag in flags {
             let value = flag.get_value_names().filter(|_| flag.get_action().takes_values());
-            let value = value.map(|names| format!(" {}", names[0])).unwrap_or_default();
+            let value = value.and_then(|names| names.first());
+            let value = value.map(|name| format!(" {name}")).unwrap_or_default();
             let defaults: Vec<_> =
                 flag.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
             let default =

@@ -39,10 +39,13 @@ pub enum Refusal {
 /// What is kept of a token is its digest.
 type Key = ([u8; 32], Right);
 
+/// An answer, and when it was given.
+type Kept = (Instant, Result<(), Refusal>);
+
 /// Lets callers in.
 pub struct Guard<R> {
     reviews: R,
-    kept: Mutex<HashMap<Key, (Instant, Result<(), Refusal>)>>,
+    kept: Mutex<HashMap<Key, Kept>>,
     asked: Semaphore,
     bucket: Mutex<Bucket>,
 }

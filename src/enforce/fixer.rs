@@ -251,7 +251,7 @@ impl Fixer {
                 self.note(key, &proposal, proposal.fixes(Remediation::Impossible, None));
                 continue;
             }
-            let patch = proposal.patch(&document, object);
+            let patch = proposal.as_patch(&document, object);
             let order = Order { proposal: &proposal, patch: &patch, dry_run };
             if let Some(wait) = self.waits(key, order) {
                 next = next.and(Next::After(wait));
@@ -259,7 +259,7 @@ impl Fixer {
             }
             let target = Target { resource: &case.resource, object: &key.object, types: &case.types };
             let intent = Intent { policy: &proposal.fixing.policy.name, patch: &patch, dry_run };
-            match self.gate.patch(target, intent, permit).await {
+            match self.gate.swap(target, intent, permit).await {
                 Ok(after) => {
                     next = next.and(self.taken(key, &case.types, order, &after));
                     if !dry_run {
@@ -356,7 +356,7 @@ impl Fixer {
         let mut proposals: Vec<_> = case.fixing.iter().map(|fixing| Proposal::new(fixing, fresh)).collect();
         if let (Ok(object), true) = (&document.root, proposals.len() > 1) {
             let after = |proposal: &Proposal| {
-                let after = proposal.patch(document, object).apply(object)?;
+                let after = proposal.as_patch(document, object).apply(object)?;
                 self.gate.document(&after, &case.types)
             };
             hold_back_conflicts(&mut proposals, fresh, after);
@@ -448,3 +448,7 @@ impl Fixer {
 }
 
 const THROTTLED: &str = "the budget of writes is used up for now (maxPerMinute, or --write-qps)";
+
+#[cfg(test)]
+#[path = "fixer_tests.rs"]
+mod tests;

@@ -89,7 +89,7 @@ impl Gate {
     }
 
     /// Sends a patch while the permit is valid, and nothing after; gives the object as it is, or would be, then.
-    pub(super) async fn patch(
+    pub(super) async fn swap(
         &self,
         target: Target<'_>,
         intent: Intent<'_>,

@@ -101,7 +101,7 @@ impl Proposal {
     }
 
     /// The patch that does what is left.
-    pub(super) fn patch(&self, document: &Document, object: &Node) -> Patch {
+    pub(super) fn as_patch(&self, document: &Document, object: &Node) -> Patch {
         Patch::new(&document.id.uid, object, &self.changes.iter().collect::<Vec<_>>())
     }
 

@@ -58,7 +58,7 @@ impl Tls {
         while stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
             match self.look() {
                 Ok(true) => {
-                    info!(certificate = %self.certificate.display(), "the changed certificate is in use")
+                    info!(certificate = %self.certificate.display(), "the changed certificate is in use");
                 }
                 Ok(false) => {}
                 Err(error) => {
@@ -107,7 +107,7 @@ fn config((certificate, key): &Files) -> anyhow::Result<Arc<ServerConfig>> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .context("the certificate and the key do not belong together")?;
+        .context("the certificate and the key cannot be used together")?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

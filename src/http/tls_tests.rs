@@ -7,6 +7,8 @@ use super::*;
 const ONE: (&str, &str) = (include_str!("testdata/one.crt"), include_str!("testdata/one.key"));
 const TWO: (&str, &str) = (include_str!("testdata/two.crt"), include_str!("testdata/two.key"));
 
+const BROKEN: &str = "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n";
+
 /// Two files of a test's own.
 fn files_of(test: &str, (certificate, key): (&str, &str)) -> (PathBuf, PathBuf) {
     let folder = std::env::temp_dir().join(format!("watchpolicy-tls-{}-{test}", std::process::id()));
@@ -58,13 +60,10 @@ async fn a_changed_certificate_is_used_without_a_restart_and_a_broken_one_is_not
 fn files_that_cannot_be_used_are_refused_without_a_word_of_the_key() {
     for (test, written, words) in [
         ("empty", ("", ONE.1), "there is no certificate"),
-        (
-            "no-key",
-            (ONE.0, "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n"),
-            "no private key",
-        ),
+        ("no-key", (ONE.0, "s3cret"), "no private key"),
+        ("broken-key", (ONE.0, BROKEN), "cannot be used together"),
         ("swapped", (ONE.1, ONE.0), "there is no certificate"),
-        ("mixed", (ONE.0, TWO.1), "do not belong together"),
+        ("mixed", (ONE.0, TWO.1), "cannot be used together"),
     ] {
         let paths = files_of(test, written);
         let error = Tls::load(&paths.0, &paths.1).err().map(|error| format!("{error:#}")).unwrap();

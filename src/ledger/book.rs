@@ -8,8 +8,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Object;
+use super::standing::{Standing, is_found, place_on};
 use crate::crd::{FixStatus, Severity, Summary, Violation, WatchPolicyStatus};
-use crate::policy::{Grant, Judgement, NodeVerdict, Outcome, RuleVerdict, Verdict};
+use crate::policy::{Judgement, NodeVerdict, Outcome, RuleVerdict};
 use crate::resource::{GroupResource, ObjectKey, ObjectName};
 
 /// Where a finding stands: the worst severity first, then by object, then by rule.
@@ -77,86 +78,6 @@ pub struct Page {
     pub changed: Option<Timestamp>,
     /// The right that a fix of the policy lacked when it was last tried.
     pub denied: Option<Arc<str>>,
-}
-
-/// What one object is to one policy.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    Excluded,
-    Passed,
-    Skipped,
-    /// Skipped, since some of its defects are reported at its controller.
-    Owned,
-    /// With the places of its findings, but for the key.
-    Failed(Box<[(Severity, Arc<str>)]>),
-    Errored(Box<[(Severity, Arc<str>)]>),
-    /// Of an object that exceptions fit: what it is, and what they do for it. Few are, and others pay nothing for it.
-    Granted(Box<(Self, Box<[Grant]>)>),
-}
-
-impl Standing {
-    fn of(judgement: &Judgement) -> Option<Self> {
-        let standing = Self::by_outcome(judgement)?;
-        let Judgement::Judged(Verdict { grants, .. }) = judgement else { return Some(standing) };
-        if grants.is_empty() {
-            return Some(standing);
-        }
-        Some(Self::Granted(Box::new((standing, grants.as_slice().into()))))
-    }
-
-    fn by_outcome(judgement: &Judgement) -> Option<Self> {
-        let verdict = match judgement {
-            Judgement::NotTaken => return None,
-            Judgement::Excluded { .. } => return Some(Self::Excluded),
-            Judgement::Judged(verdict) => verdict,
-        };
-        let failing = verdict.rules.iter().filter(|rule| is_found(rule));
-        let places = || failing.map(|rule| (rule.severity, Arc::clone(&rule.rule))).collect();
-        Some(match verdict.outcome {
-            Outcome::Pass => Self::Passed,
-            Outcome::Skip if verdict.rules.iter().any(|rule| rule.owned) => Self::Owned,
-            Outcome::Skip => Self::Skipped,
-            Outcome::Fail => Self::Failed(places()),
-            Outcome::Error => Self::Errored(places()),
-        })
-    }
-
-    /// Where the finding of a rule stands, if there is one.
-    pub(super) fn place(&self, key: &ObjectKey, rule: &str) -> Option<Place> {
-        let (severity, rule) = self.places().iter().find(|(_, name)| **name == *rule)?;
-        Some(Place { severity: Reverse(*severity), key: key.clone(), rule: Arc::clone(rule) })
-    }
-
-    fn places(&self) -> &[(Severity, Arc<str>)] {
-        match self {
-            Self::Excluded | Self::Passed | Self::Skipped | Self::Owned => &[],
-            Self::Failed(places) | Self::Errored(places) => places,
-            Self::Granted(granted) => granted.0.places(),
-        }
-    }
-
-    fn grants(&self) -> &[Grant] {
-        match self {
-            Self::Granted(granted) => &granted.1,
-            _ => &[],
-        }
-    }
-
-    /// Whether all that keeps it from passing is an exception.
-    fn is_excepted(&self) -> bool {
-        matches!(self, Self::Granted(granted)
-            if granted.0 == Self::Skipped && granted.1.iter().any(|grant| grant.needed))
-    }
-}
-
-/// The place of a finding on an object.
-fn place_on(key: &ObjectKey, (severity, rule): &(Severity, Arc<str>)) -> Place {
-    Place { severity: Reverse(*severity), key: key.clone(), rule: Arc::clone(rule) }
-}
-
-/// Whether a rule's verdict makes a finding.
-fn is_found(rule: &RuleVerdict) -> bool {
-    matches!(rule.outcome, Outcome::Fail | Outcome::Error)
 }
 
 /// Objects of one resource, by what they are to the policy.

@@ -98,6 +98,12 @@ pub struct PrioritySample {
     pub longest: Duration,
 }
 
+fn reconcile_seconds(labels: &[&str]) -> prometheus::Result<HistogramVec> {
+    let name = "controller_runtime_reconcile_time_seconds";
+    let options = HistogramOpts::new(name, "Seconds that the processing of a key took.");
+    HistogramVec::new(options.buckets(exponential_buckets(1e-5, 4.0, 12)?), labels)
+}
+
 /// The vectors behind [`QueueSeries`].
 #[derive(Clone, Debug)]
 pub(super) struct WorkVectors {
@@ -120,7 +126,8 @@ impl WorkVectors {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let labels = &["name", "controller", "priority"];
         let of_workers = &["controller"];
-        let gauges = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), of_workers);
+        let gauges =
+            |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
         let seconds = |name: &str, help: &str| GaugeVec::new(Opts::new(name, help), labels);
         let counters =
             |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
@@ -129,11 +136,9 @@ impl WorkVectors {
             HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.clone()), labels)
         };
         let vectors = Self {
-            depth: IntGaugeVec::new(
-                Opts::new(
-                    "workqueue_depth",
-                    "Keys that are ready and wait for a worker, by queue and priority.",
-                ),
+            depth: gauges(
+                "workqueue_depth",
+                "Keys ready and waiting for a worker, by queue and priority.",
                 labels,
             )?,
             adds: counters(
@@ -159,6 +164,7 @@ impl WorkVectors {
             parked: gauges(
                 "watchpolicy_parked_keys",
                 "Keys that failed more often than --max-retries allows, and are tried again only at the longest delay.",
+                of_workers,
             )?,
             reconciles: counters(
                 "controller_runtime_reconcile_total",
@@ -170,16 +176,9 @@ impl WorkVectors {
                 "Keys whose processing failed.",
                 of_workers,
             )?,
-            reconcile_seconds: HistogramVec::new(
-                HistogramOpts::new(
-                    "controller_runtime_reconcile_time_seconds",
-                    "Seconds that the processing of a key took.",
-                )
-                .buckets(exponential_buckets(1e-5, 4.0, 12)?),
-                of_workers,
-            )?,
-            active: gauges("controller_runtime_active_workers", "Workers that have a key.")?,
-            workers: gauges("controller_runtime_max_concurrent_reconciles", "Workers.")?,
+            reconcile_seconds: reconcile_seconds(of_workers)?,
+            active: gauges("controller_runtime_active_workers", "Workers that have a key.", of_workers)?,
+            workers: gauges("controller_runtime_max_concurrent_reconciles", "Workers.", of_workers)?,
         };
         vectors.collectors().into_iter().try_for_each(|collector| registry.register(collector))?;
         Ok(vectors)

@@ -192,7 +192,7 @@ mod tests {
         }
 
         /// A sink of a resource that the policy targets, or that is watched for what it says of others.
-        fn sink(&self, epoch: u64, resource: Gvr) -> ShelfSink {
+        fn sink(&self, epoch: u64, resource: &Gvr) -> ShelfSink {
             let types = TypeMeta { api_version: "v1".into(), kind: "Kind".into() };
             let shelf = Arc::new(Shelf::new(epoch, resource.clone(), types, self.store.room()));
             let mut projection = Projection::default();
@@ -245,11 +245,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_in_a_namespace_is_judged_again_when_its_labels_change() {
         let bench = Bench::new("[{resources: [configmaps], namespaceSelector: {matchLabels: {env: prod}}}]");
-        let mut maps = bench.sink(1, Gvr::new("", "v1", "configmaps"));
+        let mut maps = bench.sink(1, &Gvr::new("", "v1", "configmaps"));
         maps.seen(&raw("x", "a", "", ""));
         maps.seen(&raw("y", "b", "", ""));
         maps.listed();
-        let mut namespaces = bench.sink(2, Gvr::new("", "v1", "namespaces"));
+        let mut namespaces = bench.sink(2, &Gvr::new("", "v1", "namespaces"));
         namespaces.shelf.surround(vec![Arc::clone(&bench.policy)]);
         assert!(bench.store.around(&bench.policy).is_none(), "not before it is synced");
         bench.enqueued("").await;
@@ -271,9 +271,9 @@ mod tests {
     #[tokio::test]
     async fn an_owner_that_comes_changes_or_goes_corrects_what_is_below_it() {
         let bench = Bench::new("[{resources: [pods]}, {group: apps, resources: [deployments]}]");
-        let mut pods = bench.sink(1, Gvr::new("", "v1", "pods"));
-        let mut between = bench.sink(2, Gvr::new("apps", "v1", "replicasets"));
-        let mut deployments = bench.sink(3, Gvr::new("apps", "v1", "deployments"));
+        let mut pods = bench.sink(1, &Gvr::new("", "v1", "pods"));
+        let mut between = bench.sink(2, &Gvr::new("apps", "v1", "replicasets"));
+        let mut deployments = bench.sink(3, &Gvr::new("apps", "v1", "deployments"));
         pods.seen(&raw("p", "a", "", "u-r"));
         pods.seen(&raw("forged", "b", "", "u-r"));
         pods.seen(&raw("stranger", "a", "", "u-other"));

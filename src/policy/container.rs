@@ -1,17 +1,35 @@
-//! `{container}` in messages: the nearest place at or above a failing one that has a name.
+//! `{container}` in messages: the container that a failing place is in, else the nearest place above with a name.
 
-use crate::jsonpath::{Node, Path, Projection, Root, Roots, Trail};
+use crate::jsonpath::{Node, Path, Projection, Root, Roots, Scope, Step, Trail};
 
 use super::program::Rule;
 use super::render;
 
-/// The name of the nearest place, from this one up, that is an object with one.
-pub(super) fn name(place: &Trail<'_>, secret: bool) -> Option<Box<str>> {
-    let name = place.node().and_then(|node| node.get("name"));
-    if let Some(name @ Node::String(_)) = name {
-        return Some(render::found(name, &place.member("name", Some(name)), secret));
+/// The name of what a place belongs to. An element of an array may belong to itself; the name in a member, as in a
+/// `secretKeyRef`, is of what the member refers to.
+pub(super) fn name(place: &Trail<'_>, scope: &Scope<'_>, secret: bool) -> Option<Box<str>> {
+    match (scope.container_of(place), place.step()) {
+        (Some(container), _) => own_name(container, secret),
+        (None, Step::Member(_)) => nearest_name(place.parent()?, secret),
+        (None, Step::Root | Step::Namespace | Step::Element(_)) => nearest_name(place, secret),
     }
-    self::name(place.parent()?, secret)
+}
+
+/// The name of an element of `forEach`, or of what it belongs to.
+pub(super) fn name_of_element(element: &Trail<'_>, scope: &Scope<'_>, secret: bool) -> Option<Box<str>> {
+    match scope.container_of(element) {
+        Some(container) => own_name(container, secret),
+        None => nearest_name(element, secret),
+    }
+}
+
+fn nearest_name(place: &Trail<'_>, secret: bool) -> Option<Box<str>> {
+    own_name(place, secret).or_else(|| nearest_name(place.parent()?, secret))
+}
+
+fn own_name(place: &Trail<'_>, secret: bool) -> Option<Box<str>> {
+    let name = place.node()?.get("name").filter(|name| matches!(name, Node::String(_)))?;
+    Some(render::found(name, &place.member("name", Some(name)), secret))
 }
 
 /// Adds the names of all places at or above those that the rule's body looks at.

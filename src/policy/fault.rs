@@ -120,7 +120,7 @@ impl<'a> Field<'a> {
     }
 
     /// The name of the entry that it is, or is in.
-    fn owner(&self) -> Option<&'a str> {
+    pub(super) fn owner(&self) -> Option<&'a str> {
         match self.step {
             Step::Entry(_, name) if !name.is_empty() => Some(name),
             Step::Entry(..) | Step::Name(_) | Step::Index(_) => self.parent.and_then(Field::owner),

@@ -17,6 +17,12 @@ impl Glob {
         &self.0
     }
 
+    /// How often it may look at one character of a text, against once for reading it: behind a `*`, the characters up to
+    /// the next one are tried at every place.
+    pub(super) fn effort(&self) -> usize {
+        1 + 2 * self.0.split('*').skip(1).map(str::len).max().unwrap_or_default()
+    }
+
     /// Whether the whole text fits.
     pub(super) fn matches(&self, text: &str) -> bool {
         self.fits(text, |wanted, found| wanted == found)
@@ -53,6 +59,11 @@ impl Glob {
             glob = after_star.clone();
         }
     }
+}
+
+/// What it may take to match a text with all of the globs, against reading it once.
+pub(super) fn effort(globs: &[Glob]) -> usize {
+    globs.iter().map(Glob::effort).sum()
 }
 
 /// Whether any of the globs fits.

@@ -305,6 +305,7 @@ impl Bench<'_> {
     /// Reports what kept the body from passing.
     fn report(&self, report: &mut Report) {
         let Self { rule, setting } = *self;
+        report.begin_element();
         let mut all_of = |checks: &[Check], role: Role<'_>| {
             for check in checks {
                 // Beside others a check may hold, and some of its values not satisfy it all the same.

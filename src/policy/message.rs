@@ -40,7 +40,7 @@ pub(super) enum Fact {
     Rule,
     /// The policy's name.
     Policy,
-    /// The name of the nearest place, from the failing one up, that has one.
+    /// The name of the container that the place is in, else of the nearest place above that has one.
     Container,
 }
 
@@ -82,6 +82,12 @@ impl Template {
     /// Whether the message names the container.
     pub(super) fn names_container(&self) -> bool {
         self.0.iter().any(|part| matches!(part, Part::Fact(Fact::Container)))
+    }
+
+    /// Whether it may say something else of each place.
+    pub(super) fn names_place(&self) -> bool {
+        let of_place = |part: &Part| matches!(part, Part::Fact(Fact::Actual | Fact::Expected | Fact::Path));
+        self.0.iter().any(of_place)
     }
 
     /// Fills in what is known and what the paths find.

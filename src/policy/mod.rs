@@ -5,6 +5,7 @@
 //! one at a time ([`CompiledPolicy::judge`]). All policies at a moment are a [`PolicySet`]; with a [`catalog::Catalog`]
 //! of what the cluster serves, [`demand`] works out the watches that they need. Everything here is pure: no cluster, no clock, no log.
 
+mod advice;
 mod assertion;
 pub mod catalog;
 mod check;
@@ -43,6 +44,7 @@ mod span;
 mod tests;
 mod verdict;
 
+pub use advice::{Advice, advise};
 pub use compile::{Settings, compile};
 pub use exception::CompiledException;
 pub use fault::{Fault, FaultReason, Faults};

@@ -7,7 +7,7 @@ use crate::jsonpath::{Node, Number};
 
 use super::assertion::{Complaint, Truth};
 use super::clock::Clock;
-use super::glob::Glob;
+use super::glob::{self, Glob};
 use super::network;
 use super::order::{self, Case};
 use super::pattern::Pattern;
@@ -86,11 +86,11 @@ impl Order {
 type Told<T = bool> = Result<T, Complaint>;
 
 impl Operator {
-    /// With how many operands a value is compared.
+    /// With how many operands a value is compared; one that takes long counts as many.
     pub(super) fn operands(&self) -> usize {
         match &self.test {
             Test::In(operands) => operands.len(),
-            Test::Like(globs) => globs.len(),
+            Test::Like(globs) => glob::effort(globs),
             Test::Contains(operands) => operands.len(),
             Test::InCidr(blocks) => blocks.len(),
             Test::InRanges(ranges) => ranges.len(),

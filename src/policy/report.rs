@@ -1,5 +1,6 @@
 //! What is said of the places that fail or cannot be judged. Only made for rules that did not pass.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::ops::ControlFlow;
 
@@ -23,6 +24,8 @@ pub(super) struct Report {
     pub(super) more: usize,
     /// Whether an erring node is listed, without which an `Error` would stay unexplained.
     explained: bool,
+    /// The containers of the element of which the rule's own words were said, for an `anyOf`; `None` for no container.
+    told: BTreeSet<Option<Box<str>>>,
     /// What is reported is looked at once more; for all elements of a rule together that costs no more than judging.
     steps: Steps,
     meter: Meter,
@@ -105,6 +108,11 @@ impl Report {
         }
     }
 
+    /// Begins with another element, or with the object.
+    pub(super) fn begin_element(&mut self) {
+        self.told.clear();
+    }
+
     /// Whether a check holds, at the report's cost.
     pub(super) fn truth(&mut self, check: &Check, hearing: Hearing<'_>, doubt: Doubt) -> Truth {
         check.judge(Hearing { meter: &self.meter, ..hearing }, &mut self.steps, doubt)
@@ -143,7 +151,9 @@ impl Report {
             };
             self.add(true, || case.unknown(complaint, case.finding_at(place, spot), value));
         } else if case.fails(truth) {
-            self.add(false, || case.failed(place, case.finding_at(place, spot)));
+            if !self.repeats(case, Some(spot)) {
+                self.add(false, || case.failed(place, case.finding_at(place, spot)));
+            }
             case.mend(place, spot);
         }
     }
@@ -154,13 +164,27 @@ impl Report {
             Quantifier::Any => truth != Some(Truth::Yes),
             Quantifier::All | Quantifier::None => truth.is_some_and(|truth| case.fails(truth)),
         };
-        if fails && let Some(rule) = case.role.rule() {
+        if fails
+            && let Some(rule) = case.role.rule()
+            && !self.repeats(case, None)
+        {
             self.add(false, || {
                 let finding = case.finding(case.check.path.to_string(), NOT_SET);
                 let message = format!("{} finds nothing, wanted {}", finding.path, finding.expected);
                 case.setting.node(rule, finding, case.role.said(message))
             });
         }
+    }
+
+    /// Whether a failing branch would say once more, in the rule's own words, what another one said already.
+    fn repeats(&mut self, case: &Case<'_>, spot: Option<Spot<'_>>) -> bool {
+        let Role::Branch(Rule { message: Some(template), .. }, _) = case.role else { return false };
+        if template.names_place() {
+            return false;
+        }
+        let container = spot.and_then(|spot| case.container(spot));
+        let of_element = || case.setting.name_of_element().filter(|_| template.names_container());
+        !self.told.insert(container.or_else(of_element))
     }
 
     /// Lists a node, or counts it when there are enough; the first one that errs is always listed.
@@ -233,7 +257,8 @@ impl Case<'_> {
     /// Where a fallback found the value, the place where it was due says what it belongs to.
     fn container(&self, spot: Spot<'_>) -> Option<Box<str>> {
         let template = self.role.rule()?.message.as_ref()?;
-        if template.names_container() { container::name(spot.due, self.setting.secret) } else { None }
+        let Setting { hearing, secret, .. } = self.setting;
+        if template.names_container() { container::name(spot.due, hearing.scope, secret) } else { None }
     }
 
     fn unknown(&self, complaint: Complaint, finding: Finding, value: Option<&Node>) -> NodeVerdict {
@@ -279,8 +304,12 @@ impl Setting<'_> {
 
     /// What a place belongs to; one that belongs to nothing with a name belongs to the element that is judged.
     fn container(&self, finding: &Finding) -> Box<str> {
-        let of_element = || container::name(self.element?, self.secret);
+        let of_element = || self.name_of_element();
         finding.container.clone().or_else(of_element).unwrap_or_else(|| NOT_SET.into())
+    }
+
+    fn name_of_element(&self) -> Option<Box<str>> {
+        container::name_of_element(self.element?, self.hearing.scope, self.secret)
     }
 
     /// What a placeholder's path finds.

@@ -1,7 +1,7 @@
 //! The law, from a policy's text to its verdicts.
 
 mod bodies;
-mod cases;
+pub(in crate::policy) mod cases;
 mod exceptions;
 mod faults;
 mod fixes;

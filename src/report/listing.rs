@@ -156,7 +156,7 @@ mod tests {
         let (mut listed, mut next, mut pages) = (Vec::new(), Some(String::new()), 0);
         while let Some(begin) = next {
             let question =
-                Question::read(&format!("{query}&continue={begin}").trim_start_matches('&')).unwrap();
+                Question::read(format!("{query}&continue={begin}").trim_start_matches('&')).unwrap();
             let page = list(&question, set, board, ledger);
             assert!(page.violations.len() <= question.limit);
             listed.extend(page.violations);

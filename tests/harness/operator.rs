@@ -147,8 +147,11 @@ impl Drop for Operator {
     }
 }
 
-/// Tests and examples are built into folders beside the binary.
+/// Tests are told where it is; examples are built into a folder beside it.
 fn binary() -> Result<PathBuf> {
+    if let Some(binary) = option_env!("CARGO_BIN_EXE_watchpolicy") {
+        return Ok(binary.into());
+    }
     let here = std::env::current_exe()?;
     let binary = here.parent().and_then(Path::parent).context("no folder")?.join("watchpolicy");
     ensure!(binary.exists(), "{} is not built: run `cargo build`", binary.display());

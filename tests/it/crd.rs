@@ -43,6 +43,7 @@ async fn the_contracts_example_is_accepted_and_gets_its_defaults() {
         "mode": "Audit",
         "severity": "medium",
         "suspend": false,
+        "ownedObjects": "Skip",
         "systemNamespaces": "Exclude",
         "targets": [{"group": "", "resources": ["pods"]}],
         "rules": [{"name": "one", "path": "$.a", "assert": {"exists": true}}],

@@ -12,6 +12,7 @@ mod alone;
 mod chart;
 mod controlplane;
 mod crd;
+mod enforce;
 mod exceptions;
 mod leader;
 mod pipeline;

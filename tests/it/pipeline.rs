@@ -401,8 +401,8 @@ async fn a_policy_that_cannot_be_compiled_says_where_it_is_wrong_and_others_go_o
         ))
         .await
         .unwrap();
-    let later = "[{name: later, path: $.spec.replicas, assert: {exists: true}, fix: {set: 1}}]";
-    world.apply(&policy("wrong-later", &in_namespace("wrong"), later)).await.unwrap();
+    let fenced = "[{name: ready, path: $.status.replicas, assert: {exists: true}, fix: {set: 1}}]";
+    world.apply(&policy("wrong-fix", &in_namespace("wrong"), fenced)).await.unwrap();
     world.apply(&policy("wrong-not", &in_namespace("wrong"), OWNER)).await.unwrap();
 
     let invalid =
@@ -411,16 +411,13 @@ async fn a_policy_that_cannot_be_compiled_says_where_it_is_wrong_and_others_go_o
     let message = invalid.message("Validated");
     assert!(message.contains("spec.rules[0] (bad).path") && message.contains("at character"), "{message}");
 
-    let unsupported = world
-        .until("wrong-later", "it is unsupported", |p| p.condition("Validated") == "False")
+    let refused = world
+        .until("wrong-fix", "its fix is refused", |p| p.condition("Validated") == "False")
         .await
         .unwrap();
-    assert_eq!(unsupported.reason("Validated"), "Unsupported");
-    assert!(
-        unsupported.message("Validated").contains("spec.rules[0] (later).fix"),
-        "{}",
-        unsupported.message("Validated")
-    );
+    assert_eq!(refused.reason("Validated"), "FixNotAllowed");
+    let message = refused.message("Validated");
+    assert!(message.contains("spec.rules[0] (ready).fix"), "{message}");
     world.until("wrong-not", "others go on", |p| p.count("failed") == 1).await.unwrap();
 
     world.apply(&policy("wrong-path", &in_namespace("wrong"), OWNER)).await.unwrap();

@@ -81,8 +81,7 @@ impl Kinds {
                     self.known.insert(Kind::new(&group, &names.kind), resource);
                 }
                 Err(error) => {
-                    let message = format!("CustomResourceDefinition {}: {error}", object.id.name);
-                    troubles.push(Trouble::at(&object.origin, message));
+                    troubles.push(Trouble::at(&object.origin, unusable(&object.id.name, &error)));
                 }
             }
         }
@@ -116,6 +115,16 @@ impl Kinds {
             ))
         })
     }
+}
+
+/// Why a definition names no kind. The position is one in a copy that nobody sees.
+fn unusable(name: &str, error: &serde_json::Error) -> String {
+    let error = error.to_string();
+    let reason = error.split(" at line ").next().unwrap_or_default();
+    format!(
+        "CustomResourceDefinition {name} does not say which kind it defines: {reason}; give it spec.group, spec.scope, \
+         spec.names.kind and spec.names.plural, or leave it out"
+    )
 }
 
 /// The plural of a kind that nobody knows, by the rules of kubectl.

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::answer::{Answer, FINE, UNSURE, WRONG};
-use crate::cli::finding::{Finding, Level};
+use crate::cli::finding::Finding;
 use crate::cli::format;
 use crate::cli::format::junit::{Case, Status};
 use crate::cli::input::policies::{self, Draft};
@@ -20,17 +21,17 @@ pub struct LintArgs {
     /// Files or folders of policies; - for standard input
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// How faults are printed
+    /// How faults and warnings are printed
     #[arg(long, value_enum, default_value_t = LintFormat::Table)]
     pub format: LintFormat,
 }
 
-/// How faults are printed.
+/// How faults and warnings are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LintFormat {
-    /// A line for each fault
+    /// A line for each fault and warning
     Table,
-    /// {"faults": [...], "summary": {...}}
+    /// {"faults": [...], "warnings": [...], "summary": {...}}
     Json,
     /// The same as YAML
     Yaml,
@@ -52,11 +53,11 @@ pub fn run(args: &LintArgs) -> anyhow::Result<Answer> {
     if drafts.is_empty() && troubles.is_empty() {
         anyhow::bail!("there is no policy in what was named");
     }
-    let remarks = remarks::all(&drafts, &remarks::schema()?);
-    let exit = match (troubles.is_empty(), remarks.is_empty()) {
+    let remarks = remarks::all(&drafts, &remarks::schema()?, Timestamp::now());
+    let exit = match (troubles.is_empty(), remarks.iter().any(Remark::is_fault)) {
         (false, _) => UNSURE,
-        (true, false) => WRONG,
-        (true, true) => FINE,
+        (true, true) => WRONG,
+        (true, false) => FINE,
     };
     let notes = troubles.iter().map(ToString::to_string).collect();
     Ok(Answer { text: print(&drafts, &remarks, &troubles, args.format)?, notes, exit })
@@ -84,19 +85,28 @@ fn print(
 
 fn table(drafts: &[Draft], remarks: &[Remark]) -> String {
     let mut text: String = remarks.iter().map(|remark| format!("{remark}\n")).collect();
-    text += &match remarks.len() {
-        0 => format!("{} policies, no fault\n", drafts.len()),
-        1 => format!("\n{} policies, 1 fault\n", drafts.len()),
-        faults => format!("\n{} policies, {faults} faults\n", drafts.len()),
+    if !remarks.is_empty() {
+        text.push('\n');
+    }
+    let faults = match remarks.iter().filter(|remark| remark.is_fault()).count() {
+        0 => "no fault".to_owned(),
+        1 => "1 fault".to_owned(),
+        faults => format!("{faults} faults"),
     };
-    text
+    let warnings = match remarks.iter().filter(|remark| !remark.is_fault()).count() {
+        0 => String::new(),
+        1 => ", 1 warning".to_owned(),
+        warnings => format!(", {warnings} warnings"),
+    };
+    text + &format!("{} policies, {faults}{warnings}\n", drafts.len())
 }
 
-/// Shown as `owner.yaml:1: owner: spec.rules[0].path: what is wrong`.
+/// Shown as `owner.yaml:1: owner: spec.rules[0].path: what is wrong`, a warning as `owner.yaml:1: warning: owner: …`.
 impl std::fmt::Display for Remark {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { origin, policy, field, message } = self;
-        write!(f, "{origin}: {policy}: ")?;
+        let Self { level: _, origin, policy, field, message } = self;
+        let warning = if self.is_fault() { "" } else { "warning: " };
+        write!(f, "{origin}: {warning}{policy}: ")?;
         if !field.is_empty() {
             write!(f, "{field}: ")?;
         }
@@ -105,10 +115,10 @@ impl std::fmt::Display for Remark {
 }
 
 fn finding(remark: &Remark) -> Finding {
-    let Remark { origin, policy, field, message } = remark;
+    let Remark { level, origin, policy, field, message } = remark;
     Finding {
         rule: "lint".into(),
-        level: Level::Error,
+        level: *level,
         file: origin.file.to_string(),
         line: Some(origin.line),
         about: Some(format!("{policy} {field}")),
@@ -119,7 +129,7 @@ fn finding(remark: &Remark) -> Finding {
 fn case(draft: &Draft, remarks: &[Remark]) -> Case {
     let messages: Vec<String> = remarks
         .iter()
-        .filter(|remark| remark.origin == draft.origin && remark.policy == draft.name())
+        .filter(|remark| remark.is_fault() && remark.origin == draft.origin && remark.policy == draft.name())
         .map(ToString::to_string)
         .collect();
     let status = if messages.is_empty() { Status::Success } else { Status::Failure };
@@ -129,12 +139,13 @@ fn case(draft: &Draft, remarks: &[Remark]) -> Case {
 /// What JSON and YAML show.
 #[derive(Serialize)]
 struct Report<'r> {
-    faults: Vec<FaultReport<'r>>,
+    faults: Vec<RemarkReport<'r>>,
+    warnings: Vec<RemarkReport<'r>>,
     summary: Summary,
 }
 
 #[derive(Serialize)]
-struct FaultReport<'r> {
+struct RemarkReport<'r> {
     policy: &'r str,
     file: &'r str,
     document: usize,
@@ -147,11 +158,12 @@ struct FaultReport<'r> {
 struct Summary {
     policies: usize,
     faults: usize,
+    warnings: usize,
 }
 
 impl<'r> Report<'r> {
     fn of(drafts: &[Draft], remarks: &'r [Remark]) -> Self {
-        let fault = |remark: &'r Remark| FaultReport {
+        let report = |remark: &'r Remark| RemarkReport {
             policy: &remark.policy,
             file: &remark.origin.file,
             document: remark.origin.document,
@@ -159,7 +171,9 @@ impl<'r> Report<'r> {
             field: &remark.field,
             message: &remark.message,
         };
-        let summary = Summary { policies: drafts.len(), faults: remarks.len() };
-        Self { faults: remarks.iter().map(fault).collect(), summary }
+        let (faults, warnings): (Vec<_>, Vec<_>) = remarks.iter().partition(|remark| remark.is_fault());
+        let summary = Summary { policies: drafts.len(), faults: faults.len(), warnings: warnings.len() };
+        let all = |remarks: Vec<&'r Remark>| remarks.into_iter().map(report).collect();
+        Self { faults: all(faults), warnings: all(warnings), summary }
     }
 }

@@ -1,17 +1,23 @@
-//! All that is wrong with each policy.
+//! All that is wrong with each policy, and what its author should look at again.
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::cli::finding::Level;
 use crate::cli::input::policies::Draft;
 use crate::cli::input::{Origin, Trouble};
+use crate::crd::WatchPolicy;
+use crate::policy::advise;
 
 use super::schema;
 
-/// One thing that is wrong with a policy.
+/// One thing that is said of a policy.
 #[derive(Clone, Debug)]
 pub(super) struct Remark {
+    /// Error for a fault, Warning for advice.
+    pub(super) level: Level,
     pub(super) origin: Origin,
     pub(super) policy: String,
     /// As `spec.rules[2].path`; empty for the policy as a whole.
@@ -36,45 +42,66 @@ pub(super) fn schema() -> anyhow::Result<Value> {
     Ok(schema)
 }
 
-/// What is wrong, policy by policy, in the order in which they were written.
-pub(super) fn all(drafts: &[Draft], schema: &Value) -> Vec<Remark> {
+impl Remark {
+    /// Whether the policy cannot be run for it.
+    pub(super) fn is_fault(&self) -> bool {
+        self.level == Level::Error
+    }
+}
+
+/// What is said, policy by policy, in the order in which they were written. `now` is the time by which ends are told.
+pub(super) fn all(drafts: &[Draft], schema: &Value, now: Timestamp) -> Vec<Remark> {
     let mut first: BTreeMap<&str, &Origin> = BTreeMap::new();
     let mut remarks = Vec::new();
     for draft in drafts {
-        remarks.extend(of_policy(draft, schema));
+        remarks.extend(of_policy(draft, schema, now));
         let known = *first.entry(draft.name()).or_insert(&draft.origin);
         if !draft.name().is_empty() && *known != draft.origin {
             let message = format!("there is a policy of this name at {known} already; rename one");
-            remarks.push(draft.remark("metadata.name", message));
+            remarks.push(draft.fault("metadata.name", message));
         }
     }
     remarks
 }
 
-fn of_policy(draft: &Draft, schema: &Value) -> Vec<Remark> {
+fn of_policy(draft: &Draft, schema: &Value, now: Timestamp) -> Vec<Remark> {
     let faults = schema::check(schema, &draft.value);
     let readable = Draft { origin: draft.origin.clone(), value: schema::without(&draft.value, &faults) };
     let mut remarks: Vec<Remark> =
-        faults.into_iter().map(|fault| draft.remark(&fault.field, fault.message)).collect();
+        faults.into_iter().map(|fault| draft.fault(&fault.field, fault.message)).collect();
     match readable.read() {
         Ok(policy) => {
             let faults = readable.compile(&policy).err();
             for fault in faults.iter().flat_map(|faults| faults.iter()) {
                 if !remarks.iter().any(|remark| remark.field == fault.field) {
-                    remarks.push(draft.remark(&fault.field, fault.message.clone()));
+                    remarks.push(draft.fault(&fault.field, fault.message.clone()));
                 }
+            }
+            if faults.is_none() {
+                remarks.extend(draft.advice(&policy, now));
             }
         }
         // What the schema says is said better than what the decoder does.
-        Err(Trouble { message, .. }) if remarks.is_empty() => remarks.push(draft.remark("", message)),
+        Err(Trouble { message, .. }) if remarks.is_empty() => remarks.push(draft.fault("", message)),
         Err(_) => {}
     }
     remarks
 }
 
 impl Draft {
-    fn remark(&self, field: &str, message: String) -> Remark {
+    fn fault(&self, field: &str, message: String) -> Remark {
+        self.remark(Level::Error, field, message)
+    }
+
+    /// What is said of a policy without a fault.
+    fn advice(&self, policy: &WatchPolicy, now: Timestamp) -> impl Iterator<Item = Remark> {
+        let advices = advise(policy, now).into_iter();
+        advices.map(|advice| self.remark(Level::Warning, &advice.field, advice.words))
+    }
+
+    fn remark(&self, level: Level, field: &str, message: String) -> Remark {
         Remark {
+            level,
             origin: self.origin.clone(),
             policy: self.name().to_owned(),
             field: field.to_owned(),

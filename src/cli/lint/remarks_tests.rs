@@ -20,8 +20,12 @@ fn told(text: &str) -> Vec<String> {
     let mut troubles = Vec::new();
     let drafts = policies::drafts(&[Text { file: Arc::from("file"), text: text.into() }], &mut troubles);
     assert_eq!((drafts.is_empty(), troubles.as_slice()), (false, &[][..]), "{text}");
-    let remarks = all(&drafts, &schema().unwrap());
-    remarks.iter().map(|remark| format!("{}: {}", remark.field, remark.message)).collect()
+    let remarks = all(&drafts, &schema().unwrap(), "2026-06-15T12:00:00Z".parse().unwrap());
+    let shown = |remark: &Remark| {
+        let kind = if remark.is_fault() { "" } else { "warning: " };
+        format!("{kind}{}: {}", remark.field, remark.message)
+    };
+    remarks.iter().map(shown).collect()
 }
 
 fn check(cases: &[(String, &str)]) {
@@ -100,4 +104,11 @@ fn a_name_that_two_policies_have_is_told_at_the_second() {
     let one = policy("one", PODS, CHECK, "");
     let told = told(&format!("{one}\n---\n{one}\n"));
     assert_eq!(told, ["metadata.name: there is a policy of this name at file:1 already; rename one"]);
+}
+
+#[test]
+fn what_is_seldom_meant_is_a_warning_and_no_fault() {
+    let told = told(&policy("one", PODS, "path: $podSpec.hostNetwork, assert: {equals: false}", ""));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("warning: spec.rules[0].assert.equals: fails where"), "{told:?}");
 }

@@ -86,6 +86,34 @@ fn every_branch_says_why_it_does_not_hold() {
 }
 
 #[test]
+fn a_rule_whose_branches_all_fail_says_its_own_words_once_for_each_element_and_container() {
+    let branches = "anyOf: [{path: $.a, assert: {equals: 1}}, {path: '$.b[*]', quantifier: Any, assert: {equals: 1}}, \
+                    {path: $.c, assert: {matches: x}}]";
+    let said = |more: &str, object: &str| {
+        nodes(&format!("{branches}, {more}"), object).into_iter().map(|(_, said)| said).collect::<Vec<_>>()
+    };
+    assert_eq!(said("message: 'lock it {rule}'", "{a: 2, c: z}"), ["lock it rule"]);
+    assert_eq!(
+        said("forEach: $.all, message: 'lock {$.n} of {container}'", "{all: [{n: 1}, {n: 2, name: x}]}"),
+        ["lock 1 of not set", "lock 2 of x"]
+    );
+    assert_eq!(
+        said("message: '{path} is {actual}'", "{a: 2, c: z}").len(),
+        3,
+        "each branch says something else"
+    );
+    let erring = said("message: lock it", "{a: 2, c: 1}");
+    assert_eq!(
+        (erring.len(), erring[0].as_str()),
+        (2, "lock it"),
+        "why a branch errs is said beside: {erring:?}"
+    );
+    let many = format!("{{all: [{}]}}", vec!["{}"; 20].join(", "));
+    let verdict = verdict(&one_rule(&format!("{branches}, forEach: $.all, message: lock it")), &many);
+    assert_eq!(verdict.nodes.len() + verdict.more, 20);
+}
+
+#[test]
 fn what_is_forbidden_is_named() {
     assert_eq!(nodes("forbid: true", "{}"), expected(&[("$", "this Kind is there, and should not be")]));
     assert_eq!(

@@ -62,13 +62,20 @@ fn placeholders_are_filled_in() {
 }
 
 #[test]
-fn a_container_is_the_nearest_place_that_has_a_name() {
-    let pod = "{spec: {name: 7, containers: [{name: web, env: [{name: KEY}], x: {y: 1}}, {x: {}}], initContainers: \
-               [{name: init}]}, metadata: {name: pod}}";
+fn a_container_is_the_one_that_the_place_is_in_or_else_the_nearest_that_has_a_name() {
+    let pod = "{spec: {name: 7, containers: [{name: web, env: [{name: KEY, valueFrom: {secretKeyRef: {name: \
+               secret}}}], x: {y: 1}}, {x: {}}], initContainers: \
+               [{name: init}], ref: {name: other}, ports: [{name: http}]}, metadata: {name: pod}}";
     for (rule, names) in [
         ("path: '$containers[*].image', assert: {exists: true}", &["web", "not set", "init"][..]),
         ("path: '$.spec.containers[0].x.y', assert: {equals: 2}", &["web"]),
-        ("path: '$containers[0].env[*].value', assert: {exists: true}", &["KEY"]),
+        ("path: '$containers[0].env[*].value', assert: {exists: true}", &["web"]),
+        ("path: '$containers[*].env[*].valueFrom.secretKeyRef', assert: {exists: false}", &["web"]),
+        ("forEach: '$containers[*].env', path: $.valueFrom.secretKeyRef.name, assert: {equals: x}", &["web"]),
+        ("path: $.spec.ref, assert: {exists: false}", &["not set"]),
+        ("path: $.spec.ref.name, assert: {equals: x}", &["other"]),
+        ("forEach: $.spec.ref, path: $.u, assert: {exists: true}", &["other"]),
+        ("path: '$.spec.ports[*]', assert: {exists: false}", &["http"]),
         (
             "path: '$containers[*].u', fallbacks: [$podSpec.containers], assert: {type: string}",
             &["web", "not set", "init"],

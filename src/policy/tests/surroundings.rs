@@ -225,3 +225,16 @@ fn a_reference_that_leads_nowhere_hides_nothing() {
         assert_eq!(Family::of(&policy, members).last(), (Fail, false), "{what}");
     }
 }
+
+#[test]
+fn what_is_excepted_at_the_root_is_reported_below_it_unless_it_is_excepted_there_too() {
+    let bad = [
+        ("deployments", "ns", "d", "", "bad"),
+        ("replicasets", "ns", "r", "d", "bad"),
+        ("pods", "ns", "p", "r", "bad"),
+    ];
+    for (names, below) in [("[d]", (Fail, false)), ("[d, p]", (Skip, false)), ("[other]", (Skip, true))] {
+        let policy = on("deployments", &format!("exceptions: [{{name: e, reason: agreed, names: {names}}}]"));
+        assert_eq!(Family::of(&policy, &bad).last(), below, "{names}");
+    }
+}

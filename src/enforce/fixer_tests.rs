@@ -1,0 +1,281 @@
+use std::collections::VecDeque;
+use std::convert::Infallible;
+
+use http_body_util::BodyExt;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::*;
+use crate::crd::{Mode, WatchPolicy};
+use crate::jsonpath::Projection;
+use crate::leader::testing::Lead;
+use crate::ledger::Judged;
+use crate::policy::{self, CompiledPolicy, PolicyEntry, PolicyState, compile};
+use crate::queue::Retries;
+use crate::resource::ObjectName;
+use crate::store::{Served, Shelf};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An API server with one ConfigMap, which does as the real one does with patches.
+#[derive(Default)]
+struct Server {
+    object: Mutex<Value>,
+    /// What others make of the object just before a patch arrives.
+    meddling: Mutex<VecDeque<Value>>,
+    /// Answers to patches instead of carrying them out.
+    refusals: Mutex<VecDeque<(u16, &'static str)>>,
+    log: Mutex<Vec<String>>,
+}
+
+impl Server {
+    fn answer(&self, method: &str, query: &str, body: &[u8]) -> (u16, Value) {
+        let dry_run = query.contains("dryRun=All");
+        self.log.lock().push(format!("{method}{}", if dry_run { " dry" } else { "" }));
+        if method == "GET" {
+            return (200, self.object.lock().clone());
+        }
+        if let Some((code, message)) = self.refusals.lock().pop_front() {
+            return (code, json!({"message": message}));
+        }
+        if let Some(data) = self.meddling.lock().pop_front() {
+            self.object.lock()["data"] = data;
+        }
+        let mut object = self.object.lock().clone();
+        for operation in serde_json::from_slice::<Vec<Value>>(body).unwrap() {
+            let absent = object.pointer(operation["path"].as_str().unwrap()).is_none();
+            let expects_absence = operation["op"] == "test" && operation["value"].is_null();
+            let one: json_patch::Patch = serde_json::from_value(json!([operation])).unwrap();
+            if !(expects_absence && absent) && json_patch::patch(&mut object, &one).is_err() {
+                let words = "the server rejected our request due to an error in our request";
+                return (422, json!({"message": words}));
+            }
+        }
+        if !dry_run {
+            *self.object.lock() = object.clone();
+        }
+        (200, object)
+    }
+
+    fn client(self: &Arc<Self>) -> kube::Client {
+        let server = Arc::clone(self);
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let server = Arc::clone(&server);
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = body.collect().await.unwrap().to_bytes();
+                let query = parts.uri.query().unwrap_or_default();
+                let (code, answer) = server.answer(parts.method.as_str(), query, &body);
+                let answer = Body::from(answer.to_string().into_bytes());
+                Ok::<_, Infallible>(http::Response::builder().status(code).body(answer).unwrap())
+            }
+        });
+        kube::Client::new(service, "default")
+    }
+
+    fn value(&self) -> Value {
+        self.object.lock()["data"]["a"].clone()
+    }
+
+    fn log(&self) -> Vec<String> {
+        std::mem::take(&mut self.log.lock())
+    }
+}
+
+/// A policy that wants `data.a` to be `good`.
+fn policy(mode: &str) -> CompiledPolicy {
+    let object = json!({
+        "apiVersion": "watchpolicy.io/v1alpha1",
+        "kind": "WatchPolicy",
+        "metadata": {"name": "good"},
+        "spec": {
+            "mode": mode,
+            "targets": [{"resources": ["configmaps"]}],
+            "rules": [{"name": "a", "path": "$.data.a", "assert": {"equals": "good"}, "fix": {"set": "good"}}],
+            "enforcement": {"maxPerMinute": 5},
+        },
+    });
+    let policy: WatchPolicy = serde_json::from_value(object).unwrap();
+    compile(&policy, &policy::Settings::default()).unwrap()
+}
+
+struct World {
+    server: Arc<Server>,
+    fixer: Arc<Fixer>,
+    key: ObjectKey,
+    lead: Lead,
+    _fixers: JoinSet<()>,
+}
+
+impl World {
+    /// A fixer, and a ConfigMap that fails.
+    fn new(mode: &str, allow: bool) -> Self {
+        let server = Arc::new(Server::default());
+        *server.object.lock() =
+            json!({"metadata": {"name": "c", "namespace": "n", "uid": "u"}, "data": {"a": "bad"}});
+        let metrics = Metrics::new("test").unwrap();
+        let resource = Gvr::new("", "v1", "configmaps");
+        let policy = Arc::new(policy(mode));
+        let roots = Arc::new(policy.roots(&resource.resource));
+        let mut projection = Projection::default();
+        policy.read(&resource.resource, &roots, &mut projection);
+        let types = TypeMeta { api_version: "v1".into(), kind: "ConfigMap".into() };
+        let document = Document::decode(&server.object.lock().to_string(), &projection, &types).unwrap();
+        let object = ObjectName { namespace: Some("n".into()), name: "c".into() };
+        let key = ObjectKey { resource: resource.resource.clone(), object };
+        let ledger = Ledger::new();
+        let fresh = Fixing { policy: Arc::clone(&policy), roots: Arc::clone(&roots), namespace: None };
+        let store = Arc::new(Store::default());
+        let judgement = fresh.policy.judge_among(
+            &policy::Subject {
+                resource: &key.resource,
+                kind: "ConfigMap",
+                roots: &roots,
+                document: &document,
+                namespace: None,
+                now: Timestamp::UNIX_EPOCH,
+            },
+            &*store,
+        );
+        let (api_version, kind, uid) = ("v1".into(), "ConfigMap".into(), "u".into());
+        let judgements = vec![(Arc::clone(&policy.name), judgement)];
+        ledger.enter(
+            Judged { key: &key, api_version: &api_version, kind: &kind, uid: &uid, judgements },
+            Timestamp::UNIX_EPOCH,
+        );
+        let shelf = Shelf::new(1, resource, types, Arc::default());
+        shelf.serve(vec![Served { policy, roots, series: metrics.policy("good") }]);
+        shelf.put(document);
+        store.open(Arc::new(shelf));
+        let lead = Lead::new(true);
+        let queue = Queue::new(Retries::default(), 7, metrics.queue("fixes"));
+        let parts = Parts { queue, store, ledger, metrics, leadership: lead.leadership() };
+        let settings =
+            Settings { allow, namespace: "system".into(), per_second: NonZeroU32::new(100).unwrap() };
+        let fixer =
+            Arc::new(Fixer::new(parts, Gate::new(server.client()), settings, || Timestamp::UNIX_EPOCH));
+        let mut fixers = JoinSet::new();
+        fixers.spawn(Arc::clone(&fixer).run());
+        Self { server, fixer, key, lead, _fixers: fixers }
+    }
+
+    /// Has the object looked at, and gives what was asked of the server.
+    async fn fix(&self) -> Vec<String> {
+        self.fixer.parts.queue.add(self.key.clone(), Priority::LiveChange);
+        sleep(SECOND / 10).await;
+        self.server.log()
+    }
+
+    /// What is noted of the fix.
+    fn outcome(&self) -> String {
+        let page = self.fixer.parts.ledger.page("good", &[], 1);
+        page.worst[0].1.fix.as_ref().map(|fix| fix.outcome.clone()).unwrap_or_default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_is_read_and_written_once() {
+    let world = World::new("Enforce", true);
+    assert_eq!(world.fix().await, ["GET", "PATCH"]);
+    assert_eq!(world.server.value(), "good");
+    assert_eq!(world.fix().await, ["GET"], "what is right is left alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_and_an_enforcement_that_the_operator_does_not_allow_are_dry_runs() {
+    for (mode, allow) in [("Plan", true), ("Enforce", false)] {
+        let world = World::new(mode, allow);
+        assert_eq!(world.fix().await, ["GET", "PATCH dry"]);
+        assert_eq!((world.server.value(), world.outcome()), (json!("bad"), "Planned".to_owned()));
+        assert_eq!(world.fix().await, ["GET"], "the same plan rests");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_changed_meanwhile_is_judged_again_and_not_overwritten_unseen() {
+    let world = World::new("Enforce", true);
+    world.server.meddling.lock().extend([json!({"a": "worse"}), json!({"a": "good", "b": "new"})]);
+    assert_eq!(world.fix().await, ["GET", "PATCH", "GET", "PATCH", "GET"]);
+    assert_eq!(world.server.object.lock()["data"], json!({"a": "good", "b": "new"}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_object_of_the_same_name_is_not_touched() {
+    let world = World::new("Enforce", true);
+    world.server.object.lock()["metadata"]["uid"] = json!("other");
+    assert_eq!(world.fix().await, ["GET"]);
+    assert_eq!(world.server.value(), "bad");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_being_deleted_is_not_fixed() {
+    let world = World::new("Enforce", true);
+    world.server.object.lock()["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    assert_eq!(world.fix().await, ["GET"]);
+    assert_eq!(world.outcome(), "Deleting");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_and_not_tried_again_soon() {
+    let world = World::new("Enforce", true);
+    world.server.refusals.lock().push_back((403, "admission webhook denied the request"));
+    assert_eq!(world.fix().await, ["GET", "PATCH"]);
+    assert_eq!(world.outcome(), "Refused");
+    sleep(SECOND * 50).await;
+    assert_eq!(world.server.log(), [""; 0]);
+    sleep(SECOND * 20).await;
+    assert_eq!((world.server.log().len(), world.server.value()), (2, json!("good")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_right_is_named_and_the_change_is_told_all_the_same() {
+    let world = World::new("Enforce", true);
+    world.server.refusals.lock().push_back((403, "User \"x\" cannot patch resource \"configmaps\""));
+    world.fix().await;
+    assert_eq!(world.outcome(), "NotVerified");
+    let denied = world.fixer.parts.ledger.page("good", &[], 1).denied.unwrap();
+    assert!(denied.contains(r#"resources: ["configmaps"], verbs: ["get", "patch"]"#), "{denied}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_lead_asks_nothing() {
+    let world = World::new("Enforce", true);
+    world.lead.set(false);
+    assert_eq!(world.fix().await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_begins_to_lead_fixes_what_was_found_before() {
+    let world = World::new("Enforce", true);
+    world.lead.set(false);
+    let entry = PolicyEntry {
+        name: "good".into(),
+        uid: "u".into(),
+        generation: 1,
+        mode: Some(Mode::Enforce),
+        state: PolicyState::Compiled(Arc::new(policy("Enforce"))),
+        stored: None,
+    };
+    let entries = [(Arc::clone(&entry.name), Arc::new(entry))].into();
+    let (_sets, set) = watch::channel(Arc::new(PolicySet { revision: 1, entries }));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&world.fixer).sweep(set, CancellationToken::new()));
+    sleep(SECOND).await;
+    assert_eq!(world.server.log(), [""; 0]);
+    world.lead.set(true);
+    sleep(SECOND).await;
+    assert_eq!(world.server.log(), ["GET", "PATCH"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_breaks_it_again_and_again_is_left_alone_after_three_fixes() {
+    let world = World::new("Enforce", true);
+    let mut patches = 0;
+    for round in 0..8 {
+        world.server.object.lock()["data"] = json!({"a": format!("bad {round}")});
+        patches += world.fix().await.iter().filter(|request| *request == "PATCH").count();
+    }
+    assert_eq!((patches, world.outcome()), (3, "Contested".to_owned()));
+}

@@ -1,0 +1,99 @@
+//! Advice: what a policy may say, and what is seldom what its author means. Nothing here is a fault.
+
+mod absence;
+mod images;
+mod patterns;
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+
+use crate::crd::{Check, Exception, Rule, WatchPolicy};
+
+use super::fault::Field;
+
+/// One thing that the author of a policy should look at again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// The field, as `spec.rules[2].assert.equals`.
+    pub field: String,
+    /// The name of the rule or exception that it is of, where it has one.
+    pub owner: Option<String>,
+    /// What the field does that may not be meant, and what to write instead.
+    pub words: String,
+}
+
+/// What is to be said of a policy that compiles, in the order of its fields; `now` is the time by which ends are told.
+pub fn advise(policy: &WatchPolicy, now: Timestamp) -> Vec<Advice> {
+    let mut advices = Advices::default();
+    let spec = Field::root("spec");
+    for (index, check) in policy.spec.match_.iter().enumerate() {
+        of_check(check, None, &spec.name("match").index(index), &mut advices);
+    }
+    for (index, rule) in policy.spec.rules.iter().enumerate() {
+        of_rule(rule, &spec.name("rules").entry(index, &rule.name), &mut advices);
+    }
+    for (index, exception) in policy.spec.exceptions.iter().enumerate() {
+        of_exception(exception, now, &spec.name("exceptions").entry(index, &exception.name), &mut advices);
+    }
+    advices.0
+}
+
+/// Collects what is said.
+#[derive(Debug, Default)]
+struct Advices(Vec<Advice>);
+
+impl Advices {
+    fn add(&mut self, field: &Field<'_>, words: impl Into<String>) {
+        let owner = field.owner().map(str::to_owned);
+        self.0.push(Advice { field: field.to_string(), owner, words: words.into() });
+    }
+}
+
+fn of_rule(rule: &Rule, at: &Field<'_>, advices: &mut Advices) {
+    let elements = rule.for_each.as_deref();
+    for (index, check) in rule.when.iter().enumerate() {
+        of_check(check, elements, &at.name("when").index(index), advices);
+    }
+    // A guard may have seen to it that the body meets only what it speaks of.
+    let guarded = !rule.when.is_empty();
+    let mut body = |check: &Check, at: &Field<'_>| {
+        of_check(check, elements, at, advices);
+        if !guarded {
+            absence::of_siblings(check, elements, at, advices);
+        }
+    };
+    body(&rule.check, at);
+    for (index, check) in rule.all_of.iter().enumerate() {
+        body(check, &at.name("allOf").index(index));
+    }
+    for (index, branch) in rule.any_of.iter().enumerate() {
+        let at = at.name("anyOf");
+        let at = at.index(index);
+        of_check(&branch.check, elements, &at, advices);
+        for (index, check) in branch.all_of.iter().enumerate() {
+            of_check(check, elements, &at.name("allOf").index(index), advices);
+        }
+    }
+    if let Some(elements) = elements {
+        images::of_containers(elements, &at.name("forEach"), advices);
+    }
+}
+
+fn of_check(check: &Check, elements: Option<&str>, at: &Field<'_>, advices: &mut Advices) {
+    let (Some(path), Some(assert)) = (check.path.as_deref(), &check.assert) else { return };
+    images::of_containers(path, &at.name("path"), advices);
+    absence::of_false(check, assert, at, advices);
+    absence::of_repeated(check, assert, at, advices);
+    patterns::of_assert(assert, &at.name("assert"), advices);
+    images::of_image(check, elements, assert, &at.name("assert"), advices);
+}
+
+fn of_exception(exception: &Exception, now: Timestamp, at: &Field<'_>, advices: &mut Advices) {
+    let Some(until) = exception.until.as_deref() else { return };
+    if until.parse::<Timestamp>().is_ok_and(|until| until <= now) {
+        let words =
+            format!("ended at {until} and covers nothing any more; take the exception out, or renew it");
+        advices.add(&at.name("until"), words);
+    }
+}

@@ -1,0 +1,287 @@
+//! Plan and Enforce, against a real API server: what no fake can prove.
+
+use serde_json::Value;
+
+use crate::harness::operator::USER;
+use crate::harness::{ControlPlane, eventually};
+use crate::world::{DEADLINE, Policy, QUICK, World, namespace};
+
+/// Lets the operator fix a resource.
+fn grant_fixes(group: &str, plural: &str) -> String {
+    format!(
+        "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {{name: 'fix-{plural}.{group}'}}
+rules:
+- {{apiGroups: ['{group}'], resources: ['{plural}'], verbs: [get, patch]}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: 'fix-{plural}.{group}'}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: 'fix-{plural}.{group}'}}
+subjects:
+- {{kind: ServiceAccount, name: watchpolicy, namespace: watchpolicy-system}}
+"
+    )
+}
+
+fn deployment(name: &str) -> String {
+    format!(
+        "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  replicas: 0
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec: {{containers: [{{name: a, image: nginx}}]}}
+"
+    )
+}
+
+fn config_map(name: &str, data: &str) -> String {
+    format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, namespace: shop}}, data: {data}}}")
+}
+
+/// A policy on the ConfigMaps of a name.
+fn on_config_maps(name: &str, of: &str, rest: &str) -> String {
+    format!(
+        "
+apiVersion: watchpolicy.io/v1alpha1
+kind: WatchPolicy
+metadata: {{name: {name}}}
+spec:
+  mode: Enforce
+  targets: [{{resources: [configmaps], names: ['{of}']}}]
+  {rest}
+"
+    )
+}
+
+fn owners(mode: &str) -> String {
+    format!(
+        "
+apiVersion: watchpolicy.io/v1alpha1
+kind: WatchPolicy
+metadata: {{name: owners}}
+spec:
+  mode: {mode}
+  targets: [{{group: apps, resources: [deployments]}}]
+  rules:
+  - name: owner
+    path: $.metadata.annotations['corp.io/owner']
+    assert: {{like: '*@corp.com'}}
+    fix: {{set: nobody@corp.com}}
+"
+    )
+}
+
+/// What became of the fix of the first violation.
+fn fix<'p>(policy: &'p Policy, field: &str) -> &'p str {
+    policy.0["status"]["violations"][0]["fix"][field].as_str().unwrap_or_default()
+}
+
+async fn object(world: &World<'_>, what: &[&str]) -> Value {
+    let text =
+        world.plane.kubectl().run(&[&["get", "-n", "shop", "-o", "json"], what].concat()).await.unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+async fn annotate(world: &World<'_>, deployment: &str, value: &str) {
+    let annotation = format!("corp.io/owner={value}");
+    let args = ["annotate", "--overwrite", "-n", "shop", "deployment", deployment, &annotation];
+    world.plane.kubectl().run(&args).await.unwrap();
+}
+
+/// Waits until a Deployment has an owner.
+async fn until_owned(world: &World<'_>, deployment: &str, owner: &str) -> Value {
+    let look = async || {
+        let object = object(world, &["deployment", deployment]).await;
+        if object["metadata"]["annotations"]["corp.io/owner"] == owner {
+            Ok(object)
+        } else {
+            Err(object.to_string())
+        }
+    };
+    eventually(DEADLINE, "the owner is written", look).await.unwrap()
+}
+
+async fn stop_writes(world: &World<'_>, annotation: &str) {
+    let args = ["annotate", "lease", "-n", "watchpolicy-system", "watchpolicy", "--overwrite", annotation];
+    world.plane.kubectl().run(&args).await.unwrap();
+}
+
+/// How many patches of Deployments were sent.
+fn patches(world: &World<'_>) -> usize {
+    let requests = world.plane.requests(|user| user == USER).unwrap();
+    requests.iter().filter(|request| request.verb == "patch" && request.resource == "deployments").count()
+}
+
+#[tokio::test]
+async fn a_policy_goes_from_audit_to_plan_to_enforce_and_back_and_says_at_each_step_what_it_does() {
+    let plane = ControlPlane::start().await.unwrap();
+    let world = World::start(&plane, &[QUICK, &["--allow-enforce"]].concat()).await.unwrap();
+    world.apply(&namespace("shop")).await.unwrap();
+    world.apply(&grant_fixes("apps", "deployments")).await.unwrap();
+    world.apply(&deployment("web")).await.unwrap();
+
+    world.apply(&owners("Audit")).await.unwrap();
+    let audit = world.until("owners", "audited", |policy| policy.count("failed") == 1).await.unwrap();
+    assert_eq!((audit.reason("Enforcing"), fix(&audit, "outcome")), ("Audit", ""));
+    assert_eq!(patches(&world), 0);
+
+    world.apply(&owners("Plan")).await.unwrap();
+    let plan = world.until("owners", "planned", |policy| fix(policy, "outcome") == "Planned").await.unwrap();
+    assert_eq!(plan.reason("Enforcing"), "Plan");
+    assert_eq!(
+        (fix(&plan, "path"), fix(&plan, "to")),
+        ("metadata.annotations['corp.io/owner']", "nobody@corp.com")
+    );
+    let unfixed = object(&world, &["deployment", "web"]).await;
+    assert_eq!(unfixed["metadata"]["annotations"]["corp.io/owner"], Value::Null, "a plan writes nothing");
+
+    world.apply(&owners("Enforce")).await.unwrap();
+    let web = until_owned(&world, "web", "nobody@corp.com").await;
+    assert_eq!(web["spec"], unfixed["spec"], "nothing else was written");
+    let enforced = world.until("owners", "enforced", |policy| policy.count("passed") == 1).await.unwrap();
+    assert_eq!(enforced.condition("Enforcing"), "True");
+
+    for round in 0..2 {
+        annotate(&world, "web", &format!("me-{round}")).await;
+        until_owned(&world, "web", "nobody@corp.com").await;
+    }
+    annotate(&world, "web", "me-again").await;
+    let contested =
+        world.until("owners", "contested", |policy| fix(policy, "outcome") == "Contested").await.unwrap();
+    assert!(fix(&contested, "message").starts_with("kubectl-annotate writes the field"), "{contested:?}");
+    annotate(&world, "web", "me@corp.com").await;
+
+    stop_writes(&world, "watchpolicy.io/writes=stopped").await;
+    world.until("owners", "stopped", |policy| policy.reason("Enforcing") == "Stopped").await.unwrap();
+    let before = patches(&world);
+    world.apply(&deployment("late")).await.unwrap();
+    world.until("owners", "held back", |policy| fix(policy, "outcome") == "Stopped").await.unwrap();
+    assert_eq!(patches(&world), before);
+    stop_writes(&world, "watchpolicy.io/writes-").await;
+    until_owned(&world, "late", "nobody@corp.com").await;
+
+    world.apply(&owners("Audit")).await.unwrap();
+    world.until("owners", "audited", |policy| policy.reason("Enforcing") == "Audit").await.unwrap();
+    let before = patches(&world);
+    annotate(&world, "late", "me").await;
+    world.until("owners", "reported", |policy| policy.count("failed") == 1).await.unwrap();
+    assert_eq!(patches(&world), before);
+    // A policy that writes nothing any more leaves what it wrote.
+    world.delete(&["wpol", "owners"]).await.unwrap();
+    assert_eq!(
+        object(&world, &["deployment", "web"]).await["metadata"]["annotations"]["corp.io/owner"],
+        "me@corp.com"
+    );
+}
+
+const DENIES: &str = "
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-fixed}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [''], apiVersions: [v1], operations: [UPDATE], resources: [configmaps]}
+  validations:
+  - {expression: \"!has(object.data) || !('refused' in object.data) || object.data.refused != 'fixed'\", message: nobody fixes this}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-fixed}
+spec: {policyName: no-fixed, validationActions: [Deny]}
+";
+
+const PRUNED: &str = "
+apiVersion: watchpolicy.io/v1alpha1
+kind: WatchPolicy
+metadata: {name: pruned}
+spec:
+  mode: Enforce
+  targets: [{group: enforce.example.com, resources: [widgets]}]
+  rules: [{name: size, path: $.extra.size, assert: {exists: true}, fix: {set: 1}}]
+";
+
+#[tokio::test]
+async fn what_cannot_be_fixed_says_why_and_is_not_tried_again_and_again() {
+    let plane = ControlPlane::start().await.unwrap();
+    let world = World::start(&plane, &[QUICK, &["--allow-enforce"]].concat()).await.unwrap();
+    world.apply(&namespace("shop")).await.unwrap();
+    let rule = |field: &str, value: &str| {
+        format!(
+            "rules: [{{name: r, path: $.data.{field}, assert: {{equals: {value}}}, fix: {{set: {value}}}}}]"
+        )
+    };
+    let outcome = async |policy: &str, wanted: &str| {
+        let what = format!("{policy} is {wanted}");
+        world.until(policy, &what, |policy| fix(policy, "outcome") == wanted).await.unwrap()
+    };
+
+    world.apply(&config_map("unverified", "{a: x}")).await.unwrap();
+    world.apply(&on_config_maps("unverified", "unverified", &rule("a", "good"))).await.unwrap();
+    let denied = world
+        .until("unverified", "a right is missing", |policy| policy.reason("Enforcing") == "Forbidden")
+        .await
+        .unwrap();
+    let cure = r#"{apiGroups: [""], resources: ["configmaps"], verbs: ["get", "patch"]}"#;
+    assert!(denied.message("Enforcing").contains(cure), "{denied:?}");
+    world.delete(&["wpol", "unverified"]).await.unwrap();
+    world.apply(&grant_fixes("", "configmaps")).await.unwrap();
+
+    world.apply(DENIES).await.unwrap();
+    world.apply(&config_map("refused", "{refused: x}")).await.unwrap();
+    // The server takes a moment to learn of an admission policy.
+    let denies = async || {
+        let patch = [
+            "patch",
+            "configmap",
+            "-n",
+            "shop",
+            "refused",
+            "--dry-run=server",
+            "-p",
+            "{\"data\":{\"refused\":\"fixed\"}}",
+        ];
+        world.plane.kubectl().run(&patch).await.is_err().then_some(())
+    };
+    eventually(DEADLINE, "the admission policy works", denies).await.unwrap();
+    world.apply(&on_config_maps("refused", "refused", &rule("refused", "fixed"))).await.unwrap();
+    let refused = outcome("refused", "Refused").await;
+    assert!(fix(&refused, "message").contains("nobody fixes this"), "{refused:?}");
+
+    world.install_crd("enforce.example.com", "widgets", "Widget").await.unwrap();
+    world.grant("enforce.example.com", "widgets").await.unwrap();
+    world.apply(&grant_fixes("enforce.example.com", "widgets")).await.unwrap();
+    world
+        .apply("{apiVersion: enforce.example.com/v1, kind: Widget, metadata: {name: w, namespace: shop}, spec: {}}")
+        .await
+        .unwrap();
+    world.apply(PRUNED).await.unwrap();
+    outcome("pruned", "Ineffective").await;
+
+    world.apply(&config_map("owned", "{a: x}")).await.unwrap();
+    let yields = format!("enforcement: {{onConflict: Yield}}\n  {}", rule("a", "good"));
+    world.apply(&on_config_maps("yields", "owned", &yields)).await.unwrap();
+    let yielded = outcome("yields", "Yielded").await;
+    assert!(fix(&yielded, "message").contains("kubectl"), "{yielded:?}");
+
+    world.apply(&config_map("torn", "{a: good}")).await.unwrap();
+    world.apply(&on_config_maps("one", "torn", &rule("a", "good"))).await.unwrap();
+    world.until("one", "one passes", |policy| policy.count("passed") == 1).await.unwrap();
+    world.apply(&on_config_maps("two", "torn", &rule("a", "other"))).await.unwrap();
+    let conflict = outcome("two", "Conflict").await;
+    assert!(fix(&conflict, "message").contains("the policy one wants something else"), "{conflict:?}");
+    assert_eq!(object(&world, &["configmap", "torn"]).await["data"]["a"], "good");
+
+    let writes = world.requests("", "configmaps").unwrap();
+    let writes = writes.iter().filter(|request| request.verb == "patch").count();
+    assert!(writes <= 4, "{writes} writes of ConfigMaps: what is refused rests");
+}
