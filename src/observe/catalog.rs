@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::informer::{Phase, Sink};
+use super::telling::Telling;
 use super::wire::{Collection, Wire, WireError};
 use crate::policy::catalog::{Catalog, ServedResource, ServedVersion};
 use crate::resource::Gvr;
@@ -50,12 +51,13 @@ pub fn collections() -> [Collection; 2] {
 pub struct ChangeSink {
     what: &'static str,
     changed: Arc<Notify>,
+    telling: Telling,
 }
 
 impl ChangeSink {
     /// Wakes `changed` at every event of a collection.
     pub fn new(what: &'static str, changed: Arc<Notify>) -> Self {
-        Self { what, changed }
+        Self { what, changed, telling: Telling::default() }
     }
 }
 
@@ -72,6 +74,7 @@ impl Sink for ChangeSink {
     }
     fn phase(&mut self, phase: Phase) {
         match phase {
+            phase if !self.telling.is_due(&phase) => {}
             Phase::Listing | Phase::Synced => {}
             phase => tracing::warn!(
                 what = self.what,

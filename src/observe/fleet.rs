@@ -89,6 +89,8 @@ pub struct Fleet {
     spares: Vec<WatchSpec>,
     /// What is wanted and not watched, since there are too many watches.
     refused: BTreeSet<Place>,
+    /// Programs that are held back until the Namespaces that they read are there.
+    awaiting: Vec<Arc<CompiledPolicy>>,
     /// A watch has ended since, so that what was refused may be watched.
     freed: bool,
     targets: BTreeMap<Arc<str>, (i64, Vec<PolicyTarget>)>,
@@ -109,6 +111,7 @@ impl Fleet {
             epoch: 0,
             spares: Vec::new(),
             refused: BTreeSet::new(),
+            awaiting: Vec::new(),
             freed: false,
             targets: BTreeMap::new(),
             since: BTreeMap::new(),
@@ -168,7 +171,8 @@ impl Fleet {
             }
             self.retire();
             self.mind_spares();
-            if std::mem::take(&mut self.freed) && !self.refused.is_empty() {
+            let arrived = self.awaiting.iter().any(|policy| self.parts.store.around(policy).is_some());
+            if arrived || (std::mem::take(&mut self.freed) && !self.refused.is_empty()) {
                 settled = settled.or_else(|| Some(Instant::now()));
             }
             self.publish();
@@ -186,7 +190,11 @@ impl Fleet {
         self.meet_policies(set, targets);
         let mut current = BTreeSet::new();
         self.refused.clear();
-        for spec in watches {
+        self.awaiting.clear();
+        // What a program needs beside its objects first: who it is there for is served by it at once.
+        let (around, others): (Vec<_>, Vec<_>) =
+            watches.into_iter().partition(|spec| !spec.around.is_empty());
+        for spec in around.into_iter().chain(others) {
             current.extend(self.want(spec, Role::Wanted));
         }
         for spare in &spares {
@@ -220,7 +228,8 @@ impl Fleet {
         let found = self.running.iter_mut().rev().find(|(_, running)| running.spec.brings(&spec));
         if let Some((epoch, running)) = found {
             running.role = role;
-            serve(running, (spec.policies, spec.around), &self.parts);
+            let policies = hold(running, spec.policies, &self.parts.store, &mut self.awaiting);
+            serve(running, (policies, spec.around), &self.parts);
             return Some(*epoch);
         }
         if self.has_room_for(&spec) {
@@ -403,6 +412,28 @@ fn served(policies: &[Program], metrics: &Metrics) -> Vec<Served> {
         series: metrics.policy(&policy.name),
     };
     policies.iter().map(served).collect()
+}
+
+/// The programs by which a watch judges at this moment: where an edited one newly reads Namespaces that are not listed
+/// yet, the one before goes on.
+fn hold(
+    running: &Running,
+    wanted: Vec<Program>,
+    store: &Store,
+    awaiting: &mut Vec<Arc<CompiledPolicy>>,
+) -> Vec<Program> {
+    let mut held = |(new, roots): Program| {
+        let before = running.spec.program(&new.name).filter(|(old, _)| old.uid == new.uid);
+        let waits = running.spec.served.namespaced && new.reads_namespaces() && store.around(&new).is_none();
+        match before {
+            Some(before) if waits && !Arc::ptr_eq(&before.0, &new) => {
+                awaiting.push(new);
+                before.clone()
+            }
+            _ => (new, roots),
+        }
+    };
+    wanted.into_iter().map(&mut held).collect()
 }
 
 /// Makes a watch serve these policies; where that is a change, its objects are judged again.

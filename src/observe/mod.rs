@@ -13,6 +13,7 @@ pub mod policies;
 mod samples;
 mod shelf_sink;
 mod standing;
+mod telling;
 pub mod wire;
 
 pub use samples::samples;

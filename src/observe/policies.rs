@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::informer::{Phase, Sink};
+use super::telling::Telling;
 use super::wire::Collection;
 use crate::crd::{WatchPolicy, WatchPolicyStatus};
 use crate::jsonpath::{Document, Identity, Projection, TypeMeta};
@@ -28,6 +29,7 @@ pub struct PolicySink {
     list: u32,
     listed: bool,
     revision: u64,
+    telling: Telling,
     set: watch::Sender<Arc<PolicySet>>,
 }
 
@@ -41,8 +43,16 @@ impl PolicySink {
     pub fn new(settings: policy::Settings) -> (Self, watch::Receiver<Arc<PolicySet>>) {
         let (set, reader) = watch::channel(Arc::default());
         let types = TypeMeta { api_version: "watchpolicy.io/v1alpha1".into(), kind: "WatchPolicy".into() };
-        let sink =
-            Self { settings, types, entries: BTreeMap::new(), list: 0, listed: false, revision: 0, set };
+        let sink = Self {
+            settings,
+            types,
+            entries: BTreeMap::new(),
+            list: 0,
+            listed: false,
+            revision: 0,
+            telling: Telling::default(),
+            set,
+        };
         (sink, reader)
     }
 
@@ -122,26 +132,28 @@ impl Sink for PolicySink {
     }
 
     fn phase(&mut self, phase: Phase) {
-        match phase {
-            Phase::Listing | Phase::Synced => tracing::info!(?phase, "policies"),
-            Phase::Absent => {
-                tracing::error!(
-                    "the CRD watchpolicies.watchpolicy.io is not installed: apply what `watchpolicy crd` prints"
-                );
-                // Of a kind that is not served there are no objects: that is read as well as an empty list is.
-                if !self.listed {
-                    self.listed = true;
-                    self.publish(true);
-                }
-            }
-            Phase::Forbidden { verb } => {
-                tracing::error!(
-                    "the operator may not {verb} watchpolicies.watchpolicy.io: its ClusterRole must allow it"
-                );
-            }
-            Phase::Degraded(why) | Phase::LimitExceeded(why) => {
-                tracing::warn!(why, "policies cannot be followed at this moment");
-            }
+        if self.telling.is_due(&phase) {
+            tell(&phase);
+        }
+        // Of a kind that is not served there are no objects: that is read as well as an empty list is.
+        if phase == Phase::Absent && !self.listed {
+            self.listed = true;
+            self.publish(true);
+        }
+    }
+}
+
+fn tell(phase: &Phase) {
+    match phase {
+        Phase::Listing | Phase::Synced => tracing::info!(?phase, "policies"),
+        Phase::Absent => tracing::error!(
+            "the CRD watchpolicies.watchpolicy.io is not installed: apply what `watchpolicy crd` prints"
+        ),
+        Phase::Forbidden { verb } => tracing::error!(
+            "the operator may not {verb} watchpolicies.watchpolicy.io: its ClusterRole must allow it"
+        ),
+        Phase::Degraded(why) | Phase::LimitExceeded(why) => {
+            tracing::warn!(why, "policies cannot be followed at this moment");
         }
     }
 }

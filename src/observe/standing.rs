@@ -73,6 +73,8 @@ pub(super) fn report<'r>(
         }
     }
     let (state, since, message) = own;
+    let message =
+        message.or_else(|| if state == TargetState::Synced { remark(target, &running) } else { None });
     TargetReport {
         group: Arc::clone(&target.resource.group),
         resource: Arc::clone(&target.resource.resource),
@@ -83,6 +85,31 @@ pub(super) fn report<'r>(
         since,
         message,
     }
+}
+
+/// What whoever wrote the policy should know of a target that is followed.
+fn remark(target: &PolicyTarget, running: &[&Running]) -> Option<Arc<str>> {
+    let PolicyTarget { resource, lacks_pod, left_out, between, .. } = target;
+    if *lacks_pod {
+        let words = format!(
+            "where {resource} has its pod is not known: say it by `pod`, or target it in another policy"
+        );
+        return Some(words.into());
+    }
+    if !left_out.is_empty() {
+        let words = "are left out, since the policy does not say `systemNamespaces: Include`";
+        return Some(format!("the system namespaces {} {words}", left_out.join(", ")).into());
+    }
+    let refused = running.iter().filter(|running| between.contains(&running.spec.resource));
+    refused
+        .filter_map(|running| match &running.stand.borrow().phase {
+            Phase::Forbidden { verb } => {
+                Some(cure(&running.spec, verb, running.spec.namespace.as_deref().as_slice()))
+            }
+            _ => None,
+        })
+        .map(|cure| format!("objects that a controller made are reported beside it: {cure}").into())
+        .next()
 }
 
 /// How the Namespaces of the policy's objects stand, in words about what they are needed for.

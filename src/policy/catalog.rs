@@ -1,6 +1,6 @@
 //! What the cluster serves, as a value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -110,6 +110,22 @@ impl Catalog {
             }),
             (None, _) => Err(Unresolved::Absent { resource: wanted.clone(), hint: self.hint(wanted) }),
         }
+    }
+
+    /// All that a group serves and that can be watched, in the version asked for or in any.
+    pub fn watchable(
+        &self,
+        group: &Arc<str>,
+        version: Option<&str>,
+    ) -> impl Iterator<Item = GroupResource> + use<> {
+        let versions = self.groups.get(group).into_iter().flatten();
+        let versions = versions.filter(|served| version.is_none_or(|version| *version == *served.version));
+        let served = versions.flat_map(|version| &version.resources);
+        let watchable = served.filter(|(_, served)| served.watchable);
+        let found: BTreeSet<_> = watchable
+            .map(|(name, _)| GroupResource { group: Arc::clone(group), resource: Arc::clone(name) })
+            .collect();
+        found.into_iter()
     }
 
     /// What may have been meant: the same resource in another group, or a similar name in the same group.

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::catalog::{Catalog, Resolved, ServedResource, Unresolved};
+use super::program::ALL;
 use super::{CompiledPolicy, CompiledTarget, PolicySet};
 use crate::jsonpath::{Projection, Roots};
 use crate::resource::{GroupResource, Gvr};
@@ -109,6 +110,12 @@ pub struct PolicyTarget {
     pub found: Result<Gvr, Unresolved>,
     /// Whether its objects cannot be judged before their Namespaces are known.
     pub needs_namespaces: bool,
+    /// Whether the policy reads the pod of its objects and nothing says where that is.
+    pub lacks_pod: bool,
+    /// Namespaces that the policy names and that are left out all the same.
+    pub left_out: Vec<Arc<str>>,
+    /// What is followed beside it, between its objects and what controls them.
+    pub between: Vec<Gvr>,
 }
 
 /// All that is wanted.
@@ -142,56 +149,80 @@ fn policy_targets(
     wants: &mut BTreeMap<Gvr, Want>,
 ) -> Vec<PolicyTarget> {
     let mut targets: BTreeMap<GroupResource, PolicyTarget> = BTreeMap::new();
-    for target in &policy.targets {
-        for resource in &target.resources {
-            let resource = GroupResource { group: Arc::clone(&target.group), resource: Arc::clone(resource) };
-            let entry = targets.entry(resource.clone()).or_insert_with(|| PolicyTarget {
-                found: catalog.resolve(&resource, target.version.as_deref()).map(|found| {
-                    let Resolved { resource, served } = found;
-                    wants.entry(resource.clone()).or_insert_with(|| Want::new(served));
-                    resource
-                }),
-                resource,
-                version: target.version.clone(),
-                namespaces: Some(BTreeSet::new()),
-                needs_namespaces: false,
-            });
-            let Some(want) = entry.found.as_ref().ok().and_then(|resource| wants.get_mut(resource)) else {
-                continue;
-            };
-            entry.needs_namespaces = want.served.namespaced && policy.reads_namespaces();
-            entry.namespaces = want.scope(entry.namespaces.take(), target);
-            want.labels.insert(target.labels.as_ref().map(|selector| selector.to_string().into()));
-        }
+    for (target, resource) in entries(policy, catalog) {
+        let entry = targets.entry(resource.clone()).or_insert_with(|| PolicyTarget {
+            found: catalog.resolve(&resource, target.version.as_deref()).map(|found| {
+                let Resolved { resource, served } = found;
+                wants.entry(resource.clone()).or_insert_with(|| Want::new(served));
+                resource
+            }),
+            lacks_pod: policy.lacks_pod(&resource),
+            resource,
+            version: target.version.clone(),
+            namespaces: Some(BTreeSet::new()),
+            needs_namespaces: false,
+            left_out: Vec::new(),
+            between: Vec::new(),
+        });
+        let Some(want) = entry.found.as_ref().ok().and_then(|resource| wants.get_mut(resource)) else {
+            continue;
+        };
+        entry.needs_namespaces = want.served.namespaced && policy.reads_namespaces();
+        entry.namespaces = want.scope(entry.namespaces.take(), target);
+        let named = entry.namespaces.iter().flatten();
+        entry.left_out = named.filter(|named| policy.left_out().contains(named)).cloned().collect();
+        want.labels.insert(target.labels.as_ref().map(|selector| selector.to_string().into()));
     }
     for target in targets.values() {
         if let Some(want) = target.found.as_ref().ok().and_then(|resource| wants.get_mut(resource)) {
             want.users.push((Arc::clone(policy), target.namespaces.clone(), Use::Judged));
         }
     }
-    let targets: Vec<_> = targets.into_values().collect();
+    let mut targets: Vec<_> = targets.into_values().collect();
     if targets.iter().any(|target| target.needs_namespaces) {
         want_beside(policy, (GroupResource::new("", "namespaces"), None, Use::Around), catalog, wants);
     }
-    let pods = targets.iter().find(|target| target.resource == GroupResource::new("", "pods"));
-    for resource in policy.between() {
-        let namespaces = pods.and_then(|pods| pods.namespaces.clone());
-        want_beside(policy, (resource, namespaces, Use::Between), catalog, wants);
+    let pods = targets.iter_mut().find(|target| target.resource == GroupResource::new("", "pods"));
+    if let Some(pods) = pods {
+        for resource in policy.between() {
+            let beside = (resource, pods.namespaces.clone(), Use::Between);
+            pods.between.extend(want_beside(policy, beside, catalog, wants));
+        }
     }
     targets
 }
 
-/// Wants a resource for what it says of others.
+/// Each resource that a policy names, with the entry that does; then those that `*` stands for. What is named by itself
+/// says in which version it is watched.
+fn entries<'p>(policy: &'p CompiledPolicy, catalog: &Catalog) -> Vec<(&'p CompiledTarget, GroupResource)> {
+    let named = |target: &'p CompiledTarget| {
+        let named = target.resources.iter().filter(|name| &***name != ALL);
+        named.map(move |name| (target, GroupResource::new(Arc::clone(&target.group), Arc::clone(name))))
+    };
+    let stood_for = |target: &'p CompiledTarget| {
+        let served = catalog.watchable(&target.group, target.version.as_deref());
+        let mut found: Vec<_> = served.filter(|resource| target.names(resource)).collect();
+        if found.is_empty() {
+            found.push(GroupResource::new(Arc::clone(&target.group), ALL));
+        }
+        found.into_iter().map(move |resource| (target, resource))
+    };
+    let all = policy.targets.iter().filter(|target| target.takes_all());
+    policy.targets.iter().flat_map(named).chain(all.flat_map(stood_for)).collect()
+}
+
+/// Wants a resource for what it says of others. Returns what is watched.
 fn want_beside(
     policy: &Arc<CompiledPolicy>,
     (resource, namespaces, for_what): (GroupResource, Namespaces, Use),
     catalog: &Catalog,
     wants: &mut BTreeMap<Gvr, Want>,
-) {
-    let Ok(Resolved { resource, served }) = catalog.resolve(&resource, None) else { return };
-    let want = wants.entry(resource).or_insert_with(|| Want::new(served));
+) -> Option<Gvr> {
+    let Resolved { resource, served } = catalog.resolve(&resource, None).ok()?;
+    let want = wants.entry(resource.clone()).or_insert_with(|| Want::new(served));
     want.labels.insert(None);
     want.users.push((Arc::clone(policy), namespaces, for_what));
+    Some(resource)
 }
 
 /// What all policies together want of one resource.

@@ -97,7 +97,12 @@ impl CompiledPolicy {
             Truth::Yes => {}
         }
         let granted = Granted::of(&self.exceptions, subject.document, Some(&scope), &clock);
-        let rules = self.rules.iter().map(|rule| judge_rule(rule, setting, &granted)).collect();
+        // What `*` stands for need not have pods.
+        let podless = subject.roots.pod.is_none() && self.stands_for(subject.resource);
+        let judge = |rule: &Rule| {
+            if podless && rule.reads_pod { skipped(rule) } else { judge_rule(rule, setting, &granted) }
+        };
+        let rules = self.rules.iter().map(judge).collect();
         Judgement::Judged(Verdict::of(rules, &granted, &clock))
     }
 
@@ -163,6 +168,19 @@ impl Verdict {
 struct Bench<'a> {
     rule: &'a Rule,
     setting: Setting<'a>,
+}
+
+/// A rule that has nothing to say about an object.
+fn skipped(rule: &Rule) -> RuleVerdict {
+    RuleVerdict {
+        rule: Arc::clone(&rule.name),
+        severity: rule.severity,
+        outcome: Outcome::Skip,
+        nodes: Vec::new(),
+        more: 0,
+        excepted: Vec::new(),
+        owned: false,
+    }
 }
 
 /// Judges a rule, and where it fails, what is left of that beside its exceptions.

@@ -66,12 +66,15 @@ impl CompiledPolicy {
     }
 }
 
+/// The name that stands for all resources of a group.
+pub(super) const ALL: &str = "*";
+
 /// One entry of `targets`.
 #[derive(Debug)]
 pub struct CompiledTarget {
     /// The API group; empty for the core group.
     pub group: Arc<str>,
-    /// Plural names.
+    /// Plural names, or `*` alone for all of the group.
     pub resources: Box<[Arc<str>]>,
     /// The version to watch; `None` for the one that the server prefers.
     pub version: Option<Arc<str>>,
@@ -98,6 +101,8 @@ pub(super) struct Rule {
     pub(super) body: Body,
     /// `None` where one is written from the rule.
     pub(super) message: Option<Template>,
+    /// Whether it reads the pod of an object.
+    pub(super) reads_pod: bool,
     /// How a failure is mended, where it can be.
     pub(super) fix: Option<Fix>,
 }

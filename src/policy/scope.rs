@@ -10,7 +10,23 @@ use super::fix::Fix;
 use super::glob;
 use super::judge::Subject;
 use super::message::Template;
-use super::program::{CompiledPolicy, CompiledTarget, Rule};
+use super::program::{ALL, CompiledPolicy, CompiledTarget, Rule};
+
+/// Resources that no policy may target, by group and plural name (`*` for all of the group): what the operator
+/// itself writes would be judged again and again.
+const NEVER: [(&str, &str); 6] = [
+    ("watchpolicy.io", ALL),
+    ("coordination.k8s.io", "leases"),
+    ("", "events"),
+    ("events.k8s.io", "events"),
+    ("openreports.io", ALL),
+    ("wgpolicyk8s.io", ALL),
+];
+
+/// Whether no policy may target a resource.
+pub(super) fn is_never_judged(group: &str, resource: &str) -> bool {
+    NEVER.iter().any(|(never, plural)| *never == group && (*plural == resource || *plural == ALL))
+}
 
 /// Whether a policy takes an object. From the surest no to the surest yes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +88,23 @@ impl CompiledPolicy {
         self.reads_namespaces
     }
 
+    /// Namespaces that are left out whatever the targets say.
+    pub fn left_out(&self) -> &[Arc<str>] {
+        &self.left_out
+    }
+
+    /// Whether something is read of the pod of a resource of which nothing says where that is.
+    pub fn lacks_pod(&self, resource: &GroupResource) -> bool {
+        self.roots(resource).pod.is_none()
+            && !self.stands_for(resource)
+            && self.rules.iter().any(|rule| rule.reads_pod)
+    }
+
+    /// Whether a resource is targeted by `*` alone, so that it may be one without pods.
+    pub(super) fn stands_for(&self, resource: &GroupResource) -> bool {
+        self.entries(resource).all(|target| target.takes_all())
+    }
+
     fn read_of(&self, roots: &Roots, projection: &mut Projection) {
         for check in &self.conditions {
             check.read(roots, None, projection);
@@ -97,7 +130,14 @@ impl CompiledPolicy {
 impl CompiledTarget {
     /// Whether the entry is about this resource.
     pub fn names(&self, resource: &GroupResource) -> bool {
-        self.group == resource.group && self.resources.contains(&resource.resource)
+        self.group == resource.group
+            && (self.resources.contains(&resource.resource)
+                || (self.takes_all() && !is_never_judged(&resource.group, &resource.resource)))
+    }
+
+    /// Whether it is about all that its group serves.
+    pub(super) fn takes_all(&self) -> bool {
+        self.resources.iter().any(|name| &**name == ALL)
     }
 
     fn takes(&self, namespace: Option<&Arc<str>>, subject: &Subject<'_>) -> Taken {
@@ -135,6 +175,16 @@ impl CompiledTarget {
 }
 
 impl Rule {
+    /// Whether it reads something else where it is known where the pod is.
+    pub(super) fn finds_pod(&self) -> bool {
+        let read = |pod: Option<Box<[Arc<str>]>>| {
+            let mut projection = Projection::default();
+            self.read(&Roots { pod, ..Roots::default() }, &mut projection);
+            projection
+        };
+        read(None) != read(Some(Box::new(["a pod".into()])))
+    }
+
     fn read(&self, roots: &Roots, projection: &mut Projection) {
         let under = self.for_each.as_ref();
         if let Some(elements) = under {

@@ -2,6 +2,8 @@
 //!
 //! `Reconciling` and `Stalled` are there only while they are true. Violations never make `Ready` false.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -88,9 +90,9 @@ pub(super) fn statements(entry: &PolicyEntry, targets: Option<&[TargetReport]>) 
             statements.extend(unasked("Suspended", "nothing is watched while the policy is suspended"));
             statements
         }
-        PolicyState::Compiled(_) => {
+        PolicyState::Compiled(policy) => {
             let survey = Survey::of(targets);
-            let mut statements = vec![valid(), survey.resolved(), survey.authorized()];
+            let mut statements = vec![valid(), survey.resolved(policy.left_out()), survey.authorized()];
             statements.extend(survey.reconciling());
             statements.extend(survey.stalled());
             statements
@@ -229,7 +231,7 @@ impl<'t> Survey<'t> {
         }
     }
 
-    fn resolved(&self) -> Statement {
+    fn resolved(&self, left_out: &[Arc<str>]) -> Statement {
         let resolved =
             |status, reason, message: String| Statement::new("TargetsResolved", status, reason, message);
         if self.any(TargetState::Absent) {
@@ -237,7 +239,11 @@ impl<'t> Survey<'t> {
         } else if self.resolving() {
             resolved(UNKNOWN, "Resolving", "the targets are being looked up".to_owned())
         } else {
-            resolved(TRUE, "Resolved", "the cluster serves every target".to_owned())
+            let except = match left_out {
+                [] => String::new(),
+                names => format!("; system namespaces are left out: {}", names.join(", ")),
+            };
+            resolved(TRUE, "Resolved", format!("the cluster serves every target{except}"))
         }
     }
 

@@ -425,3 +425,21 @@ async fn a_resource_too_many_is_refused_with_its_flag() {
     assert_eq!(harbour.target("p").0, TargetState::Synced, "it needs one less by now");
     harbour.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_newly_reads_namespaces_judges_by_the_old_program_until_they_are_listed() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x")), (NAMESPACES, Answer::Nothing)]);
+    harbour.show(&[("p", 1, "[]", SIZE), ("q", 1, "[]", SIZE)]).await;
+    harbour.show(&[("p", 2, "[]", OF_NAMESPACE), ("q", 1, "[]", SIZE)]).await;
+    assert_eq!(harbour.judged("x")[0], ("p".to_owned(), 1));
+    assert_eq!(harbour.target("p"), (TargetState::Listing, 1), "and says so");
+    let lists = |path: &str| {
+        harbour.server.requests.lock().iter().filter(|request| **request == format!("list {path}")).count()
+    };
+    assert_eq!((lists(ALL), lists(NAMESPACES)), (1, 1));
+    harbour.server.answers.lock().insert(NAMESPACES.into(), Answer::Empty);
+    harbour.pass(120).await;
+    assert_eq!(harbour.judged("x")[0], ("p".to_owned(), 2));
+    assert_eq!(harbour.target("p"), (TargetState::Synced, 2));
+    harbour.end().await;
+}

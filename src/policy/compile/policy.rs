@@ -80,6 +80,9 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         skips_owned: *owned_objects == OwnedObjects::Skip,
         fences,
     };
+    for rule in &mut compiled.rules {
+        rule.reads_pod = rule.finds_pod();
+    }
     let mut of_namespaces = Projection::default();
     compiled.read_namespace(&mut of_namespaces);
     compiled.reads_namespaces = of_namespaces != Projection::default();

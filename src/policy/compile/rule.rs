@@ -86,6 +86,8 @@ fn compile(rule: &WrittenRule, severity: Severity, at: &Field<'_>, findings: &mu
         },
         body: body?,
         message,
+        // Told from the whole rule when it is there.
+        reads_pod: false,
         fix: match fix {
             Some(fix) => Some(fix?),
             None => None,

@@ -9,22 +9,12 @@ use crate::crd::Target;
 use crate::jsonpath::{Root, Roots};
 use crate::policy::fault::{FaultReason, Field, Findings};
 use crate::policy::glob::Glob;
-use crate::policy::program::CompiledTarget;
+use crate::policy::program::{ALL, CompiledTarget};
+use crate::policy::scope::is_never_judged;
 use crate::policy::selector::Selector;
 use crate::resource::GroupResource;
 
 use super::policy::check_length;
-
-/// Resources that no policy may target, by group and plural name (`*` for all of the group): what the operator
-/// itself writes would be judged again and again.
-const NEVER: [(&str, &str); 6] = [
-    ("watchpolicy.io", "*"),
-    ("coordination.k8s.io", "leases"),
-    ("", "events"),
-    ("events.k8s.io", "events"),
-    ("openreports.io", "*"),
-    ("wgpolicyk8s.io", "*"),
-];
 
 pub(super) fn compile_all(
     targets: &[Target],
@@ -92,17 +82,29 @@ fn check_resources(group: &str, resources: &[String], at: &Field<'_>, findings: 
     check_length(resources.len(), 1..=32, at, findings);
     for (index, resource) in resources.iter().enumerate() {
         let at = at.index(index);
-        if resource == "*" {
-            findings.unsupported(&at, "`*` for all resources of a group");
+        if resource == ALL {
+            refuse_ambiguous(group, resources.len(), &at, findings);
         } else {
             check_name(resource, "the plural name of a resource, such as deployments", &at, findings);
         }
-        if NEVER.iter().any(|(never, plural)| *never == group && (plural == resource || *plural == "*")) {
+        if is_never_judged(group, resource) {
             let shown = GroupResource::new(group, resource.as_str());
             let message =
                 format!("{shown} can never be a target: the operator writes it itself; leave it out");
             findings.push(FaultReason::TargetNotAllowed, &at, message);
         }
+    }
+}
+
+/// What the CRD refuses too, but a file may say.
+fn refuse_ambiguous(group: &str, resources: usize, at: &Field<'_>, findings: &mut Findings) {
+    if group.is_empty() {
+        let message = "`*` cannot be used with the core group; list its resources by name";
+        findings.invalid(at, message.to_owned());
+    }
+    if resources > 1 {
+        let message = "`*` already stands for every resource of the group; leave the others out";
+        findings.invalid(at, message.to_owned());
     }
 }
 
@@ -131,6 +133,11 @@ fn compile_pod(
     findings: &mut Findings,
 ) -> Option<Box<[Arc<str>]>> {
     for resource in &target.resources {
+        if resource == ALL {
+            let message = "`*` stands for kinds that have their pods in different places; give those of which \
+                           `pod` is to be said their own entry";
+            findings.invalid(at, message.to_owned());
+        }
         let resource = GroupResource::new(target.group.as_str(), resource.as_str());
         if Roots::of_builtin(&resource).pod.is_some() {
             let message =

@@ -215,3 +215,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_star_is_all_that_the_group_serves_in_the_version_that_a_named_one_has() {
+    let all = "{group: apps, resources: ['*']}";
+    assert_eq!(watches(&[(all, SPEC)]), ["deployments.apps 1", "replicasets.apps 1"]);
+    let demand = demand(&set(&[(&format!("{all}, {{group: none.io, resources: ['*']}}"), SPEC)]), &catalog());
+    let found: Vec<_> = demand.targets["p0"]
+        .iter()
+        .map(|target| (target.resource.to_string(), target.found.is_ok()))
+        .collect();
+    let expected = [("deployments.apps", true), ("replicasets.apps", true), ("*.none.io", false)];
+    assert_eq!(found, expected.map(|(name, is_found)| (name.to_owned(), is_found)));
+}
+
+#[test]
+fn what_a_target_lacks_and_what_is_left_out_of_it_is_told() {
+    let policy = "{apiVersion: watchpolicy.io/v1alpha1, kind: WatchPolicy, metadata: {name: p}, spec: \
+                  {targets: [{resources: [configmaps], namespaces: [a, kube-system]}], rules: [{name: r, path: \
+                  $podSpec.hostNetwork, assert: {exists: true}}]}}";
+    let policy: WatchPolicy = serde_saphyr::from_str(policy).unwrap();
+    let settings = Settings { system_namespaces: ["kube-system".into()].into(), ..Settings::default() };
+    let policy = Arc::new(compile(&policy, &settings).unwrap());
+    let targets = policy_targets(&policy, &catalog(), &mut BTreeMap::new());
+    assert_eq!((targets[0].lacks_pod, &*targets[0].left_out), (true, &["kube-system".into()][..]));
+}
+
+#[test]
+fn a_target_knows_what_is_followed_between_it_and_its_controllers() {
+    let demand =
+        demand(&set(&[("{resources: [pods]}, {group: apps, resources: [deployments]}", SPEC)]), &catalog());
+    let between = |index: usize| demand.targets["p0"][index].between.iter().map(ToString::to_string);
+    assert_eq!(between(0).collect::<Vec<_>>(), ["replicasets.v1.apps"]);
+    assert_eq!(between(1).count(), 0);
+}

@@ -53,7 +53,6 @@ fn what_this_version_does_not_have_is_refused_by_its_name() {
     let later = |spec: String, field: &'static str, named: &'static str| (spec, Unsupported, field, named);
     check(&[
         later(spec("enforcement: {onDelete: Release}"), "spec.enforcement.onDelete", "`onDelete: Release`"),
-        later(target("group: apps, resources: ['*']"), "spec.targets[0].resources[0]", "`*`"),
         later(
             target("resources: [pods], fieldSelector: a=b"),
             "spec.targets[0].fieldSelector",
@@ -495,4 +494,20 @@ fn the_examples_have_no_fault() {
         let policy = serde_saphyr::from_str(&text).expect("a policy");
         compile(&policy, &settings()).unwrap_or_else(|faults| panic!("{}: {faults}", path.display()));
     }
+}
+
+#[test]
+fn a_star_stands_alone_and_not_for_the_core_group_nor_for_one_place_of_pods() {
+    let field = "spec.targets[0].resources[0]";
+    check(&[
+        (target("resources: ['*']"), Invalid, field, "core group"),
+        (target("group: apps, resources: ['*', deployments]"), Invalid, field, "leave the others out"),
+        (
+            target("group: apps, resources: ['*'], pod: $.spec.template"),
+            Invalid,
+            "spec.targets[0].pod",
+            "their own entry",
+        ),
+        (target("group: openreports.io, resources: ['*']"), TargetNotAllowed, field, "never be a target"),
+    ]);
 }

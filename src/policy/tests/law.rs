@@ -396,6 +396,10 @@ fn a_rule_that_needs_a_pod_errs_where_none_is_known_and_says_what_is_missing() {
     assert_eq!(unknown.outcome, Error);
     assert!(unknown.nodes[0].message.contains("`pod:`"), "{unknown:?}");
     assert_eq!(verdict(&spec(", pod: $.spec.template")).outcome, Fail);
+    assert_eq!(verdict(&spec("").replace("clusters", "'*'")).outcome, Skip, "of all, some have none");
+    let lacks = |spec: &str| compiled(spec).lacks_pod(&GroupResource::new("example.com", "clusters"));
+    assert!(lacks(&spec("")) && !lacks(&spec(", pod: $.spec.template")));
+    assert!(!lacks(&spec("").replace("$pod.", "$.")) && !lacks(&spec("").replace("clusters", "'*'")));
 }
 
 /// Judges a ConfigMap whose data is nested too deeply to be read.

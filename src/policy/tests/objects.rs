@@ -95,3 +95,12 @@ fn a_compiled_policy_keeps_what_its_watches_need() {
     assert!(policy.suspend);
     assert_eq!(policy.rules().cloned().collect::<Vec<_>>(), names(&["r"]));
 }
+
+#[test]
+fn a_star_takes_all_that_its_group_serves_but_what_can_never_be_judged() {
+    let all = |group: &str| format!("group: {group}, resources: ['*']");
+    assert!(takes(&all("apps"), ("apps", "deployments"), "{}"));
+    assert!(!takes(&all("apps"), ("batch", "jobs"), "{}"));
+    assert!(!takes(&all("coordination.k8s.io"), ("coordination.k8s.io", "leases"), "{}"));
+    assert!(takes(&all("coordination.k8s.io"), ("coordination.k8s.io", "leasecandidates"), "{}"));
+}
