@@ -21,7 +21,7 @@ pub(super) fn of_containers(path: &str, at: &Field<'_>, advices: &mut Advices) {
     let Ok(path) = Path::parse(path).map(|path| path.to_string()) else { return };
     let is_below =
         |list: &&str| path.strip_prefix(*list).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric));
-    if LISTS.iter().any(|list| is_below(list)) {
+    if LISTS.iter().any(is_below) {
         advices.add(
             at,
             "leaves init and ephemeral containers out: `$containers` is all of them, for every kind; for these alone: \
