@@ -1,4 +1,4 @@
-//! Contests: places that we fix, and somebody else breaks again.
+//! Contests: rules that we have mended on an object, and somebody else breaks again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,24 +7,26 @@ use ahash::RandomState;
 use hashbrown::HashMap;
 use tokio::time::Instant;
 
-use crate::policy::Pointer;
 use crate::resource::ObjectKey;
 
 /// A break that comes later after a fix is no fight.
 const WINDOW: Duration = Duration::from_secs(600);
-/// So many fixes within the window are made before the place is left alone.
+/// So many fixes within the window are made before the rule is left alone there.
 const FIXES: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
-/// Above this, fights that are over are forgotten at the next fix.
+/// Above this, fights that are over are forgotten at the next fix, once in [`SWEEP`].
 const MANY: usize = 4096;
+const SWEEP: Duration = Duration::from_secs(1);
+/// The most fights; beyond, any one is forgotten for a new one.
+const MOST: usize = 65_536;
 
-/// A place that a policy fixes.
+/// A rule that is mended on an object: who breaks it elsewhere each time fights as well.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ground {
     pub(super) policy: Arc<str>,
     pub(super) key: ObjectKey,
-    pub(super) place: Pointer,
+    pub(super) rule: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -58,35 +60,49 @@ impl Fight {
     }
 }
 
-/// All places fixed lately.
+/// All that was fixed lately.
 #[derive(Debug, Default)]
-pub(super) struct Contests(HashMap<Ground, Fight, RandomState>);
+pub(super) struct Contests {
+    fights: HashMap<Ground, Fight, RandomState>,
+    swept: Option<Instant>,
+}
 
 impl Contests {
-    /// Whether a place that fails may be fixed now.
+    /// Whether a rule that fails may be mended now.
     ///
     /// # Errors
     /// How long it is left alone.
     pub(super) fn enter(&mut self, ground: &Ground, now: Instant) -> Result<(), Duration> {
-        let Some(fight) = self.0.get_mut(ground) else { return Ok(()) };
+        let Some(fight) = self.fights.get_mut(ground) else { return Ok(()) };
         if now >= fight.until && fight.is_over(now) {
-            self.0.remove(ground);
+            self.fights.remove(ground);
             return Ok(());
         }
         if fight.may_fix(now) { Ok(()) } else { Err(fight.until.duration_since(now)) }
     }
 
-    /// Notes that a place was fixed.
+    /// Notes that a rule was mended.
     pub(super) fn fixed(&mut self, ground: Ground, now: Instant) {
-        if self.0.len() > MANY {
-            self.0.retain(|_, fight| !fight.is_over(now));
-        }
+        self.make_room(now);
         let new = || Fight { fixes: Vec::new(), pause: Duration::ZERO, until: now };
-        let fight = self.0.entry(ground).or_insert_with(new);
+        let fight = self.fights.entry(ground).or_insert_with(new);
         if fight.fixes.len() >= FIXES {
             fight.fixes.remove(0);
         }
         fight.fixes.push(now);
+    }
+
+    fn make_room(&mut self, now: Instant) {
+        let is_swept = self.swept.is_some_and(|swept| now.duration_since(swept) < SWEEP);
+        if self.fights.len() > MANY && !is_swept {
+            self.swept = Some(now);
+            self.fights.retain(|_, fight| !fight.is_over(now));
+        }
+        if self.fights.len() >= MOST
+            && let Some(any) = self.fights.keys().next().cloned()
+        {
+            self.fights.remove(&any);
+        }
     }
 }
 
@@ -98,7 +114,7 @@ mod tests {
     fn ground() -> Ground {
         let object = ObjectName { namespace: None, name: "a".into() };
         let key = ObjectKey { resource: GroupResource::new("", "namespaces"), object };
-        Ground { policy: "owners".into(), key, place: Pointer::default() }
+        Ground { policy: "owners".into(), key, rule: "owner".into() }
     }
 
     /// How many fixes are made within a time by who breaks the place at once, each time.

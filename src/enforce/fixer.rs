@@ -25,7 +25,7 @@ use crate::jsonpath::{Document, Node, TypeMeta};
 use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, Priority, Remediation};
-use crate::policy::{Patch, Pointer, PolicySet};
+use crate::policy::{Patch, PolicySet};
 use crate::queue::Queue;
 use crate::resource::{Gvr, ObjectKey};
 use crate::store::Store;
@@ -106,6 +106,14 @@ struct Case {
     fixing: Vec<Fixing>,
 }
 
+impl Case {
+    fn new(key: &ObjectKey, types: TypeMeta, uid: &Arc<str>, fixing: Fixing) -> Self {
+        let version = types.api_version.rsplit('/').next().unwrap_or_default().into();
+        let resource = Gvr { resource: key.resource.clone(), version };
+        Self { resource, types, uid: Arc::clone(uid), fixing: vec![fixing] }
+    }
+}
+
 /// A patch that is to be sent.
 #[derive(Clone, Copy)]
 struct Order<'o> {
@@ -114,8 +122,8 @@ struct Order<'o> {
     dry_run: bool,
 }
 
-fn ground(policy: &Arc<str>, key: &ObjectKey, place: &Pointer) -> Ground {
-    Ground { policy: Arc::clone(policy), key: key.clone(), place: place.clone() }
+fn ground(policy: &Arc<str>, key: &ObjectKey, rule: &Arc<str>) -> Ground {
+    Ground { policy: Arc::clone(policy), key: key.clone(), rule: Arc::clone(rule) }
 }
 
 impl Fixer {
@@ -165,20 +173,30 @@ impl Fixer {
     }
 
     async fn mend(&self, key: &ObjectKey) -> Next {
-        let (Ok(permit), Some(case)) = (self.parts.leadership.permit(), self.case(key)) else {
-            self.memory.lock().rests.forget(key);
+        let (Ok(permit), cases) = (self.parts.leadership.permit(), self.cases(key)) else {
             return Next::Done;
         };
+        if cases.is_empty() {
+            self.memory.lock().rests.forget(key);
+        }
+        let mut next = Next::Done;
+        for case in cases {
+            next = next.and(self.mend_case(key, &case, &permit).await);
+        }
+        next
+    }
+
+    async fn mend_case(&self, key: &ObjectKey, case: &Case, permit: &Permit) -> Next {
         let target = Target { resource: &case.resource, object: &key.object, types: &case.types };
         for _ in 0..READS {
             let document = match self.gate.read(target).await {
                 Ok(document) => document,
-                Err(refusal) => return self.unread(key, &case, &refusal),
+                Err(refusal) => return self.unread(key, case, &refusal),
             };
             if document.id.uid != case.uid {
                 return Next::Done;
             }
-            match self.mend_document(key, &case, document, &permit).await {
+            match self.mend_document(key, case, document, permit).await {
                 Some(next) => return next,
                 None => debug!(%key, "the object changed before it was fixed; it is read again"),
             }
@@ -186,33 +204,33 @@ impl Fixer {
         Next::Retry
     }
 
-    /// The policies that fix an object, as the newest watches show it.
-    fn case(&self, key: &ObjectKey) -> Option<Case> {
+    /// The policies that fix an object, each in the version in which its watch shows it, the newest watch first.
+    fn cases(&self, key: &ObjectKey) -> Vec<Case> {
         let views = self.parts.store.views(key);
-        let newest = views.first()?;
-        let uid = Arc::clone(&newest.document.id.uid);
-        let mut fixing: Vec<Fixing> = Vec::new();
-        for served in
-            views.iter().filter(|view| view.document.id.uid == uid).flat_map(|view| view.serving.iter())
-        {
-            let known = fixing.iter().any(|other| other.policy.name == served.policy.name);
-            if !served.policy.mends() || known {
-                continue;
+        let mut cases: Vec<Case> = Vec::new();
+        let Some(uid) = views.first().map(|newest| Arc::clone(&newest.document.id.uid)) else { return cases };
+        for view in views.iter().filter(|view| view.document.id.uid == uid) {
+            for served in view.serving.iter().filter(|served| served.policy.mends()) {
+                let is_known = |other: &Fixing| other.policy.name == served.policy.name;
+                if cases.iter().flat_map(|case| &case.fixing).any(is_known) {
+                    continue;
+                }
+                let Some(namespace) = namespace_of(&key.object, &served.policy, &self.parts.store) else {
+                    continue;
+                };
+                let (policy, roots) = (Arc::clone(&served.policy), Arc::clone(&served.roots));
+                let fixing = Fixing { policy, roots, namespace };
+                match cases.iter_mut().find(|case| case.types.api_version == view.types.api_version) {
+                    Some(case) => case.fixing.push(fixing),
+                    None => cases.push(Case::new(key, view.types.clone(), &uid, fixing)),
+                }
             }
-            let Some(namespace) = namespace_of(&key.object, &served.policy, &self.parts.store) else {
-                continue;
-            };
-            let (policy, roots) = (Arc::clone(&served.policy), Arc::clone(&served.roots));
-            fixing.push(Fixing { policy, roots, namespace });
-        }
-        if fixing.is_empty() {
-            return None;
         }
         // Always the same one first, whichever is read first.
-        fixing.sort_by(|one, other| one.policy.name.cmp(&other.policy.name));
-        let types = newest.types.clone();
-        let version = types.api_version.rsplit('/').next().unwrap_or_default().into();
-        Some(Case { resource: Gvr { resource: key.resource.clone(), version }, types, uid, fixing })
+        for case in &mut cases {
+            case.fixing.sort_by(|one, other| one.policy.name.cmp(&other.policy.name));
+        }
+        cases
     }
 
     /// The object could not be read.
@@ -305,8 +323,8 @@ impl Fixer {
         if !dry_run {
             info!(policy = &**policy, object = %key, "an object was written");
             let mut memory = self.memory.lock();
-            for change in &proposal.changes {
-                memory.contests.fixed(ground(policy, key, &change.place), Instant::now());
+            for rule in proposal.rules() {
+                memory.contests.fixed(ground(policy, key, rule), Instant::now());
             }
         }
         self.settle(key, order, fixes)
@@ -399,8 +417,8 @@ impl Fixer {
         let wait = std::cell::Cell::new(Next::Done);
         let mut memory = self.memory.lock();
         let contests = std::cell::RefCell::new(&mut memory.contests);
-        proposal.hold_back(|change| {
-            let left = contests.borrow_mut().enter(&ground(&policy, key, &change.place), now).err()?;
+        proposal.hold_back_of(|rule, change| {
+            let left = contests.borrow_mut().enter(&ground(&policy, key, rule), now).err()?;
             wait.set(wait.get().and(Next::After(left)));
             let by = owner::of(object, &change.place, &own).or_else(|| owner::last(object, &own));
             let by = by.unwrap_or("somebody else");

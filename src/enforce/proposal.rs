@@ -1,6 +1,6 @@
 //! What the policies want changed of one object; pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -76,10 +76,19 @@ impl Proposal {
 
     /// Takes changes out, and says for their rules why.
     pub(super) fn hold_back(&mut self, why: impl Fn(&Change) -> Option<(Remediation, Box<str>)>) {
+        self.hold_back_of(|_, change| why(change));
+    }
+
+    /// The same, told also which rule wants a change.
+    pub(super) fn hold_back_of(
+        &mut self,
+        why: impl Fn(&Arc<str>, &Change) -> Option<(Remediation, Box<str>)>,
+    ) {
         let Self { mends, changes, settled, .. } = self;
         changes.retain(|change| {
-            let Some(why) = why(change) else { return true };
-            for mend in mends.iter().filter(|mend| mend.change.as_ref() == Ok(change)) {
+            let wanting = || mends.iter().filter(|mend| mend.change.as_ref() == Ok(change));
+            let Some(why) = wanting().find_map(|mend| why(&mend.rule, change)) else { return true };
+            for mend in wanting() {
                 settled.insert(Arc::clone(&mend.rule), why.clone());
             }
             false
@@ -98,6 +107,12 @@ impl Proposal {
             let manager = owner::of(object, &change.place, &own)?;
             Some((Remediation::Yielded, format!("{manager} owns the field, and the policy yields").into()))
         });
+    }
+
+    /// The rules that are mended by what is left.
+    pub(super) fn rules(&self) -> BTreeSet<&Arc<str>> {
+        let is_left = |mend: &&Mend| mend.change.as_ref().is_ok_and(|change| self.changes.contains(change));
+        self.mends.iter().filter(is_left).map(|mend| &mend.rule).collect()
     }
 
     /// The patch that does what is left.

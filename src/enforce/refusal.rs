@@ -40,7 +40,27 @@ struct Answer {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Details {
-    causes: Option<Vec<serde::de::IgnoredAny>>,
+    causes: Option<Vec<Cause>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Cause {
+    reason: String,
+    field: String,
+    message: String,
+}
+
+impl Cause {
+    /// What is wrong with which field. Of the words, only those which cannot repeat a value: it may be a secret one.
+    fn told(&self) -> String {
+        let Self { reason, field, message } = self;
+        let line = message.lines().next().unwrap_or_default();
+        match reason.as_str() {
+            "FieldValueForbidden" | "FieldValueRequired" => format!("{field}: {line}"),
+            _ => format!("{field} ({reason})"),
+        }
+    }
 }
 
 impl Refusal {
@@ -49,14 +69,19 @@ impl Refusal {
     pub(super) fn of(status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> Self {
         let Answer { message, details } = serde_json::from_slice(body).unwrap_or_default();
         let words = message.unwrap_or_else(|| format!("the server answered {}", status.as_u16()));
-        let is_explained =
-            details.and_then(|details| details.causes).is_some_and(|causes| !causes.is_empty());
+        let causes = details.and_then(|details| details.causes).unwrap_or_default();
+        let is_explained = !causes.is_empty();
         match status {
+            // Admission may choose any status, and its words are its own.
+            status if status.is_client_error() && is_of_admission(&words) => Self::Refused(cut(&words)),
             StatusCode::NOT_FOUND => Self::Gone,
             StatusCode::CONFLICT => Self::Changed,
             StatusCode::UNPROCESSABLE_ENTITY if !is_explained && is_failed_test(&words) => Self::Changed,
-            StatusCode::UNAUTHORIZED => Self::Denied(cut(&words)),
-            // Admission refuses with 403 too; what the authorizer says, it says of verbs and resources.
+            StatusCode::UNAUTHORIZED => Self::Failed(cut(&words)),
+            StatusCode::UNPROCESSABLE_ENTITY if is_explained => {
+                let told: Vec<_> = causes.iter().map(Cause::told).collect();
+                Self::Refused(cut(&format!("the server refuses the change: {}", told.join("; "))))
+            }
             StatusCode::FORBIDDEN if is_of_rights(&words) => Self::Denied(cut(&words)),
             StatusCode::TOO_MANY_REQUESTS => Self::Busy(retry_after.unwrap_or_default().min(LONGEST_WAIT)),
             status if status.is_client_error() => Self::Refused(cut(&words)),
@@ -74,6 +99,11 @@ fn is_failed_test(words: &str) -> bool {
         || words.contains("testing value")
 }
 
+fn is_of_admission(words: &str) -> bool {
+    words.contains(" denied the request") || words.contains(" denied request")
+}
+
+/// What the authorizer says, it says of verbs and resources.
 fn is_of_rights(words: &str) -> bool {
     [" cannot patch resource ", " cannot get resource "].iter().any(|denied| words.contains(denied))
 }
@@ -89,7 +119,8 @@ mod tests {
     use super::*;
 
     fn refusal(code: u16, message: &str, causes: usize) -> Refusal {
-        let causes: Vec<_> = (0..causes).map(|_| json!({"field": "spec.x"})).collect();
+        let cause = json!({"field": "spec.x", "reason": "FieldValueInvalid", "message": "Invalid value: \"hunter2\""});
+        let causes = vec![cause; causes];
         let body = json!({"message": message, "details": {"causes": causes}}).to_string();
         Refusal::of(StatusCode::from_u16(code).unwrap(), body.as_bytes(), Some(Duration::from_secs(4000)))
     }
@@ -99,8 +130,9 @@ mod tests {
         let failed = "the server rejected our request due to an error in our request";
         assert_eq!(refusal(422, failed, 0), Refusal::Changed);
         assert_eq!(refusal(409, "object has been modified", 0), Refusal::Changed);
-        let immutable = "Pod \"a\" is invalid: spec: Forbidden: pod updates may not change fields";
-        assert_eq!(refusal(422, immutable, 1), Refusal::Refused(immutable.to_owned()));
+        let invalid = "Pod \"a\" is invalid: spec.x: Invalid value: \"hunter2\"";
+        let told = "the server refuses the change: spec.x (FieldValueInvalid)".to_owned();
+        assert_eq!(refusal(422, invalid, 1), Refusal::Refused(told), "no value is repeated");
         let admission = "ValidatingAdmissionPolicy 'x' with binding 'y' denied request: no";
         assert_eq!(refusal(422, admission, 0), Refusal::Refused(admission.to_owned()));
     }
@@ -109,8 +141,11 @@ mod tests {
     fn a_missing_right_is_not_an_admission_that_refuses() {
         let rights = "deployments.apps \"a\" is forbidden: User \"x\" cannot patch resource \"deployments\"";
         assert_eq!(refusal(403, rights, 0), Refusal::Denied(rights.to_owned()));
-        let webhook = "admission webhook \"w\" denied the request: no";
-        assert_eq!(refusal(403, webhook, 0), Refusal::Refused(webhook.to_owned()));
+        let webhook = "admission webhook \"w\" denied the request: User \"x\" cannot patch resource \"a\"";
+        for code in [400, 403, 404, 409, 422] {
+            assert_eq!(refusal(code, webhook, 0), Refusal::Refused(webhook.to_owned()), "{code}");
+        }
+        assert_eq!(refusal(401, "Unauthorized", 0), Refusal::Failed("Unauthorized".to_owned()));
     }
 
     #[test]

@@ -242,13 +242,19 @@ impl Setting<'_> {
 
     /// What `setFrom` finds.
     fn value_from(&self, path: &Path) -> Result<Value, Obstacle> {
-        let mut found = None;
+        let (mut found, mut veiled) = (None, false);
         let ended = path.each(self.hearing.scope, &mut Budget::default(), &mut |node, place| {
+            veiled = render::is_veiled(node, place, self.secret);
             let shown = render::found(node, place, self.secret);
             let source = Pointer::of(place).map(|pointer| (pointer, node.clone()));
             found = Some(Value { node: node.clone(), shown: Some(shown), source });
             ControlFlow::Break(())
         });
+        if veiled {
+            let why =
+                format!("setFrom {path}: values of Secrets and of `env` are not copied to where they show");
+            return Err(Obstacle::NotAllowed(why.into()));
+        }
         let why = match (ended, found) {
             (Ok(()), Some(value)) if !matches!(value.node, Node::Null) => return Ok(value),
             (Ok(()), _) => format!("setFrom finds nothing at {path}"),
@@ -271,12 +277,22 @@ impl Append {
         }
         let same = |element: &Node| match &self.key {
             Some(key) => self.value.get(key).is_some_and(|wanted| element.get(key) == Some(wanted)),
-            None => *element == self.value,
+            None => holds(element, &self.value),
         };
         match array.is_some_and(|array| array.elements().iter().any(same)) {
             true => Err(Obstacle::Pointless),
             false => Ok(Write::Append(self.value.clone())),
         }
+    }
+}
+
+/// Whether a value has all that another says; the server may have filled in more.
+fn holds(value: &Node, wanted: &Node) -> bool {
+    match (value, wanted) {
+        (Node::Object(_), Node::Object(members)) => {
+            members.iter().all(|(name, wanted)| value.get(name).is_some_and(|value| holds(value, wanted)))
+        }
+        _ => value == wanted,
     }
 }
 

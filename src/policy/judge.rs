@@ -183,9 +183,18 @@ fn skipped(rule: &Rule) -> RuleVerdict {
     }
 }
 
-/// Judges a rule, and where it fails, what is left of that beside its exceptions.
+/// Judges a rule, and where it fails, what is left of that beside its exceptions. What does not fail is not mended.
 fn judge_rule(rule: &Rule, setting: Setting<'_>, granted: &Granted<'_>) -> RuleVerdict {
-    let mended = setting.mends.map(Mends::len);
+    let mended = setting.mends.map(|mends| (mends, mends.len()));
+    let verdict = judge_excepted(rule, setting, granted);
+    if let Some((mends, mended)) = mended.filter(|_| verdict.outcome != Outcome::Fail) {
+        mends.truncate(mended);
+    }
+    verdict
+}
+
+fn judge_excepted(rule: &Rule, setting: Setting<'_>, granted: &Granted<'_>) -> RuleVerdict {
+    let mended = setting.mends.map(|mends| (mends, mends.len()));
     let verdict = judge_in_full(rule, setting);
     if matches!(verdict.outcome, Outcome::Pass | Outcome::Skip) {
         return verdict;
@@ -194,7 +203,7 @@ fn judge_rule(rule: &Rule, setting: Setting<'_>, granted: &Granted<'_>) -> RuleV
         return excused;
     }
     let Some(exempt) = granted.exempt(rule) else { return verdict };
-    if let (Some(mends), Some(mended)) = (setting.mends, mended) {
+    if let Some((mends, mended)) = mended {
         mends.truncate(mended);
     }
     let hearing = Hearing { exempt: Some(&exempt), ..setting.hearing };

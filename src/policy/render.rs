@@ -51,6 +51,22 @@ pub(super) fn found(node: &Node, trail: &Trail<'_>, secret: bool) -> Box<str> {
     text(node, veil)
 }
 
+/// Whether anything of a value found in an object is not to be shown.
+pub(super) fn is_veiled(node: &Node, trail: &Trail<'_>, secret: bool) -> bool {
+    secret || hides(node, Veil::of(trail))
+}
+
+fn hides(node: &Node, veil: Veil) -> bool {
+    match node {
+        _ if veil == Veil::Hidden => true,
+        Node::Array(elements) => elements.iter().any(|element| hides(element, veil.step(Step::Element(0)))),
+        Node::Object(members) => {
+            members.iter().any(|(name, member)| hides(member, veil.step(Step::Member(name))))
+        }
+        _ => false,
+    }
+}
+
 /// A value that a policy holds.
 pub(super) fn operand(node: &Node) -> Box<str> {
     text(node, Veil::Open)

@@ -171,7 +171,7 @@ async fn a_policy_goes_from_audit_to_plan_to_enforce_and_back_and_says_at_each_s
     world.apply(&owners("Audit")).await.unwrap();
     world.until("owners", "audited", |policy| policy.reason("Enforcing") == "Audit").await.unwrap();
     let before = patches(&world);
-    annotate(&world, "late", "me").await;
+    annotate(&world, "late", "a<b&c").await;
     world.until("owners", "reported", |policy| policy.count("failed") == 1).await.unwrap();
     assert_eq!(patches(&world), before);
     // A policy that writes nothing any more leaves what it wrote.
@@ -240,16 +240,8 @@ async fn what_cannot_be_fixed_says_why_and_is_not_tried_again_and_again() {
     world.apply(&config_map("refused", "{refused: x}")).await.unwrap();
     // The server takes a moment to learn of an admission policy.
     let denies = async || {
-        let patch = [
-            "patch",
-            "configmap",
-            "-n",
-            "shop",
-            "refused",
-            "--dry-run=server",
-            "-p",
-            "{\"data\":{\"refused\":\"fixed\"}}",
-        ];
+        let patch = r#"patch configmap -n shop refused --dry-run=server -p {"data":{"refused":"fixed"}}"#;
+        let patch: Vec<_> = patch.split(' ').collect();
         world.plane.kubectl().run(&patch).await.is_err().then_some(())
     };
     eventually(DEADLINE, "the admission policy works", denies).await.unwrap();

@@ -356,3 +356,27 @@ proptest! {
         prop_assert_eq!(carried_out(&sent, &other), None);
     }
 }
+
+#[test]
+fn what_is_hidden_is_not_copied_to_where_it_shows() {
+    let policy = compiled(&format!(
+        "{DEPLOYMENTS}\nrules: [{{name: r, path: $.metadata.annotations.a, assert: {{exists: true}}, \
+         fix: {{setFrom: '$podSpec.containers[0].env[0].value'}}}}]"
+    ));
+    let env = json!([{"name": "P", "value": "hunter2"}]);
+    let spec = json!({"template": {"spec": {"containers": [{"name": "c", "env": env}]}}});
+    let (_, mends) = mend(&policy, &json!({"metadata": {"name": "o", "uid": "1"}, "spec": spec}));
+    assert!(matches!(mends[0].change, Err(Obstacle::NotAllowed(_))), "{mends:?}");
+    assert!(!format!("{mends:?}").contains("hunter2"), "{mends:?}");
+}
+
+#[test]
+fn an_element_that_the_server_filled_in_is_not_appended_again() {
+    let rule = "path: '$.data.ports[*]', quantifier: Any, assert: {equals: {port: 80}}, \
+                fix: {append: {at: $.data.ports, value: {port: 80}}}";
+    let object = |port| json!({"metadata": {"name": "o", "uid": "1"}, "data": {"ports": [port]}});
+    let (outcome, mends) = mend(&on_config_maps(rule), &object(json!({"port": 80, "protocol": "TCP"})));
+    assert_eq!((outcome, &mends[0].change), (Outcome::Fail, &Err(Obstacle::Pointless)));
+    let (_, mends) = mend(&on_config_maps(rule), &object(json!({"port": 81, "protocol": "TCP"})));
+    assert!(mends[0].change.is_ok(), "{mends:?}");
+}
