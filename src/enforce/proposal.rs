@@ -176,6 +176,11 @@ impl Proposal {
         mend.change.as_ref().is_ok_and(|change| template.holds(&change.place))
     }
 
+    /// Whether the policy enforces, and the other only tries something out.
+    fn outranks(&self, other: &Self) -> bool {
+        self.fixing.policy.mode == Mode::Enforce && other.fixing.policy.mode != Mode::Enforce
+    }
+
     /// Whether the policy only plans.
     pub(super) fn only_plans(&self, allowed: bool) -> bool {
         self.fixing.policy.mode != Mode::Enforce || !allowed
@@ -198,8 +203,8 @@ fn said(obstacle: &Obstacle) -> (Remediation, Box<str>) {
     }
 }
 
-/// Holds back what two policies want differently: at once, or as soon as one of them has written.
-/// `after` gives the object as it would be after a patch.
+/// Holds back what two policies want differently: at once, or as soon as one of them has written. A policy that only
+/// plans holds back none that enforces. `after` gives the object as it would be after a patch.
 pub(super) fn hold_back_conflicts(
     proposals: &mut [Proposal],
     fresh: Fresh<'_>,
@@ -215,8 +220,12 @@ pub(super) fn hold_back_conflicts(
             for change in &proposal.changes {
                 if let Some(against) = other.changes.iter().chain(&then).find(|wanted| clash(change, wanted))
                 {
-                    conflicts.push((at, change.clone(), Arc::clone(&other.fixing.policy.name)));
-                    conflicts.push((other_at, against.clone(), Arc::clone(&proposal.fixing.policy.name)));
+                    if !proposal.outranks(other) {
+                        conflicts.push((at, change.clone(), Arc::clone(&other.fixing.policy.name)));
+                    }
+                    if !other.outranks(proposal) {
+                        conflicts.push((other_at, against.clone(), Arc::clone(&proposal.fixing.policy.name)));
+                    }
                 }
             }
         }

@@ -276,4 +276,15 @@ async fn what_cannot_be_fixed_says_why_and_is_not_tried_again_and_again() {
     let writes = world.requests("", "configmaps").unwrap();
     let writes = writes.iter().filter(|request| request.verb == "patch").count();
     assert!(writes <= 4, "{writes} writes of ConfigMaps: what is refused rests");
+    a_plan_stops_no_enforcement(&world, &rule("a", "other"), &rule("a", "good")).await;
+}
+
+async fn a_plan_stops_no_enforcement(world: &World<'_>, tried: &str, enforced: &str) {
+    world.apply(&config_map("tried", "{a: x}")).await.unwrap();
+    let tries = on_config_maps("tries", "tried", tried).replace("mode: Enforce", "mode: Plan");
+    world.apply(&tries).await.unwrap();
+    world.until("tries", "it is planned", |policy| fix(policy, "outcome") == "Planned").await.unwrap();
+    world.apply(&on_config_maps("enforces", "tried", enforced)).await.unwrap();
+    world.until("enforces", "it is written", |policy| policy.count("passed") == 1).await.unwrap();
+    world.until("tries", "it is told", |policy| fix(policy, "outcome") == "Conflict").await.unwrap();
 }
