@@ -14,20 +14,20 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::budget::Budgets;
+use super::case::{Case, cases};
 use super::contest::{Contests, Ground};
 use super::gate::{Gate, Intent, MANAGER, Target};
 use super::owner;
-use super::proposal::{Fixing, Fresh, Proposal, hold_back_conflicts};
+use super::proposal::{Fresh, Proposal, hold_back_conflicts};
 use super::refusal::Refusal;
 use super::rest::{Fixes, Rests};
-use super::worker::namespace_of;
 use crate::jsonpath::{Document, Node, TypeMeta};
 use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, Priority, Remediation};
 use crate::policy::{Patch, PolicySet};
 use crate::queue::Queue;
-use crate::resource::{Gvr, ObjectKey};
+use crate::resource::ObjectKey;
 use crate::store::Store;
 
 /// How often an object that changes under our hands is read again at once.
@@ -98,22 +98,6 @@ impl Next {
     }
 }
 
-/// An object, and the policies that fix it.
-struct Case {
-    resource: Gvr,
-    types: TypeMeta,
-    uid: Arc<str>,
-    fixing: Vec<Fixing>,
-}
-
-impl Case {
-    fn new(key: &ObjectKey, types: TypeMeta, uid: &Arc<str>, fixing: Fixing) -> Self {
-        let version = types.api_version.rsplit('/').next().unwrap_or_default().into();
-        let resource = Gvr { resource: key.resource.clone(), version };
-        Self { resource, types, uid: Arc::clone(uid), fixing: vec![fixing] }
-    }
-}
-
 /// A patch that is to be sent.
 #[derive(Clone, Copy)]
 struct Order<'o> {
@@ -173,7 +157,7 @@ impl Fixer {
     }
 
     async fn mend(&self, key: &ObjectKey) -> Next {
-        let (Ok(permit), cases) = (self.parts.leadership.permit(), self.cases(key)) else {
+        let (Ok(permit), cases) = (self.parts.leadership.permit(), cases(key, &self.parts.store)) else {
             return Next::Done;
         };
         if cases.is_empty() {
@@ -202,35 +186,6 @@ impl Fixer {
             }
         }
         Next::Retry
-    }
-
-    /// The policies that fix an object, each in the version in which its watch shows it, the newest watch first.
-    fn cases(&self, key: &ObjectKey) -> Vec<Case> {
-        let views = self.parts.store.views(key);
-        let mut cases: Vec<Case> = Vec::new();
-        let Some(uid) = views.first().map(|newest| Arc::clone(&newest.document.id.uid)) else { return cases };
-        for view in views.iter().filter(|view| view.document.id.uid == uid) {
-            for served in view.serving.iter().filter(|served| served.policy.mends()) {
-                let is_known = |other: &Fixing| other.policy.name == served.policy.name;
-                if cases.iter().flat_map(|case| &case.fixing).any(is_known) {
-                    continue;
-                }
-                let Some(namespace) = namespace_of(&key.object, &served.policy, &self.parts.store) else {
-                    continue;
-                };
-                let (policy, roots) = (Arc::clone(&served.policy), Arc::clone(&served.roots));
-                let fixing = Fixing { policy, roots, namespace };
-                match cases.iter_mut().find(|case| case.types.api_version == view.types.api_version) {
-                    Some(case) => case.fixing.push(fixing),
-                    None => cases.push(Case::new(key, view.types.clone(), &uid, fixing)),
-                }
-            }
-        }
-        // Always the same one first, whichever is read first.
-        for case in &mut cases {
-            case.fixing.sort_by(|one, other| one.policy.name.cmp(&other.policy.name));
-        }
-        cases
     }
 
     /// The object could not be read.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::super::proposal::Fixing;
 use super::*;
 use crate::crd::{Mode, WatchPolicy};
 use crate::jsonpath::Projection;
@@ -14,7 +15,7 @@ use crate::leader::testing::Lead;
 use crate::ledger::Judged;
 use crate::policy::{self, CompiledPolicy, PolicyEntry, PolicyState, compile};
 use crate::queue::Retries;
-use crate::resource::ObjectName;
+use crate::resource::{Gvr, ObjectName};
 use crate::store::{Served, Shelf};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@
 //! is the only place from which a judged object is changed.
 
 mod budget;
+mod case;
 mod contest;
 mod fixer;
 mod gate;

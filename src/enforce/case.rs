@@ -1,0 +1,52 @@
+//! Who fixes an object, and in which version of it.
+
+use std::sync::Arc;
+
+use super::proposal::Fixing;
+use super::worker::namespace_of;
+use crate::jsonpath::TypeMeta;
+use crate::resource::{Gvr, ObjectKey};
+use crate::store::Store;
+
+/// An object in one version, and the policies that fix it there.
+pub(super) struct Case {
+    pub(super) resource: Gvr,
+    pub(super) types: TypeMeta,
+    pub(super) uid: Arc<str>,
+    pub(super) fixing: Vec<Fixing>,
+}
+
+impl Case {
+    fn new(key: &ObjectKey, types: TypeMeta, uid: &Arc<str>, fixing: Fixing) -> Self {
+        let version = types.api_version.rsplit('/').next().unwrap_or_default().into();
+        let resource = Gvr { resource: key.resource.clone(), version };
+        Self { resource, types, uid: Arc::clone(uid), fixing: vec![fixing] }
+    }
+}
+
+/// The policies that fix an object, each in the version in which its watch shows it, the newest watch first.
+pub(super) fn cases(key: &ObjectKey, store: &Store) -> Vec<Case> {
+    let views = store.views(key);
+    let mut cases: Vec<Case> = Vec::new();
+    let Some(uid) = views.first().map(|newest| Arc::clone(&newest.document.id.uid)) else { return cases };
+    for view in views.iter().filter(|view| view.document.id.uid == uid) {
+        for served in view.serving.iter().filter(|served| served.policy.mends()) {
+            let is_known = |other: &Fixing| other.policy.name == served.policy.name;
+            if cases.iter().flat_map(|case| &case.fixing).any(is_known) {
+                continue;
+            }
+            let Some(namespace) = namespace_of(&key.object, &served.policy, store) else { continue };
+            let (policy, roots) = (Arc::clone(&served.policy), Arc::clone(&served.roots));
+            let fixing = Fixing { policy, roots, namespace };
+            match cases.iter_mut().find(|case| case.types.api_version == view.types.api_version) {
+                Some(case) => case.fixing.push(fixing),
+                None => cases.push(Case::new(key, view.types.clone(), &uid, fixing)),
+            }
+        }
+    }
+    // Always the same one first, whichever is read first.
+    for case in &mut cases {
+        case.fixing.sort_by(|one, other| one.policy.name.cmp(&other.policy.name));
+    }
+    cases
+}
