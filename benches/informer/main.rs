@@ -50,8 +50,7 @@ struct Load {
     measures: bool,
 }
 
-const FULL: Load =
-    Load { pods: 20_000, per_second: 200, churn: Duration::from_secs(60), measures: true };
+const FULL: Load = Load { pods: 20_000, per_second: 200, churn: Duration::from_secs(60), measures: true };
 const SHARE: Load = Load { pods: 200, per_second: 100, churn: Duration::from_secs(2), measures: false };
 
 /// What a client took.
@@ -197,7 +196,9 @@ async fn check(port: u16, load: &Load, changes: u64) -> Result<()> {
     let passed = value("watchpolicy_objects{policy=\"bench\",result=\"Pass\"}");
     // The second list shows every Pod once more, unchanged.
     let noise = unchanged - load.pods as f64;
-    println!("{changes} changes: {noise} of nothing that is read, {live} keys for workers; {passed} Pods pass");
+    println!(
+        "{changes} changes: {noise} of nothing that is read, {live} keys for workers; {passed} Pods pass"
+    );
     ensure!(passed as usize == load.pods, "all Pods pass: {page}");
     ensure!(noise as u64 == changes - read, "what no rule reads is noticed as such");
     ensure!(live as u64 == read, "only what is read reaches a worker");
@@ -216,7 +217,12 @@ fn show(load: &Load, changes: u64, ours: &Taken, theirs: &Taken) -> Result<()> {
     println!("{:<34} {:>9} {:>9}", "", "ours", "kube");
     let both = |of: &dyn Fn(&Taken) -> f64| [of(ours), of(theirs)];
     row("first list, processor", both(&|t| (t.synced.cpu - t.idle.cpu) / pods * 1e6), "µs a Pod", 5.0);
-    row("changes, processor", both(&|t| (t.churned.cpu - t.synced.cpu) / changes as f64 * 1e6), "µs a change", 5.0);
+    row(
+        "changes, processor",
+        both(&|t| (t.churned.cpu - t.synced.cpu) / changes as f64 * 1e6),
+        "µs a change",
+        5.0,
+    );
     row("new list, processor", both(&|t| (t.relisted.cpu - t.churned.cpu) / pods * 1e6), "µs a Pod", 5.0);
     row("settled, memory", both(&|t| (t.synced.memory - t.idle.memory) / pods / 1024.0), "KiB a Pod", 40.0);
     for (what, peak) in [

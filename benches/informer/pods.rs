@@ -119,7 +119,11 @@ impl Pods {
         let version = pods.iter().map(|pod| pod.version).max().unwrap_or_default() + 1;
         let pod = &mut pods[index];
         pod.version = version;
-        if nth.is_multiple_of(ONE_OF) { pod.read += 1 } else { pod.unread += 1 }
+        if nth.is_multiple_of(ONE_OF) {
+            pod.read += 1
+        } else {
+            pod.unread += 1
+        }
         let line = self.event(index, *pod);
         drop(pods);
         self.send(line);
@@ -219,7 +223,9 @@ async fn answer(State(pods): State<Arc<Pods>>, request: Request) -> Response {
         (&Method::GET, "/api/v1/pods") => pods.list(&query).await,
         (&Method::GET, "/api") => json_of(discovery(&[("", "v1", "pods", "Pod")]).to_string()),
         (&Method::GET, "/apis") => json_of(discovery(&[]).to_string()),
-        (&Method::GET, _) if watches => Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()).into_response(),
+        (&Method::GET, _) if watches => {
+            Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()).into_response()
+        }
         (&Method::GET, "/apis/watchpolicy.io/v1alpha1/watchpolicies") => {
             json_of(list(vec![pods.policy.clone()]).to_string())
         }

@@ -240,8 +240,7 @@ fn status(code: u16, reason: &str) -> Value {
 }
 
 fn refusal(code: u16, reason: &str, retry_after: Option<u64>) -> Response {
-    let mut answer =
-        Response::builder().status(code).header(http::header::CONTENT_TYPE, "application/json");
+    let mut answer = Response::builder().status(code).header(http::header::CONTENT_TYPE, "application/json");
     if let Some(seconds) = retry_after {
         answer = answer.header(RETRY_AFTER, seconds);
     }

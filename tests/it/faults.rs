@@ -94,7 +94,8 @@ impl Case {
         world.install_crd(&case.group, "widgets", "Widget").await?;
         let objects: Vec<_> =
             (0..12).map(|n| case.widget(&format!("w-{n:02}"), if n % 3 == 0 { 1 } else { 2 })).collect();
-        eventually(DEADLINE, "the kind is served", async || world.apply(&objects.join("\n---\n")).await).await?;
+        eventually(DEADLINE, "the kind is served", async || world.apply(&objects.join("\n---\n")).await)
+            .await?;
         world.apply(&policy(name, &format!("group: {}, resources: [widgets]", case.group))).await?;
         world.until(name, "it is judged", |p| p.is_ready() && p.count("failed") == 4).await?;
         let beside = format!("group: {BYSTANDER}, resources: [gadgets], names: ['{name}*']");
@@ -133,9 +134,7 @@ impl Case {
 
     async fn state(&self, state: &str, word: &str) -> Result<()> {
         let what = format!("{} is {state} with {word:?}", self.name);
-        let right = |p: &Policy| {
-            p.target("widgets") == state && p.target_message("widgets").contains(word)
-        };
+        let right = |p: &Policy| p.target("widgets") == state && p.target_message("widgets").contains(word);
         self.stage.world.until(self.name, &what, right).await.map(drop)
     }
 
@@ -158,8 +157,7 @@ impl Case {
 
     /// How often the target's lists and watches were begun since then; further pages are the list's.
     fn starts(&self, since: Instant) -> usize {
-        let counts =
-            |asked: &&Asked| asked.at >= since && matches!(asked.verb, Verb::List | Verb::Watch);
+        let counts = |asked: &&Asked| asked.at >= since && matches!(asked.verb, Verb::List | Verb::Watch);
         self.stage.proxy.asked(&self.group).iter().filter(counts).count()
     }
 
@@ -275,7 +273,9 @@ async fn a_410_in_the_stream_is_answered_with_a_list() {
 #[tokio::test]
 async fn lines_that_are_no_events_are_answered_with_a_list() {
     let case = Case::start("garbage").await.unwrap();
-    for line in ["{\"type\":\"ADDED\",\"object\"\n", "\u{0}\u{0}\n", "{\"type\":\"SHRUGGED\",\"object\":{}}\n"] {
+    for line in
+        ["{\"type\":\"ADDED\",\"object\"\n", "\u{0}\u{0}\n", "{\"type\":\"SHRUGGED\",\"object\":{}}\n"]
+    {
         case.bring(Verb::Watch, Fault::Line(line.to_owned()), 1);
     }
     case.passes().await.unwrap();
