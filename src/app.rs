@@ -297,6 +297,7 @@ fn observe(
         liveness: config.watch.liveness,
         access_check: config.watch.access_check,
         lists: Arc::new(Semaphore::new(CONCURRENT_LISTS)),
+        seed: rand::random(),
     };
     // What the operator itself lives on does not queue behind targets that may hang.
     let own = informer::Settings { lists: Arc::new(Semaphore::new(OWN_LISTS)), ..patience };
