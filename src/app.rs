@@ -310,8 +310,6 @@ fn observe(
         let stop = stop.clone();
         tasks.spawn(async move { drop(informer.run(stop).await) });
     }
-    let (discovery, served) = Discovery::new(wire.clone());
-    tasks.spawn(discovery.run(changed, stop.clone()));
 
     let (sink, set) = PolicySink::new(policy::Settings {
         system_namespaces: config.system_namespaces.clone(),
@@ -321,6 +319,8 @@ fn observe(
     // Its CRD may come a moment after the operator.
     let backoff = Backoff { longest: own.backoff.longest.min(SOON), ..own.backoff };
     let soon = informer::Settings { backoff, ..own };
+    let (discovery, served) = Discovery::new(wire.clone());
+    tasks.spawn(discovery.run(changed, set.clone(), stop.clone()));
     let informer = Informer::new(wire, policies::collection(), soon, sink);
     let stopped = stop.clone();
     tasks.spawn(async move { drop(informer.run(stopped).await) });
