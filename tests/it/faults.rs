@@ -358,13 +358,9 @@ async fn a_black_hole_is_noticed_within_the_patience_and_what_it_kept_back_is_fo
     let since = Instant::now();
     case.change(0).await.unwrap();
     case.bystander_is_followed().await.unwrap();
-    // 72 s after the last sign of life, and the list is due at once.
-    let patience = Duration::from_secs(90) * 8 / 10;
-    let page = async || {
-        let page = case.stage.world.operator.metrics().await.ok()?;
-        case.failures(&page, "timeout").ok().filter(|seen| *seen >= 1.0)
-    };
-    eventually(patience + DEADLINE, "the silence is noticed", page).await.unwrap();
+    // Four fifths of the patience after the last sign of life; the list is due at once.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    case.state("Degraded", "no answer").await.unwrap();
     println!("silent: noticed {:?} after the last sign of life", since.elapsed());
     case.is_right().await.unwrap();
     case.requests_were_few(since).unwrap();

@@ -18,6 +18,7 @@ mod faults;
 mod leader;
 mod pipeline;
 mod release;
+mod scale;
 mod violations;
 mod world;
 
