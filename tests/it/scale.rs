@@ -84,18 +84,18 @@ spec:
 
 /// One policy of all kinds of a group, met by an operator that starts.
 async fn many_kinds(plane: &ControlPlane, scale: &Scale) {
-    let names: Vec<String> = (0..scale.kinds).map(|n| format!("kind{n:03}s")).collect();
-    let crds: Vec<_> = names.iter().map(|name| crd(GROUP, name, &format!("Kind{}", &name[4..7]))).collect();
+    let kinds: Vec<String> = (0..scale.kinds).map(|n| format!("Kind{n:03}")).collect();
+    let crds: Vec<_> =
+        kinds.iter().map(|kind| crd(GROUP, &format!("{}s", kind.to_lowercase()), kind)).collect();
     plane.kubectl().apply(&crds.join("---\n")).await.unwrap();
     let wait = ["wait", "--for=condition=Established", "--timeout=600s", "crd", "--all"];
     plane.kubectl().run(&wait).await.unwrap();
-    let objects: Vec<_> = names
-        .iter()
-        .map(|name| {
-            let kind = format!("Kind{}", &name[4..7]);
-            format!("{{apiVersion: {GROUP}/v1, kind: {kind}, metadata: {{name: one, namespace: scale}}, spec: {{size: 1}}}}")
-        })
-        .collect();
+    let object = |kind: &String| {
+        format!(
+            "{{apiVersion: {GROUP}/v1, kind: {kind}, metadata: {{name: one, namespace: scale}}, spec: {{size: 1}}}}"
+        )
+    };
+    let objects: Vec<_> = kinds.iter().map(object).collect();
     let apply = async || plane.kubectl().apply(&objects.join("\n---\n")).await;
     eventually(scale.deadline, "all kinds are served", apply).await.unwrap();
     install(plane).await.unwrap();
