@@ -19,10 +19,10 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::turns::Turns;
 use super::wire::{Collection, Event, Lines, PageEnd, Wire, WireError, version_of};
 use crate::backoff::{self, Backoff};
 use crate::metrics::{EventType, WatchFailure};
@@ -91,10 +91,10 @@ pub struct Settings {
     pub liveness: Duration,
     /// How often permissions are asked again.
     pub access_check: Duration,
-    /// Lists that may be under way at once; shared by all informers, so that a restart does not storm the server.
-    pub lists: Arc<Semaphore>,
     /// Feeds the jitter of all waits; each collection draws from it in its own way.
     pub seed: u64,
+    /// When it may ask for a page; shared by all informers.
+    pub turns: Arc<Turns>,
 }
 
 impl Default for Settings {
@@ -104,8 +104,8 @@ impl Default for Settings {
             backoff: Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) },
             liveness: Duration::from_secs(120),
             access_check: Duration::from_secs(60),
-            lists: Arc::new(Semaphore::new(8)),
             seed: 0,
+            turns: Arc::new(Turns::new(8)),
         }
     }
 }
@@ -165,7 +165,17 @@ impl<S: Sink> Informer<S> {
         let page_size = settings.page_size;
         let mixed = BuildHasherDefault::<DefaultHasher>::new().hash_one((settings.seed, &collection));
         let random = SmallRng::seed_from_u64(mixed);
-        Self { wire, collection, settings, sink, failures: 0, page_size, bookmarks: false, asked: false, random }
+        Self {
+            wire,
+            collection,
+            settings,
+            sink,
+            failures: 0,
+            page_size,
+            bookmarks: false,
+            asked: false,
+            random,
+        }
     }
 
     /// Lists and watches until told to stop; gives the sink back.
@@ -214,14 +224,15 @@ impl<S: Sink> Informer<S> {
 
     /// One page; others get their turn between two of them.
     async fn page(&mut self, next: Option<&str>) -> Result<PageEnd, WireError> {
-        let lists = Arc::clone(&self.settings.lists);
-        // The semaphore is never closed; were it, a list without a turn is better than none.
-        let _turn = lists.acquire().await.ok();
-        let page = self.wire.list(&self.collection, self.page_size, next).await?;
-        let sink = &mut self.sink;
-        let end = page.each(|raw| sink.seen(raw))?;
-        sink.alive();
-        Ok(end)
+        let Self { wire, collection, settings, sink, page_size, .. } = self;
+        // The turn lasts until the page has left memory.
+        let page = async {
+            let page = wire.list(collection, *page_size, next).await?;
+            let end = page.each(|raw| sink.seen(raw))?;
+            sink.alive();
+            Ok(end)
+        };
+        settings.turns.take(page).await
     }
 
     async fn list_failed(&mut self, error: WireError) -> State {

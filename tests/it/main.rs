@@ -6,6 +6,10 @@
     clippy::indexing_slicing,
     reason = "a test that meets the unexpected should stop there and then"
 )]
+#![allow(
+    clippy::print_stdout,
+    reason = "what was measured on the way is told to whoever runs with --nocapture"
+)]
 
 mod alerts;
 mod alone;
@@ -18,6 +22,7 @@ mod faults;
 mod leader;
 mod pipeline;
 mod release;
+mod scale;
 mod violations;
 mod world;
 

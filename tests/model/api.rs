@@ -26,7 +26,8 @@ impl Request {
     pub(crate) fn new(parts: &http::request::Parts, body: &[u8]) -> Self {
         let query = parts.uri.query().unwrap_or_default();
         let path = parts.uri.path().to_owned();
-        let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8().unwrap().into_owned();
+        let decode =
+            |text: &str| percent_encoding::percent_decode_str(text).decode_utf8().unwrap().into_owned();
         let mut names = path.split('/').skip(1).map(decode);
         let skipped = if names.next().as_deref() == Some("api") { 1 } else { 2 };
         let mut names = names.skip(skipped).collect::<Vec<_>>().into_iter();
@@ -202,7 +203,8 @@ impl State {
         };
         let before = self.cluster.get(id).cloned().unwrap_or_default();
         let (operations, before) = (&*operations, &before);
-        self.law.judge_status(sent, &Arrived { id, manager, dry_run: false, operations, before, after: &after });
+        self.law
+            .judge_status(sent, &Arrived { id, manager, dry_run: false, operations, before, after: &after });
         self.law.writes += 1;
         Answer::ok(self.cluster.update(id, manager, after).unwrap_or_default())
     }

@@ -38,12 +38,13 @@ impl Feed {
         let state = server.state.lock();
         let cluster = &state.cluster;
         let resource = request.id.resource.clone();
-        let (at, first) = match request.query.get("resourceVersion").and_then(|version| version.parse().ok()) {
+        let (at, first) = match request.query.get("resourceVersion").and_then(|version| version.parse().ok())
+        {
             Some(version) => (cluster.events.partition_point(|event| event.version <= version), Vec::new()),
             None => {
-                let lines = cluster.list(&resource).map(|object| {
-                    Arc::from(format!("{}\n", json!({"type": "ADDED", "object": object})))
-                });
+                let lines = cluster
+                    .list(&resource)
+                    .map(|object| Arc::from(format!("{}\n", json!({"type": "ADDED", "object": object}))));
                 (cluster.events.len(), lines.collect())
             }
         };

@@ -122,9 +122,8 @@ impl Law {
         let Some(read) = self.read.get(&(sent.by.clone(), id.clone())).cloned() else {
             return self.breach(sent, &format!("{what}: written unread"));
         };
-        let expects = |at: &str, value: &Value| {
-            operations.contains(&json!({"op": "test", "path": at, "value": value}))
-        };
+        let expects =
+            |at: &str, value: &Value| operations.contains(&json!({"op": "test", "path": at, "value": value}));
         if !expects("/metadata/uid", &read["metadata"]["uid"]) {
             self.breach(sent, &format!("{what}: the uid that was read is not tested"));
         }

@@ -25,7 +25,11 @@ const STORIES: u64 = 10;
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// Makes a ConfigMap, or edits it.
-    Write { name: String, make: bool, merge: Value },
+    Write {
+        name: String,
+        make: bool,
+        merge: Value,
+    },
     Delete(String),
     /// The annotation on the Lease.
     StopWrites(bool),
@@ -52,15 +56,30 @@ pub(crate) struct Plan {
 pub(crate) fn policies(law: &mut Law) -> Vec<Value> {
     let policies = [
         ("owners", "Enforce", "/metadata/annotations/corp.io~1owner", OWNERS),
-        ("good", "Enforce", "/data/a", r#"{"path": "$.data.a", "assert": {"equals": "good"}, "fix": {"set": "good"}}"#),
+        (
+            "good",
+            "Enforce",
+            "/data/a",
+            r#"{"path": "$.data.a", "assert": {"equals": "good"}, "fix": {"set": "good"}}"#,
+        ),
         (
             "clean",
             "Enforce",
             "/data/debug",
             r#"{"path": "$.data.debug", "assert": {"exists": false}, "fix": {"remove": true}}"#,
         ),
-        ("tiers", "Plan", "/metadata/labels/tier", r#"{"path": "$.metadata.labels.tier", "assert": {"in": ["gold"]}, "fix": {"set": "gold"}}"#),
-        ("yields", "Enforce", "/data/y", r#"{"path": "$.data.y", "assert": {"equals": "ours"}, "fix": {"set": "ours"}}"#),
+        (
+            "tiers",
+            "Plan",
+            "/metadata/labels/tier",
+            r#"{"path": "$.metadata.labels.tier", "assert": {"in": ["gold"]}, "fix": {"set": "gold"}}"#,
+        ),
+        (
+            "yields",
+            "Enforce",
+            "/data/y",
+            r#"{"path": "$.data.y", "assert": {"equals": "ours"}, "fix": {"set": "ours"}}"#,
+        ),
     ];
     let policies = policies.map(|(name, mode, pointer, rule)| {
         law.declare(name, pointer, mode == "Plan");
@@ -115,7 +134,9 @@ impl Plan {
         let story = seed % STORIES;
         let mut dice = Dice::new(story);
         let replicas = 2 + usize::from(story % 2 == 1);
-        let mut steps: Vec<_> = (0..replicas).map(|slot| (Duration::from_millis(300) * u32::try_from(slot).unwrap(), Step::Start(slot))).collect();
+        let mut steps: Vec<_> = (0..replicas)
+            .map(|slot| (Duration::from_millis(300) * u32::try_from(slot).unwrap(), Step::Start(slot)))
+            .collect();
         for name in 0..2 + dice.below(3) {
             others(&format!("map-{name}"), &mut dice, &mut steps);
         }
@@ -153,7 +174,8 @@ impl Plan {
     /// A small story, in which one thing happens at one request of the first replica.
     pub(crate) fn short(fault: Option<(usize, Fault)>) -> Self {
         let second = Duration::from_secs;
-        let write = |at, name: &str, make, merge| (second(at), Step::Write { name: name.to_owned(), make, merge });
+        let write =
+            |at, name: &str, make, merge| (second(at), Step::Write { name: name.to_owned(), make, merge });
         let steps = vec![
             (second(0), Step::Start(0)),
             (second(1), Step::Start(1)),

@@ -193,7 +193,10 @@ impl World {
         let id = Id::new("leases", NAMESPACE, "watchpolicy");
         let Some(mut lease) = state.cluster.get(&id).cloned() else { return };
         let value = if stopped { json!("stopped") } else { Value::Null };
-        json_patch::merge(&mut lease, &json!({"metadata": {"annotations": {"watchpolicy.io/writes": value}}}));
+        json_patch::merge(
+            &mut lease,
+            &json!({"metadata": {"annotations": {"watchpolicy.io/writes": value}}}),
+        );
         state.cluster.update(&id, "kubectl", lease);
         state.law.stop_writes(stopped);
     }
@@ -256,9 +259,9 @@ impl World {
                 "data": object["data"], "owned": fields::owned(object),
             })
         });
-        let policies = state.cluster.list("watchpolicies").map(|policy| {
-            json!({"name": policy["metadata"]["name"], "status": without_times(&policy["status"])})
-        });
+        let policies = state.cluster.list("watchpolicies").map(
+            |policy| json!({"name": policy["metadata"]["name"], "status": without_times(&policy["status"])}),
+        );
         json!({"objects": objects.collect::<Vec<_>>(), "policies": policies.collect::<Vec<_>>()})
     }
 
@@ -303,7 +306,8 @@ fn difference(wanted: &Value, found: &Value) -> String {
 fn with_indices(value: &Value) -> Value {
     match value {
         Value::Array(elements) => {
-            let members = elements.iter().enumerate().map(|(at, value)| (at.to_string(), with_indices(value)));
+            let members =
+                elements.iter().enumerate().map(|(at, value)| (at.to_string(), with_indices(value)));
             Value::Object(members.collect())
         }
         Value::Object(members) => {
