@@ -17,6 +17,7 @@ mod exceptions;
 mod leader;
 mod pipeline;
 mod release;
+mod scan;
 mod violations;
 mod world;
 
