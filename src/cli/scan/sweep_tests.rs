@@ -165,5 +165,5 @@ fn an_item_without_a_name_is_counted_and_hides_no_other() {
     haul.settle(&bench);
     assert_eq!(haul.nameless.as_ref().map(|(count, _)| *count), Some(2));
     let told: Vec<_> = outcomes(&haul).into_iter().map(|(_, outcome, _)| outcome).collect();
-    assert_eq!(told, [Outcome::Fail, Outcome::Error]);
+    assert_eq!(told, [Outcome::Error, Outcome::Fail]);
 }
