@@ -23,6 +23,7 @@ mod leader;
 mod pipeline;
 mod release;
 mod scale;
+mod scan;
 mod violations;
 mod world;
 
