@@ -29,6 +29,8 @@ pub struct CompiledPolicy {
     pub mode: Mode,
     /// How fixes are written.
     pub enforcement: Enforcement,
+    /// What the policy is about, in one word or a few, where it says so.
+    pub category: Option<Arc<str>>,
     /// How bad a violation is where the rule does not say otherwise.
     pub severity: Severity,
     /// Whether the policy rests: no watches, verdicts withdrawn.
