@@ -167,7 +167,17 @@ impl<S: Sink> Informer<S> {
         let page_size = settings.page_size;
         let mixed = BuildHasherDefault::<DefaultHasher>::new().hash_one((settings.seed, &collection));
         let random = SmallRng::seed_from_u64(mixed);
-        Self { wire, collection, settings, sink, failures: 0, page_size, bookmarks: false, asked: false, random }
+        Self {
+            wire,
+            collection,
+            settings,
+            sink,
+            failures: 0,
+            page_size,
+            bookmarks: false,
+            asked: false,
+            random,
+        }
     }
 
     /// Lists and watches until told to stop; gives the sink back.

@@ -55,7 +55,8 @@ pub(crate) fn own(manager: &str, before: &Value, after: &mut Value) {
 pub(crate) fn owned(object: &Value) -> BTreeMap<String, Vec<String>> {
     fn walk(at: &str, fields: &Value, found: &mut Vec<String>) {
         let members = fields.as_object().into_iter().flatten();
-        let mut below = members.filter_map(|(name, below)| Some((name.strip_prefix("f:")?, below))).peekable();
+        let mut below =
+            members.filter_map(|(name, below)| Some((name.strip_prefix("f:")?, below))).peekable();
         if below.peek().is_none() {
             return found.push(at.to_owned());
         }

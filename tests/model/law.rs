@@ -69,6 +69,11 @@ impl Law {
         self.ending.insert(who.to_owned());
     }
 
+    /// Who holds the Lease.
+    pub(crate) fn holder(&self) -> &str {
+        &self.holder
+    }
+
     /// To be called in the moment in which a request leaves its sender.
     pub(crate) fn sent(&self, by: &str) -> Sent {
         let renewed = self.renewed.get(by).copied();
@@ -122,9 +127,8 @@ impl Law {
         let Some(read) = self.read.get(&(sent.by.clone(), id.clone())).cloned() else {
             return self.breach(sent, &format!("{what}: written unread"));
         };
-        let expects = |at: &str, value: &Value| {
-            operations.contains(&json!({"op": "test", "path": at, "value": value}))
-        };
+        let expects =
+            |at: &str, value: &Value| operations.contains(&json!({"op": "test", "path": at, "value": value}));
         if !expects("/metadata/uid", &read["metadata"]["uid"]) {
             self.breach(sent, &format!("{what}: the uid that was read is not tested"));
         }

@@ -121,8 +121,13 @@ impl Replica {
 
     /// Whether a part has ended unasked.
     pub(crate) fn is_broken(&mut self) -> bool {
-        let stages =
-            [&mut self.observing, &mut self.judging, &mut self.fixing, &mut self.reporting, &mut self.leading];
+        let stages = [
+            &mut self.observing,
+            &mut self.judging,
+            &mut self.fixing,
+            &mut self.reporting,
+            &mut self.leading,
+        ];
         stages.into_iter().any(|stage| stage.tasks.try_join_next().is_some())
     }
 }

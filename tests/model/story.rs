@@ -6,6 +6,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
+use crate::api::Class;
 use crate::law::Law;
 use crate::network::{Fault, Faults};
 
@@ -16,8 +17,8 @@ pub(crate) const NAMESPACE: &str = "watchpolicy-system";
 
 /// By then others have done what they do.
 const END: f64 = 40.0;
-/// So many requests of the writing side each replica makes until then, more or less.
-const REQUESTS: usize = 90;
+/// So many requests of each class there are until then, more or less.
+const REQUESTS: [(Class, usize); 2] = [(Class::Lease, 60), (Class::Object, 80)];
 /// So many different things happen in clusters; the rest is what goes wrong there.
 const STORIES: u64 = 10;
 
@@ -25,7 +26,11 @@ const STORIES: u64 = 10;
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// Makes a ConfigMap, or edits it.
-    Write { name: String, make: bool, merge: Value },
+    Write {
+        name: String,
+        make: bool,
+        merge: Value,
+    },
     Delete(String),
     /// The annotation on the Lease.
     StopWrites(bool),
@@ -52,15 +57,30 @@ pub(crate) struct Plan {
 pub(crate) fn policies(law: &mut Law) -> Vec<Value> {
     let policies = [
         ("owners", "Enforce", "/metadata/annotations/corp.io~1owner", OWNERS),
-        ("good", "Enforce", "/data/a", r#"{"path": "$.data.a", "assert": {"equals": "good"}, "fix": {"set": "good"}}"#),
+        (
+            "good",
+            "Enforce",
+            "/data/a",
+            r#"{"path": "$.data.a", "assert": {"equals": "good"}, "fix": {"set": "good"}}"#,
+        ),
         (
             "clean",
             "Enforce",
             "/data/debug",
             r#"{"path": "$.data.debug", "assert": {"exists": false}, "fix": {"remove": true}}"#,
         ),
-        ("tiers", "Plan", "/metadata/labels/tier", r#"{"path": "$.metadata.labels.tier", "assert": {"in": ["gold"]}, "fix": {"set": "gold"}}"#),
-        ("yields", "Enforce", "/data/y", r#"{"path": "$.data.y", "assert": {"equals": "ours"}, "fix": {"set": "ours"}}"#),
+        (
+            "tiers",
+            "Plan",
+            "/metadata/labels/tier",
+            r#"{"path": "$.metadata.labels.tier", "assert": {"in": ["gold"]}, "fix": {"set": "gold"}}"#,
+        ),
+        (
+            "yields",
+            "Enforce",
+            "/data/y",
+            r#"{"path": "$.data.y", "assert": {"equals": "ours"}, "fix": {"set": "ours"}}"#,
+        ),
     ];
     let policies = policies.map(|(name, mode, pointer, rule)| {
         law.declare(name, pointer, mode == "Plan");
@@ -115,7 +135,9 @@ impl Plan {
         let story = seed % STORIES;
         let mut dice = Dice::new(story);
         let replicas = 2 + usize::from(story % 2 == 1);
-        let mut steps: Vec<_> = (0..replicas).map(|slot| (Duration::from_millis(300) * u32::try_from(slot).unwrap(), Step::Start(slot))).collect();
+        let mut steps: Vec<_> = (0..replicas)
+            .map(|slot| (Duration::from_millis(300) * u32::try_from(slot).unwrap(), Step::Start(slot)))
+            .collect();
         for name in 0..2 + dice.below(3) {
             others(&format!("map-{name}"), &mut dice, &mut steps);
         }
@@ -132,7 +154,8 @@ impl Plan {
         let mut plan = Self { seed, ..Self::calm(seed) };
         let mut dice = Dice::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 1);
         for _ in 0..1 + dice.below(8) {
-            let at = (dice.below(plan.replicas), 1 + dice.below(REQUESTS));
+            let (class, most) = REQUESTS[usize::from(!dice.one_in(4))];
+            let at = (class, 1 + dice.below(most));
             let fault = fault(&mut dice);
             plan.faults.at.insert(at, fault);
         }
@@ -150,10 +173,11 @@ impl Plan {
         plan
     }
 
-    /// A small story, in which one thing happens at one request of the first replica.
-    pub(crate) fn short(fault: Option<(usize, Fault)>) -> Self {
+    /// A small story, in which one thing happens at one request.
+    pub(crate) fn short(fault: Option<((Class, usize), Fault)>) -> Self {
         let second = Duration::from_secs;
-        let write = |at, name: &str, make, merge| (second(at), Step::Write { name: name.to_owned(), make, merge });
+        let write =
+            |at, name: &str, make, merge| (second(at), Step::Write { name: name.to_owned(), make, merge });
         let steps = vec![
             (second(0), Step::Start(0)),
             (second(1), Step::Start(1)),
@@ -162,7 +186,7 @@ impl Plan {
             write(4, "one", false, json!({"data": {"a": "worse", "other": "y"}})),
         ];
         let mut faults = Faults::default();
-        faults.at.extend(fault.map(|(number, fault)| ((0, number), fault)));
+        faults.at.extend(fault);
         Self { seed: 1000, replicas: 2, steps, faults }
     }
 }
