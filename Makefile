@@ -40,7 +40,7 @@ test: ## Everything that must hold: formatting, lints, dependencies, documentati
 .PHONY: bench
 bench: ## Times the hot path beside other implementations: docs/performance.md
 	$(call say,Benchmarks)
-	cargo bench --locked --bench judge
+	cargo bench --locked --bench judge --bench queue
 
 .PHONY: demo
 demo: build controlplane helm ## Installs the chart on a real control plane and shows the main job; KEEP=1 leaves it running until Ctrl-C

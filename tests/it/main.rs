@@ -9,6 +9,7 @@
 
 mod alerts;
 mod alone;
+mod bulk;
 mod chart;
 mod controlplane;
 mod crd;
