@@ -20,6 +20,7 @@ pub mod query;
 pub mod rbac;
 mod results;
 mod severity;
+mod show;
 pub mod suite;
 pub mod violations;
 

@@ -157,6 +157,17 @@ impl Discovery {
     }
 }
 
+/// What is served at this moment, for those who do not follow it.
+///
+/// # Errors
+/// See [`WireError`].
+pub async fn look(wire: Wire) -> Result<Arc<Catalog>, WireError> {
+    let (mut discovery, reader) = Discovery::new(wire);
+    discovery.ask().await?;
+    let catalog = reader.borrow().clone();
+    Ok(catalog.unwrap_or_default())
+}
+
 // Only what the catalog needs of `APIGroupDiscoveryList` (apidiscovery.k8s.io/v2).
 #[derive(Deserialize)]
 struct GroupList {

@@ -112,8 +112,6 @@ impl Default for Settings {
 
 /// After so many failed starts a version is no longer trusted, and a list is taken.
 const FAILED_STARTS: u8 = 3;
-/// However long a server asks us to wait, a target is not left blind for longer.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// The first question for a missing permission.
 const FIRST_ASK: Duration = Duration::from_secs(5);
 /// A watch that stood for so long is one; if it ends sooner, that is a failure and not an end.
@@ -393,11 +391,13 @@ impl<S: Sink> Informer<S> {
 
     // ---- back-off ----
 
+    /// However long a server asks us to wait, a target is not left blind for longer than the longest pause.
     async fn rest(&mut self, retry_after: Option<Duration>) {
         self.failures = self.failures.saturating_add(1);
+        let Backoff { longest, .. } = self.settings.backoff;
         let grown = self.settings.backoff.wait(self.failures);
         let jittered = self.jittered(grown, 0.5..1.0);
-        sleep(jittered.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))).await;
+        sleep(jittered.max(retry_after.unwrap_or_default().min(longest))).await;
     }
 
     /// Many informers that wait for the same thing should not do it at the same time.

@@ -16,7 +16,7 @@ use k8s_openapi::api::authorization::v1::{
 use kube::client::Body;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::metrics::{EventType, WatchFailure};
 use crate::resource::Gvr;
@@ -270,17 +270,19 @@ pub struct Lines {
     buffer: BytesMut,
     scanned: usize,
     limit: usize,
+    /// When anything came, were it only a part of a line.
+    heard: Instant,
 }
 
 impl Lines {
     fn new(body: Body, limit: usize) -> Self {
-        Self { body, buffer: BytesMut::new(), scanned: 0, limit }
+        Self { body, buffer: BytesMut::new(), scanned: 0, limit, heard: Instant::now() }
     }
 
     /// The next line; `None` when the server ended the watch. Cancel-safe.
     ///
     /// # Errors
-    /// [`WireError::Silent`] when nothing comes for `patience`; a line that is too long, or cut off, is an error.
+    /// [`WireError::Silent`] when nothing came for `patience`, however often that was waited for; a line that is too long, or cut off, is an error.
     pub async fn next(&mut self, patience: Duration) -> Result<Option<Bytes>, WireError> {
         loop {
             if let Some(line) = self.take_line() {
@@ -289,8 +291,10 @@ impl Lines {
             if self.buffer.len() > self.limit {
                 return Err(WireError::TooLarge(self.limit));
             }
-            let frame =
-                timeout(patience, self.body.frame()).await.map_err(|_elapsed| WireError::Silent(patience))?;
+            let frame = timeout_at(self.heard + patience, self.body.frame())
+                .await
+                .map_err(|_elapsed| WireError::Silent(patience))?;
+            self.heard = Instant::now();
             match frame {
                 None if self.buffer.is_empty() => return Ok(None),
                 None => return Err(WireError::Broken("the watch ended in the middle of a line".to_owned())),

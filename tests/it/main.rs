@@ -15,6 +15,7 @@ mod controlplane;
 mod crd;
 mod enforce;
 mod exceptions;
+mod faults;
 mod leader;
 mod pipeline;
 mod release;
