@@ -13,6 +13,7 @@
 
 mod alerts;
 mod alone;
+mod bulk;
 mod chart;
 mod controlplane;
 mod crd;

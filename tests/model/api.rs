@@ -53,10 +53,23 @@ impl Request {
         self.query.contains_key("watch")
     }
 
-    /// Whether it is one of the writing side: of the Lease, or of one object.
-    pub(crate) fn counts(&self) -> bool {
-        !self.is_watch() && (self.id.resource == "leases" || !self.id.name.is_empty())
+    /// What it is to the writing side, if anything.
+    pub(crate) fn class(&self) -> Option<Class> {
+        match (&*self.id.resource, self.is_watch()) {
+            (_, true) => None,
+            ("leases", _) => Some(Class::Lease),
+            _ => (!self.id.name.is_empty()).then_some(Class::Object),
+        }
     }
+}
+
+/// Requests of the writing side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Class {
+    /// Looks at the Lease, or changes it.
+    Lease,
+    /// Reads or changes one object, or a policy's status.
+    Object,
 }
 
 /// An answer that is no watch.
@@ -96,26 +109,36 @@ impl From<(Refused, &str)> for Answer {
 pub(crate) struct State {
     pub(crate) cluster: Cluster,
     pub(crate) law: Law,
-    /// All requests of the writing side, to be read when something is wrong.
+    /// What happened, to be read when something is wrong.
     pub(crate) log: Vec<String>,
     pub(crate) start: Instant,
 }
 
 impl State {
+    /// Tells what happens.
+    pub(crate) fn note(&mut self, what: &str) {
+        self.log.push(format!("{:>9.3} {what}", self.start.elapsed().as_secs_f64()));
+    }
+
+    fn holder(&self) -> String {
+        self.law.holder().to_owned()
+    }
+
     /// Carries a request out that has arrived.
     pub(crate) fn answer(&mut self, request: &Request, sent: &Sent) -> Answer {
+        let holder = self.holder();
         let answer = self.carry_out(request, sent);
-        if request.counts() {
+        let is_routine =
+            request.class() == Some(Class::Lease) && answer.code == 200 && self.holder() == holder;
+        if request.class().is_some() && !is_routine {
             let dry_run = if request.query.contains_key("dryRun") { " dry" } else { "" };
-            self.log.push(format!(
-                "{:>9.3} {} {}{dry_run} {}/{} -> {} (sent at {:.3})",
-                self.start.elapsed().as_secs_f64(),
-                sent.by,
-                request.method,
-                request.id.resource,
-                request.id.name,
-                answer.code,
-                (sent.at - self.start).as_secs_f64(),
+            let Id { resource, name, .. } = &request.id;
+            let sent_at = (sent.at - self.start).as_secs_f64();
+            let Request { method, .. } = request;
+            let code = answer.code;
+            self.note(&format!(
+                "{} {method}{dry_run} {resource}/{name} -> {code} (sent at {sent_at:.3})",
+                sent.by
             ));
         }
         answer

@@ -51,22 +51,33 @@ pub(crate) struct Cluster {
     pub(crate) events: Vec<Event>,
     /// Watches from earlier versions are refused.
     pub(crate) compacted: u64,
-    grown: watch::Sender<u64>,
+    /// By resource, what its newest version is: those who watch another one are not woken.
+    grown: BTreeMap<String, watch::Sender<u64>>,
 }
 
 impl Cluster {
     pub(crate) fn new() -> Self {
-        let grown = watch::Sender::new(1);
-        Self { version: 1, uids: 0, objects: BTreeMap::new(), events: Vec::new(), compacted: 0, grown }
+        Self {
+            version: 1,
+            uids: 0,
+            objects: BTreeMap::new(),
+            events: Vec::new(),
+            compacted: 0,
+            grown: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
-    /// Tells when something happened.
-    pub(crate) fn grown(&self) -> watch::Receiver<u64> {
-        self.grown.subscribe()
+    /// Tells when something happened to a resource.
+    pub(crate) fn grown(&mut self, resource: &str) -> watch::Receiver<u64> {
+        self.grown_of(resource).subscribe()
+    }
+
+    fn grown_of(&mut self, resource: &str) -> &watch::Sender<u64> {
+        self.grown.entry(resource.to_owned()).or_insert_with(|| watch::Sender::new(1))
     }
 
     pub(crate) fn get(&self, id: &Id) -> Option<&Value> {
@@ -139,7 +150,8 @@ impl Cluster {
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
         let line = format!("{}\n", json!({"type": kind, "object": object})).into();
         self.events.push(Event { id: id.clone(), version: self.version, line, at: Instant::now() });
-        self.grown.send_replace(self.version);
+        let version = self.version;
+        self.grown_of(&id.resource).send_replace(version);
         object
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::api::Request;
 use crate::cluster::Event;
-use crate::network::{Health, Line, ServerBody, seen};
+use crate::network::{Health, Line, ServerBody};
 
 pub(crate) struct Feed {
     line: Line,
@@ -35,8 +35,8 @@ pub(crate) struct Feed {
 impl Feed {
     pub(crate) fn new(line: Line, request: &Request) -> Self {
         let server = Arc::clone(&line.server);
-        let state = server.state.lock();
-        let cluster = &state.cluster;
+        let mut state = server.state.lock();
+        let cluster = &mut state.cluster;
         let resource = request.id.resource.clone();
         let (at, first) = match request.query.get("resourceVersion").and_then(|version| version.parse().ok())
         {
@@ -52,13 +52,13 @@ impl Feed {
         let health = line.health.subscribe();
         let cuts = health.borrow().cuts;
         Self {
+            grown: cluster.grown(&resource),
             resource,
             at,
             first,
             last: Instant::now(),
             ends: Instant::now() + Duration::from_secs(seconds.unwrap_or(300)),
             ended: false,
-            grown: cluster.grown(),
             health,
             cuts,
             line,
@@ -109,7 +109,8 @@ impl Feed {
         loop {
             self.grown.mark_unchanged();
             if let Some(event) = self.find() {
-                self.last = seen(&self.line, event.at, self.last);
+                let late = self.line.latency(&format!("{} {}", self.resource, event.version));
+                self.last = self.last.max(event.at + late);
                 sleep_until(self.last).await;
                 return Some(Bytes::from(event.line.to_string()));
             }

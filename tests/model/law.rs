@@ -69,6 +69,11 @@ impl Law {
         self.ending.insert(who.to_owned());
     }
 
+    /// Who holds the Lease.
+    pub(crate) fn holder(&self) -> &str {
+        &self.holder
+    }
+
     /// To be called in the moment in which a request leaves its sender.
     pub(crate) fn sent(&self, by: &str) -> Sent {
         let renewed = self.renewed.get(by).copied();

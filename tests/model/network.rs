@@ -1,6 +1,7 @@
 //! What is between a replica and the API server: time, losses, and the process's own end.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,13 +12,11 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use kube::client::Body;
 use parking_lot::Mutex;
-use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use crate::api::{Answer, Request, State};
+use crate::api::{Answer, Class, Request, State};
 use crate::feed::Feed;
 use crate::law::Sent;
 
@@ -46,18 +45,19 @@ pub(crate) enum Fault {
     Refuse(u16),
 }
 
-/// The faults to come, by replica and number of the request of the writing side.
+/// The faults to come, by class and number of the request, whoever sends it.
 #[derive(Default)]
 pub(crate) struct Faults {
-    pub(crate) at: BTreeMap<(usize, usize), Fault>,
-    pub(crate) sent: BTreeMap<usize, usize>,
+    pub(crate) at: BTreeMap<(Class, usize), Fault>,
+    /// How many requests there were.
+    pub(crate) sent: BTreeMap<Class, usize>,
 }
 
 impl Faults {
-    fn next(&mut self, slot: usize) -> Option<Fault> {
-        let sent = self.sent.entry(slot).or_default();
+    fn next(&mut self, class: Class) -> Option<Fault> {
+        let sent = self.sent.entry(class).or_default();
         *sent += 1;
-        self.at.remove(&(slot, *sent))
+        self.at.remove(&(class, *sent))
     }
 }
 
@@ -109,13 +109,16 @@ pub(crate) struct Line {
     pub(crate) identity: Arc<str>,
     pub(crate) server: Arc<Server>,
     pub(crate) health: watch::Sender<Health>,
-    random: Arc<Mutex<SmallRng>>,
+    /// How often what was sent before: times follow from the seed and from that, so that what happens in the same
+    /// moment may happen in any order.
+    before: Arc<Mutex<BTreeMap<String, u32>>>,
+    seed: u64,
 }
 
 impl Line {
     pub(crate) fn new(slot: usize, identity: Arc<str>, server: Arc<Server>, seed: u64) -> Self {
-        let random = Arc::new(Mutex::new(SmallRng::seed_from_u64(seed)));
-        Self { slot, identity, server, health: watch::Sender::new(Health::default()), random }
+        let (health, before) = (watch::Sender::new(Health::default()), Arc::default());
+        Self { slot, identity, server, health, before, seed }
     }
 
     pub(crate) fn client(&self) -> kube::Client {
@@ -127,11 +130,14 @@ impl Line {
         kube::Client::new(service, "default")
     }
 
-    /// A short time; now and then a longer one.
-    pub(crate) fn latency(&self) -> Duration {
-        let mut random = self.random.lock();
-        let most = if random.random_ratio(1, 20) { 400_000 } else { 8_000 };
-        Duration::from_micros(random.random_range(500..most))
+    /// How long something takes to go through: a short time, now and then a longer one.
+    pub(crate) fn latency(&self, what: &str) -> Duration {
+        let mut before = self.before.lock();
+        let times = before.entry(what.to_owned()).or_default();
+        *times += 1;
+        let drawn = BuildHasherDefault::<DefaultHasher>::new().hash_one((self.seed, what, *times));
+        let most = if drawn.is_multiple_of(20) { 400_000 } else { 8_000 };
+        Duration::from_micros(500 + (drawn >> 8) % most)
     }
 
     /// Waits while the process is stopped, for ever when it is dead.
@@ -158,7 +164,11 @@ impl Line {
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         let request = Request::new(&parts, &body);
         self.lives().await;
-        let fault = request.counts().then(|| self.server.faults.lock().next(self.slot)).flatten();
+        let fault = request.class().and_then(|class| self.server.faults.lock().next(class));
+        if let Some(fault) = fault {
+            let what = format!("{} meets {fault:?} at {} {}", self.identity, request.method, request.path);
+            self.server.state.lock().note(&what);
+        }
         match fault {
             Some(Fault::CrashBefore) => self.die(),
             Some(Fault::FreezeBefore(time)) => self.freeze(time),
@@ -167,7 +177,7 @@ impl Line {
         self.lives().await;
         let lost = || io::Error::new(io::ErrorKind::ConnectionReset, "connection reset");
         if self.health.borrow().down || fault == Some(Fault::LoseRequest) {
-            sleep(self.latency()).await;
+            sleep(self.latency(&request.path)).await;
             return Err(lost());
         }
         let answer = self.send(request.clone(), fault);
@@ -175,7 +185,7 @@ impl Line {
             self.freeze(time);
         }
         let answer = answer.await.map_err(|_gone| lost())?;
-        sleep(self.latency()).await;
+        sleep(self.latency(&request.path)).await;
         self.lives().await;
         match fault {
             Some(Fault::Hang) => std::future::pending().await,
@@ -191,7 +201,7 @@ impl Line {
         let sent = self.server.state.lock().law.sent(&self.identity);
         let there = match fault {
             Some(Fault::Slow(time)) => time,
-            _ => self.latency(),
+            _ => self.latency(&request.path),
         };
         let line = self.clone();
         self.server.deliver(async move {
@@ -245,9 +255,4 @@ pub(crate) async fn stoppable<W: Future>(mut health: watch::Receiver<Health>, wo
             std::future::pending::<()>().await;
         }
     }
-}
-
-/// When something that happened is seen by who watches.
-pub(crate) fn seen(line: &Line, at: Instant, last: Instant) -> Instant {
-    (at + line.latency()).max(last)
 }

@@ -6,6 +6,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
+use crate::api::Class;
 use crate::law::Law;
 use crate::network::{Fault, Faults};
 
@@ -16,8 +17,8 @@ pub(crate) const NAMESPACE: &str = "watchpolicy-system";
 
 /// By then others have done what they do.
 const END: f64 = 40.0;
-/// So many requests of the writing side each replica makes until then, more or less.
-const REQUESTS: usize = 90;
+/// So many requests of each class there are until then, more or less.
+const REQUESTS: [(Class, usize); 2] = [(Class::Lease, 60), (Class::Object, 80)];
 /// So many different things happen in clusters; the rest is what goes wrong there.
 const STORIES: u64 = 10;
 
@@ -153,7 +154,8 @@ impl Plan {
         let mut plan = Self { seed, ..Self::calm(seed) };
         let mut dice = Dice::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 1);
         for _ in 0..1 + dice.below(8) {
-            let at = (dice.below(plan.replicas), 1 + dice.below(REQUESTS));
+            let (class, most) = REQUESTS[usize::from(!dice.one_in(4))];
+            let at = (class, 1 + dice.below(most));
             let fault = fault(&mut dice);
             plan.faults.at.insert(at, fault);
         }
@@ -171,8 +173,8 @@ impl Plan {
         plan
     }
 
-    /// A small story, in which one thing happens at one request of the first replica.
-    pub(crate) fn short(fault: Option<(usize, Fault)>) -> Self {
+    /// A small story, in which one thing happens at one request.
+    pub(crate) fn short(fault: Option<((Class, usize), Fault)>) -> Self {
         let second = Duration::from_secs;
         let write =
             |at, name: &str, make, merge| (second(at), Step::Write { name: name.to_owned(), make, merge });
@@ -184,7 +186,7 @@ impl Plan {
             write(4, "one", false, json!({"data": {"a": "worse", "other": "y"}})),
         ];
         let mut faults = Faults::default();
-        faults.at.extend(fault.map(|(number, fault)| ((0, number), fault)));
+        faults.at.extend(fault);
         Self { seed: 1000, replicas: 2, steps, faults }
     }
 }

@@ -9,13 +9,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::api::State;
+use crate::api::{Class, State};
 use crate::cluster::{Cluster, Id};
 use crate::fields;
 use crate::law::Law;
 use crate::network::{Command, Line, Server};
 use crate::replica::Replica;
-use crate::story::{NAMESPACE, Plan, Step, policies};
+use crate::story::{LEASE, NAMESPACE, Plan, Step, policies};
 
 /// A killed process is started again so much later.
 const RESTART: Duration = Duration::from_secs(2);
@@ -26,14 +26,18 @@ const SETTLED: Duration = Duration::from_secs(240);
 const CALM: Duration = Duration::from_secs(60);
 /// And then nothing is written.
 const QUIET: Duration = Duration::from_secs(600);
+/// For so much of that all replicas go on.
+const ALL: Duration = Duration::from_secs(60);
 
 /// What a run came to.
 pub(crate) struct Outcome {
     /// The cluster at the end, without what differs from run to run.
     pub(crate) end: Value,
     pub(crate) breaches: Vec<String>,
-    /// The requests of the writing side.
+    /// What happened.
     pub(crate) log: Vec<String>,
+    /// How many requests of the writing side there were until one lease after the last step.
+    pub(crate) requests: BTreeMap<Class, usize>,
 }
 
 /// Carries a plan out; `reference` is the end of the same without faults, if this is not that.
@@ -56,7 +60,7 @@ struct World {
     ending: JoinSet<usize>,
     steps: BTreeMap<(Instant, usize), Step>,
     made: usize,
-    start: Instant,
+    requests: BTreeMap<Class, usize>,
 }
 
 impl World {
@@ -77,7 +81,7 @@ impl World {
             ending: JoinSet::new(),
             steps: BTreeMap::new(),
             made: 0,
-            start,
+            requests: BTreeMap::new(),
         };
         steps.into_iter().for_each(|(at, step)| world.plan(start + at, step));
         world
@@ -112,19 +116,18 @@ impl World {
         match command {
             Command::Crashed(slot) => {
                 if self.replicas.remove(&slot).is_some() {
-                    self.note(format!("replica {slot} is killed"));
+                    self.note(&format!("replica {slot} is killed"));
                     self.plan(Instant::now() + RESTART, Step::Start(slot));
                 }
             }
             Command::Thaw(slot, time) => {
-                self.note(format!("replica {slot} is stopped for {time:?}"));
                 self.plan(Instant::now() + time, Step::Thaw(slot));
             }
         }
     }
 
     fn step(&mut self, step: Step) {
-        self.note(format!("{step:?}"));
+        self.note(&format!("{step:?}"));
         match step {
             Step::Write { name, make, merge } => self.write(&name, make, &merge),
             Step::Delete(name) => self.server.state.lock().cluster.delete(&map(&name)),
@@ -211,37 +214,47 @@ impl World {
         }
     }
 
-    fn note(&self, what: String) {
-        let at = self.start.elapsed().as_secs_f64();
-        self.server.state.lock().log.push(format!("{at:>9.3} -- {what}"));
+    fn note(&self, what: &str) {
+        self.server.state.lock().note(&format!("-- {what}"));
     }
 
     /// Waits until all is as without faults, and looks whether it stays so.
     async fn settle(&mut self, reference: Option<&Value>) {
-        // What has not gone wrong by now does not any more.
+        // What has not gone wrong by now does not any more; and where nobody leads, somebody takes over.
         self.server.faults.lock().at.clear();
-        let deadline = Instant::now() + if reference.is_some() { SETTLED } else { CALM };
-        loop {
-            sleep(Duration::from_secs(1)).await;
-            self.play().await;
-            let end = self.end();
-            let settled = reference.is_some_and(|reference| *reference == end);
-            if settled || Instant::now() >= deadline {
-                if let Some(reference) = reference.filter(|_| !settled) {
-                    self.breach(format!("it does not come right: {}", difference(reference, &end)));
-                }
-                break;
-            }
+        sleep(LEASE).await;
+        self.requests = self.server.faults.lock().sent.clone();
+        sleep(LEASE).await;
+        match reference {
+            Some(reference) => self.come_right(reference).await,
+            None => sleep(CALM).await,
         }
         let (end, writes) = (self.end(), self.server.state.lock().law.writes);
-        self.note("all is settled".to_owned());
-        sleep(QUIET).await;
+        self.note("all is settled");
+        sleep(ALL).await;
+        // Who does not lead cannot write, and takes its time of the machine all the same.
+        let holder = self.server.state.lock().law.holder().to_owned();
+        self.replicas.retain(|_, replica| *replica.line.identity == *holder);
+        sleep(QUIET - ALL).await;
         self.look();
         if self.server.state.lock().law.writes != writes {
             self.breach("something is written when nothing is to be written".to_owned());
         }
         if self.end() != end {
             self.breach(format!("it does not stay as it is: {}", difference(&end, &self.end())));
+        }
+    }
+
+    /// Waits until all is as it is without faults.
+    async fn come_right(&mut self, reference: &Value) {
+        let deadline = Instant::now() + SETTLED;
+        while self.end() != *reference {
+            if Instant::now() >= deadline {
+                return self
+                    .breach(format!("it does not come right: {}", difference(reference, &self.end())));
+            }
+            sleep(Duration::from_secs(1)).await;
+            self.play().await;
         }
     }
 
@@ -272,6 +285,7 @@ impl World {
             end,
             breaches: std::mem::take(&mut state.law.breaches),
             log: std::mem::take(&mut state.log),
+            requests: self.requests.clone(),
         }
     }
 }
