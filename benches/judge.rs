@@ -1,8 +1,8 @@
 //! The hot path beside what else could be taken for it, on the same input in one run: `make bench`.
 //!
-//! - `evaluate`: the paths of 5, 100 and 1,000 rules over one object, beside jsonpath-rust and serde_json_path, all
-//!   parsed beforehand.
-//! - `judge`: whole policies of so many rules, from a document to verdicts.
+//! - `evaluate`: the paths of 5, 100 and 1,000 rules over one object, together and each alone, beside jsonpath-rust and
+//!   serde_json_path, all parsed beforehand.
+//! - `judge`: whole policies of so many rules, from a document to verdicts, as the operator's workers do it.
 //! - `project`: an item of a list to what four rules read, beside the event that the kube crate would make of it.
 
 #![allow(
@@ -21,8 +21,10 @@ use jsonpath_rust::parser::parse_json_path;
 use jsonpath_rust::query::js_path_process;
 use kube::core::{DynamicObject, WatchEvent};
 use serde_json::Value;
-use watchpolicy::jsonpath::{Budget, Document, Node, Path, Roots, Scope, Trail};
-use watchpolicy::policy::CompiledPolicy;
+use watchpolicy::jsonpath::{
+    Budget, Document, Node, Path, Plan, Planned, Planner, Roots, Scope, Survey, Trail,
+};
+use watchpolicy::policy::{CompiledPolicy, SharedPaths};
 
 use fixtures::Sample;
 
@@ -46,11 +48,29 @@ fn standard(path: &str, sample: &Sample) -> String {
         .replace("$pod", pod)
 }
 
-fn find_all(paths: &[Path], node: &Node, roots: &Roots) -> usize {
+/// What a visitor of nodes does with each.
+fn look_at(node: &Node) -> usize {
+    usize::from(!black_box(node).elements().is_empty()) + 1
+}
+
+fn plan(paths: &[Path], roots: &Roots) -> (Plan, Vec<Planned>) {
+    let mut planner = Planner::new(roots);
+    let planned = paths.iter().map(|path| planner.path(path).unwrap()).collect();
+    (planner.finish(), planned)
+}
+
+fn find_together(plan: &Plan, paths: &[Planned], node: &Node) -> usize {
+    let mut survey = Survey::new(plan, node);
+    survey.find(paths.iter().copied());
+    let found = |path: &Planned| survey.places(*path, &mut Budget::default()).unwrap();
+    paths.iter().flat_map(found).flatten().map(|node| look_at(node)).sum()
+}
+
+fn find_alone(paths: &[Path], node: &Node, roots: &Roots) -> usize {
     let (scope, mut found) = (Scope::new(node, roots), 0);
     for path in paths {
         let mut count = |node: &Node, _: &Trail<'_>| {
-            found += usize::from(!black_box(node).elements().is_empty()) + 1;
+            found += look_at(node);
             ControlFlow::Continue(())
         };
         path.each(&scope, &mut Budget::default(), &mut count).unwrap();
@@ -68,8 +88,12 @@ fn evaluate(criterion: &mut Criterion) {
                 (0..rules).map(|index| standard(&fixtures::path(index), &sample)).collect();
             group.throughput(Throughput::Elements(rules as u64));
             let paths: Vec<Path> = texts.iter().map(|text| Path::parse(text).unwrap()).collect();
+            let (plan, planned) = plan(&paths, &roots);
             group.bench_function(BenchmarkId::new("watchpolicy", rules), |bencher| {
-                bencher.iter(|| find_all(&paths, black_box(&node), &roots));
+                bencher.iter(|| find_together(&plan, &planned, black_box(&node)));
+            });
+            group.bench_function(BenchmarkId::new("watchpolicy, each alone", rules), |bencher| {
+                bencher.iter(|| find_alone(&paths, black_box(&node), &roots));
             });
             let paths: Vec<_> = texts.iter().map(|text| parse_json_path(text).unwrap()).collect();
             group.bench_function(BenchmarkId::new("jsonpath-rust", rules), |bencher| {
@@ -104,10 +128,13 @@ fn judge(criterion: &mut Criterion) {
             let (roots, mut projection) = fixtures::projection(&policies[0], &sample);
             policies.iter().for_each(|policy| projection.merge(&fixtures::projection(policy, &sample).1));
             let document = Document::decode(&sample.raw, &projection, &sample.types).unwrap();
+            let shared = SharedPaths::of(policies.iter().map(|policy| (policy, &roots)));
             group.throughput(Throughput::Elements(rules as u64));
             group.bench_function(BenchmarkId::new("watchpolicy", rules), |bencher| {
-                let judge = |policy| fixtures::judge(policy, &sample, &roots, black_box(&document));
-                bencher.iter(|| policies.iter().map(judge).for_each(|judgement| drop(black_box(judgement))));
+                bencher.iter(|| {
+                    let judgements = fixtures::judge_together(&policies, &shared, &sample, &roots, &document);
+                    drop(black_box(judgements));
+                });
             });
         }
     }
