@@ -19,6 +19,7 @@ mod leader;
 mod pipeline;
 mod release;
 mod scan;
+mod snippets;
 mod violations;
 mod world;
 
