@@ -22,6 +22,7 @@ use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, Client};
 use kube_runtime::{WatchStreamExt, reflector, watcher};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use child::Folder;
 use pods::Pods;
@@ -98,7 +99,8 @@ async fn reflect(url: &str) -> Result<()> {
 
 async fn compare(load: &Load) -> Result<()> {
     let folder = Folder::new("watchpolicy-bench")?;
-    let (pods, url) = Pods::serve(POD, load.pods, policy()).await?;
+    let mut tasks = JoinSet::new();
+    let (pods, url) = Pods::serve((POD, load.pods), policy(), &mut tasks).await?;
     println!("{} Pods of {} bytes", load.pods, pods.size());
 
     let mut usual = Command::new(std::env::current_exe()?);
@@ -190,7 +192,7 @@ async fn check(port: u16, load: &Load, changes: u64) -> Result<()> {
         let line = page.lines().find_map(|line| line.strip_prefix(series));
         line.and_then(|value| value.trim().parse::<f64>().ok()).unwrap_or_default()
     };
-    let read = changes / pods::ONE_OF;
+    let read = (changes / pods::ONE_OF) as f64;
     let unchanged = value("watchpolicy_unchanged_total{group=\"\",resource=\"pods\"}");
     let live = value("workqueue_adds_total{controller=\"objects\",name=\"objects\",priority=\"0\"}");
     let passed = value("watchpolicy_objects{policy=\"bench\",result=\"Pass\"}");
@@ -199,9 +201,13 @@ async fn check(port: u16, load: &Load, changes: u64) -> Result<()> {
     println!(
         "{changes} changes: {noise} of nothing that is read, {live} keys for workers; {passed} Pods pass"
     );
-    ensure!(passed as usize == load.pods, "all Pods pass: {page}");
-    ensure!(noise as u64 == changes - read, "what no rule reads is noticed as such");
-    ensure!(live as u64 == read, "only what is read reaches a worker");
+    for (what, is, due) in [
+        ("Pods that pass", passed, load.pods as f64),
+        ("changes of nothing that is read", noise, changes as f64 - read),
+        ("keys for workers", live, read),
+    ] {
+        ensure!((is - due).abs() < 0.5, "{is} {what}, {due} are due: {page}");
+    }
     Ok(())
 }
 

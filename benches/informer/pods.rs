@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout_at};
 
 /// Events that a client may lag behind.
@@ -53,9 +54,12 @@ pub(crate) struct Pods {
 }
 
 impl Pods {
-    /// So many Pods made of one, which a policy targets; and the address of their server, which runs on the current
-    /// runtime.
-    pub(crate) async fn serve(pod: &str, count: usize, policy: Value) -> anyhow::Result<(Arc<Self>, String)> {
+    /// So many Pods made of one, which a policy targets; and the address of their server, which is one of the tasks.
+    pub(crate) async fn serve(
+        (pod, count): (&str, usize),
+        policy: Value,
+        tasks: &mut JoinSet<std::io::Result<()>>,
+    ) -> anyhow::Result<(Arc<Self>, String)> {
         let pod: Value = serde_json::from_str(pod)?;
         let pods = Arc::new(Self {
             template: pod.to_string(),
@@ -69,7 +73,7 @@ impl Pods {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let app = axum::Router::new().fallback(answer).with_state(Arc::clone(&pods));
-        tokio::spawn(axum::serve(listener, app).into_future());
+        tasks.spawn(axum::serve(listener, app).into_future());
         Ok((pods, url))
     }
 
@@ -113,16 +117,16 @@ impl Pods {
         self.send(format!("{}\n", json!({"type": "ERROR", "object": status})));
     }
 
+    /// Changes are counted from one on, and so are versions.
     fn change(&self, nth: u64) {
         let mut pods = self.pods.lock();
         let index = usize::try_from(nth.wrapping_mul(7919)).unwrap_or_default() % pods.len();
-        let version = pods.iter().map(|pod| pod.version).max().unwrap_or_default() + 1;
         let pod = &mut pods[index];
-        pod.version = version;
+        pod.version = nth;
         if nth.is_multiple_of(ONE_OF) {
-            pod.read += 1
+            pod.read += 1;
         } else {
-            pod.unread += 1
+            pod.unread += 1;
         }
         let line = self.event(index, *pod);
         drop(pods);
@@ -227,9 +231,9 @@ async fn answer(State(pods): State<Arc<Pods>>, request: Request) -> Response {
             Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()).into_response()
         }
         (&Method::GET, "/apis/watchpolicy.io/v1alpha1/watchpolicies") => {
-            json_of(list(vec![pods.policy.clone()]).to_string())
+            json_of(list(std::slice::from_ref(&pods.policy)).to_string())
         }
-        (&Method::GET, _) => json_of(list(Vec::new()).to_string()),
+        (&Method::GET, _) => json_of(list(&[]).to_string()),
         (&Method::POST, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews") => {
             let review = json!({"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
                 "metadata": {}, "spec": {}, "status": {"allowed": true}});
@@ -244,7 +248,7 @@ fn json_of(body: String) -> Response {
     ([(http::header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-fn list(items: Vec<Value>) -> Value {
+fn list(items: &[Value]) -> Value {
     json!({"kind": "AnyList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items})
 }
 

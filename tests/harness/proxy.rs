@@ -226,10 +226,10 @@ async fn pass(State((client, script)): State<Shared>, request: Request) -> Respo
 
 fn verb(request: &Request) -> Verb {
     let query = request.uri().query().unwrap_or_default();
-    match request.method() {
-        &http::Method::GET if query.contains("watch=true") => Verb::Watch,
-        &http::Method::GET if query.contains("continue=") => Verb::Continue,
-        &http::Method::GET if query.contains("limit=") => Verb::List,
+    match *request.method() {
+        http::Method::GET if query.contains("watch=true") => Verb::Watch,
+        http::Method::GET if query.contains("continue=") => Verb::Continue,
+        http::Method::GET if query.contains("limit=") => Verb::List,
         _ => Verb::Other,
     }
 }
