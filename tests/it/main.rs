@@ -25,6 +25,7 @@ mod pipeline;
 mod release;
 mod scale;
 mod scan;
+mod snippets;
 mod violations;
 mod world;
 
