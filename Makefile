@@ -42,6 +42,11 @@ bench: ## Times the hot path beside other implementations: docs/performance.md
 	$(call say,Benchmarks)
 	cargo bench --locked --bench judge
 
+.PHONY: soak
+soak: ## Long runs of what make test does a little of: 10,000 random edits; WATCHPOLICY_SEED repeats a run
+	$(call say,Edits)
+	WATCHPOLICY_EDITS=10000 cargo test --locked --lib -- --nocapture observe::trials::edits
+
 .PHONY: demo
 demo: build controlplane helm ## Installs the chart on a real control plane and shows the main job; KEEP=1 leaves it running until Ctrl-C
 	@cargo run --locked --quiet --example devcluster -- demo

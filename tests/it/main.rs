@@ -14,6 +14,7 @@ mod controlplane;
 mod crd;
 mod enforce;
 mod exceptions;
+mod fields;
 mod leader;
 mod pipeline;
 mod release;
