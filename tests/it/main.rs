@@ -20,6 +20,7 @@ mod crd;
 mod enforce;
 mod exceptions;
 mod faults;
+mod fields;
 mod leader;
 mod pipeline;
 mod release;
