@@ -13,10 +13,13 @@ mod chart;
 mod controlplane;
 mod crd;
 mod enforce;
+mod events;
 mod exceptions;
 mod leader;
+mod logs;
 mod pipeline;
 mod release;
+mod reports;
 mod violations;
 mod world;
 
