@@ -9,7 +9,7 @@ use std::time::Duration;
 use ::http::header::{self as http_header, HeaderValue};
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,7 @@ use crate::observe::fleet::{self, Fleet};
 use crate::observe::informer::{self, Informer};
 use crate::observe::policies::{self, PolicySink};
 use crate::observe::samples;
+use crate::observe::turns::Turns;
 use crate::observe::wire::{Limits, Wire};
 use crate::policy::{self, PolicySet};
 use crate::queue::{Queue, Retries};
@@ -40,7 +41,8 @@ const QUEUE: &str = "objects";
 const FIX_QUEUE: &str = "fixes";
 const POLICIES_READ: &str = "the WatchPolicy objects have been read";
 const CATALOG_READ: &str = "the cluster has told what it serves";
-/// Pages under way at once: a restart meets the server with these, not with one for each target, and each may take 16 MiB.
+/// Pages under way at once, and as many slow ones: a restart meets the server with these, not with one for each target,
+/// and each may take 16 MiB.
 const CONCURRENT_LISTS: usize = 4;
 /// The same for policies, CRDs and APIServices: each has its turn.
 const OWN_LISTS: usize = 3;
@@ -297,10 +299,11 @@ fn observe(
         backoff: Backoff { first: FIRST_BACKOFF, longest: config.watch.backoff_max },
         liveness: config.watch.liveness,
         access_check: config.watch.access_check,
-        lists: Arc::new(Semaphore::new(CONCURRENT_LISTS)),
+        seed: rand::random(),
+        turns: Arc::new(Turns::new(CONCURRENT_LISTS)),
     };
     // What the operator itself lives on does not queue behind targets that may hang.
-    let own = informer::Settings { lists: Arc::new(Semaphore::new(OWN_LISTS)), ..patience };
+    let own = informer::Settings { turns: Arc::new(Turns::new(OWN_LISTS)), ..patience };
     let changed = Arc::new(Notify::new());
     for (collection, what) in
         catalog::collections().into_iter().zip(["customresourcedefinitions", "apiservices"])
@@ -310,8 +313,6 @@ fn observe(
         let stop = stop.clone();
         tasks.spawn(async move { drop(informer.run(stop).await) });
     }
-    let (discovery, served) = Discovery::new(wire.clone());
-    tasks.spawn(discovery.run(changed, stop.clone()));
 
     let (sink, set) = PolicySink::new(policy::Settings {
         system_namespaces: config.system_namespaces.clone(),
@@ -321,6 +322,8 @@ fn observe(
     // Its CRD may come a moment after the operator.
     let backoff = Backoff { longest: own.backoff.longest.min(SOON), ..own.backoff };
     let soon = informer::Settings { backoff, ..own };
+    let (discovery, served) = Discovery::new(wire.clone());
+    tasks.spawn(discovery.run(changed, set.clone(), stop.clone()));
     let informer = Informer::new(wire, policies::collection(), soon, sink);
     let stopped = stop.clone();
     tasks.spawn(async move { drop(informer.run(stopped).await) });

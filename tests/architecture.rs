@@ -29,7 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("logging", &["config"]),
     ("shutdown", &[]),
     ("config", &[]),
-    ("cli", &["access", "cluster", "config", "crd", "jsonpath", "policy", "report", "resource"]),
+    ("cli", &["access", "cluster", "config", "crd", "jsonpath", "observe", "policy", "report", "resource"]),
     (
         "app",
         &[

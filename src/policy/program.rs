@@ -10,6 +10,7 @@ use crate::jsonpath::Path;
 use super::check::Check;
 use super::exception::CompiledException;
 use super::fence::Fences;
+use super::field::FieldSelector;
 use super::fix::Fix;
 use super::glob::Glob;
 use super::message::Template;
@@ -84,6 +85,8 @@ pub struct CompiledTarget {
     pub namespaces: Box<[Arc<str>]>,
     /// The label selector; `None` where every object is selected.
     pub labels: Option<Selector>,
+    /// The field selector; `None` where every object is selected.
+    pub fields: Option<FieldSelector>,
     /// The member names that lead to the pod template, where the target says so.
     pub pod: Option<Box<[Arc<str>]>>,
     /// The label selector on the object's Namespace; `None` where every namespace is selected.

@@ -6,20 +6,28 @@
     clippy::indexing_slicing,
     reason = "a test that meets the unexpected should stop there and then"
 )]
+#![allow(
+    clippy::print_stdout,
+    reason = "what was measured on the way is told to whoever runs with --nocapture"
+)]
 
 mod alerts;
 mod alone;
+mod bulk;
 mod chart;
 mod controlplane;
 mod crd;
 mod enforce;
 mod events;
 mod exceptions;
+mod faults;
 mod leader;
 mod logs;
 mod pipeline;
 mod release;
 mod reports;
+mod scale;
+mod scan;
 mod violations;
 mod world;
 

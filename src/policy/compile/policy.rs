@@ -81,6 +81,9 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         skips_owned: *owned_objects == OwnedObjects::Skip,
         fences,
     };
+    for check in &mut compiled.conditions {
+        check.reads_pod = check.finds_pod();
+    }
     for rule in &mut compiled.rules {
         rule.reads_pod = rule.finds_pod();
     }
