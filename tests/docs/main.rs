@@ -198,13 +198,6 @@ fn each_event_that_is_told_is_explained() {
     assert!(missing.is_empty(), "docs/events-and-reports.md does not explain {missing:?}");
 }
 
-/// The pages for readers.
-fn pages() -> Vec<String> {
-    let folder = std::fs::read_dir(root().join("docs")).unwrap();
-    let docs = folder.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_string_lossy()));
-    docs.filter(|path| path.ends_with(".md")).chain(["README.md".to_owned()]).collect()
-}
-
 #[test]
 fn each_link_between_pages_leads_to_a_page_and_a_heading_that_are_there() {
     let link = Regex::new(r"\]\(([^)\s]+)\)").unwrap();
