@@ -183,7 +183,7 @@ impl Ledger {
     pub fn failing(&self, policy: &str) -> BTreeSet<ObjectKey> {
         let state = self.state.lock();
         match state.books.get(policy) {
-            Some(book) if book.is_cut() => state.failing(policy),
+            Some(book) if book.unlisted() > 0 => state.failing(policy),
             book => book.into_iter().flat_map(|book| book.failing().cloned()).collect(),
         }
     }
@@ -210,6 +210,11 @@ impl Ledger {
     pub fn findings(&self, policy: &str, after: Option<&Place>, most: usize) -> Vec<(Place, Arc<Finding>)> {
         let state = self.state.lock();
         state.books.get(policy).map(|book| book.findings(after, most)).unwrap_or_default()
+    }
+
+    /// How many findings of a policy are counted, and not listed for want of room.
+    pub fn unlisted(&self, policy: &str) -> u64 {
+        self.state.lock().books.get(policy).map_or(0, Book::unlisted)
     }
 
     /// The findings on one object, by policy.

@@ -265,9 +265,9 @@ impl Book {
         self.bytes
     }
 
-    /// Whether there are findings that are only counted.
-    pub(super) fn is_cut(&self) -> bool {
-        self.unlisted > 0
+    /// Findings that are only counted.
+    pub(super) fn unlisted(&self) -> u64 {
+        self.unlisted
     }
 
     fn new_findings(
