@@ -40,7 +40,7 @@ test: ## Everything that must hold: formatting, lints, dependencies, documentati
 .PHONY: bench
 bench: ## Times the hot path, and following many Pods, beside other implementations: docs/performance.md
 	$(call say,Benchmarks)
-	cargo bench --locked --bench judge --bench informer
+	cargo bench --locked --bench judge --bench informer --bench queue
 
 .PHONY: soak
 soak: tools ## Measures a large cluster, and kills API servers: docs/performance.md

@@ -1,5 +1,6 @@
 //! The composition root: builds the rooms, wires them the way the data goes, and takes them down in the right order.
 
+mod reporting;
 mod serving;
 
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use crate::observe::turns::Turns;
 use crate::observe::wire::{Limits, Wire};
 use crate::policy::{self, PolicySet};
 use crate::queue::{Queue, Retries};
-use crate::report::{self, StatusWriter};
+use crate::report;
 use crate::resource::ObjectKey;
 use crate::shutdown::{LIMIT, Signals, Stages};
 use crate::store::{self, Store};
@@ -128,7 +129,7 @@ impl Operator {
             queue: Arc::clone(&queue),
             metrics: Arc::clone(&metrics),
         };
-        let (set, board) = observe(config, parts, &readiness, &mut observing);
+        let (set, board, catalog) = observe(config, parts, &readiness, &mut observing);
 
         let mut leading = (CancellationToken::new(), JoinSet::new());
         let leadership = match &config.election {
@@ -159,7 +160,7 @@ impl Operator {
         for _ in 0..config.workers.get() {
             workers.spawn(Arc::clone(&worker).run());
         }
-        expose(&metrics, store, (&ledger, &leadership), &(set.clone(), board.clone()))?;
+        expose(&metrics, Arc::clone(&store), (&ledger, &leadership), &(set.clone(), board.clone()))?;
 
         let mut serving = (CancellationToken::new(), JoinSet::new());
         let (shown, known) = ((metrics.clone(), Arc::clone(&readiness)), Arc::clone(&ledger));
@@ -168,10 +169,9 @@ impl Operator {
         serving::serve(listener, serving::tls(&config.serving)?, pages, &mut serving);
 
         let mut reporting = (CancellationToken::new(), JoinSet::new());
-        let settings =
-            report::Settings { interval: config.status_interval, allow_enforce: config.enforcement.allow };
-        let writer = StatusWriter::new(client, ledger, metrics, settings, leadership);
-        reporting.1.spawn(writer.run(set, board, reporting.0.clone()));
+        let wire = wire(config, client.clone());
+        let parts = reporting::Parts { client, wire, store, ledger, metrics, leadership, catalog };
+        reporting::report(config, parts, (set, board), &mut reporting);
         Ok(Self { queue, observing, workers, fixes, fixing, reporting, leading, serving, readiness })
     }
 
@@ -284,6 +284,7 @@ fn wire(config: &Config, client: kube::Client) -> Wire {
 }
 
 type Snapshots = (watch::Receiver<Arc<PolicySet>>, watch::Receiver<Arc<Board>>);
+type Served = watch::Receiver<Option<Arc<policy::catalog::Catalog>>>;
 
 /// Starts all that watches.
 fn observe(
@@ -291,13 +292,14 @@ fn observe(
     parts: fleet::Parts,
     readiness: &Arc<Readiness>,
     (stop, tasks): &mut (CancellationToken, JoinSet<()>),
-) -> Snapshots {
+) -> (watch::Receiver<Arc<PolicySet>>, watch::Receiver<Arc<Board>>, Served) {
     let wire = parts.wire.clone();
     let patience = informer::Settings {
         page_size: config.watch.page_size,
         backoff: Backoff { first: FIRST_BACKOFF, longest: config.watch.backoff_max },
         liveness: config.watch.liveness,
         access_check: config.watch.access_check,
+        seed: rand::random(),
         turns: Arc::new(Turns::new(CONCURRENT_LISTS)),
     };
     // What the operator itself lives on does not queue behind targets that may hang.
@@ -311,8 +313,6 @@ fn observe(
         let stop = stop.clone();
         tasks.spawn(async move { drop(informer.run(stop).await) });
     }
-    let (discovery, served) = Discovery::new(wire.clone());
-    tasks.spawn(discovery.run(changed, stop.clone()));
 
     let (sink, set) = PolicySink::new(policy::Settings {
         system_namespaces: config.system_namespaces.clone(),
@@ -322,6 +322,8 @@ fn observe(
     // Its CRD may come a moment after the operator.
     let backoff = Backoff { longest: own.backoff.longest.min(SOON), ..own.backoff };
     let soon = informer::Settings { backoff, ..own };
+    let (discovery, served) = Discovery::new(wire.clone());
+    tasks.spawn(discovery.run(changed, set.clone(), stop.clone()));
     let informer = Informer::new(wire, policies::collection(), soon, sink);
     let stopped = stop.clone();
     tasks.spawn(async move { drop(informer.run(stopped).await) });
@@ -333,15 +335,15 @@ fn observe(
         parts,
         fleet::Settings { informer: patience, linger: config.watch.linger, limits: watches },
     );
-    tasks.spawn(fleet.run(set.clone(), served, stop.clone()));
-    (set, board)
+    tasks.spawn(fleet.run(set.clone(), served.clone(), stop.clone()));
+    (set, board, served)
 }
 
 /// Ends with the others, so that the end of any of them is a failure. Ready means serving, with the policies read. What single targets lack is said in status, not here.
 async fn become_ready(
     readiness: Arc<Readiness>,
     mut set: watch::Receiver<Arc<PolicySet>>,
-    mut catalog: watch::Receiver<Option<Arc<policy::catalog::Catalog>>>,
+    mut catalog: Served,
     stop: CancellationToken,
 ) {
     if set.wait_for(|set| set.revision > 0).await.is_ok() {

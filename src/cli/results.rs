@@ -111,6 +111,17 @@ impl Results {
     }
 }
 
+impl std::ops::AddAssign for Summary {
+    fn add_assign(&mut self, other: Self) {
+        let Self { pass, fail, error, skip, violations } = other;
+        self.pass += pass;
+        self.fail += fail;
+        self.error += error;
+        self.skip += skip;
+        self.violations += violations;
+    }
+}
+
 impl Summary {
     pub(super) fn of<'e>(results: impl Iterator<Item = &'e Entry>) -> Self {
         let mut summary = Self::default();

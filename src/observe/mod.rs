@@ -7,6 +7,7 @@
 
 pub mod board;
 pub mod catalog;
+mod definitions;
 pub mod fleet;
 pub mod informer;
 pub mod policies;

@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::metrics::{EventType, WatchFailure};
+use crate::policy::demand::WatchSpec;
 use crate::resource::Gvr;
 
 /// How long and how much the wire takes.
@@ -52,14 +53,28 @@ pub struct Collection {
     pub namespace: Option<Arc<str>>,
     /// A label selector in the form of a query, for the server to apply.
     pub labels: Option<Arc<str>>,
+    /// A field selector in the form of a query, for the server to apply.
+    pub fields: Option<Arc<str>>,
     /// Ask for `PartialObjectMetadata`.
     pub metadata_only: bool,
+}
+
+impl From<&WatchSpec> for Collection {
+    fn from(spec: &WatchSpec) -> Self {
+        Self {
+            resource: spec.resource.clone(),
+            namespace: spec.namespace.clone(),
+            labels: spec.labels.clone(),
+            fields: spec.fields.clone(),
+            metadata_only: spec.metadata_only,
+        }
+    }
 }
 
 impl Collection {
     /// All objects of a resource, whole.
     pub fn all(resource: Gvr) -> Self {
-        Self { resource, namespace: None, labels: None, metadata_only: false }
+        Self { resource, namespace: None, labels: None, fields: None, metadata_only: false }
     }
 
     fn path(&self) -> String {
@@ -72,6 +87,12 @@ impl Collection {
             Some(namespace) => format!("{base}/namespaces/{namespace}/{}", resource.resource),
             None => format!("{base}/{}", resource.resource),
         }
+    }
+
+    fn selectors(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let labels = self.labels.as_deref().map(|labels| ("labelSelector", labels));
+        let fields = self.fields.as_deref().map(|fields| ("fieldSelector", fields));
+        labels.into_iter().chain(fields)
     }
 
     fn accept(&self, list: bool) -> &'static str {
@@ -355,7 +376,7 @@ impl Wire {
         let limit = page_size.to_string();
         let mut query: Vec<(&str, &str)> = vec![("limit", &limit)];
         query.extend(next.map(|token| ("continue", token)));
-        query.extend(collection.labels.as_deref().map(|labels| ("labelSelector", labels)));
+        query.extend(collection.selectors());
         let request = get(&collection.path(), &query, collection.accept(true))?;
         let response = self.answer(request).await?;
         Ok(Page { body: self.body(response.into_body()).await? })
@@ -378,7 +399,7 @@ impl Wire {
             ("timeoutSeconds", &seconds),
             ("resourceVersion", version),
         ];
-        query.extend(collection.labels.as_deref().map(|labels| ("labelSelector", labels)));
+        query.extend(collection.selectors());
         let request = get(&collection.path(), &query, collection.accept(false))?;
         let opened = self.limits.answer.min(WATCH_OPENS);
         let response =

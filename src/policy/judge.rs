@@ -19,6 +19,7 @@ use super::program::{Body, CompiledPolicy, Rule};
 use super::render::NOT_SET;
 use super::report::{Case, Report, Role, Setting};
 use super::scope::Taken;
+use super::sharing::{Share, Shared};
 use super::verdict::{Judgement, NodeVerdict, Outcome, RuleVerdict, Verdict};
 
 /// The object that is judged, and when.
@@ -63,10 +64,15 @@ impl<'d> Subject<'d> {
 impl CompiledPolicy {
     /// Judges an object by all rules. What cannot be told is [`Outcome::Error`], never a pass.
     pub fn judge(&self, subject: &Subject<'_>) -> Judgement {
-        self.judge_into(subject, None)
+        self.judge_into(subject, None, None)
     }
 
-    pub(super) fn judge_into(&self, subject: &Subject<'_>, mends: Option<&Mends>) -> Judgement {
+    pub(super) fn judge_into(
+        &self,
+        subject: &Subject<'_>,
+        mends: Option<&Mends>,
+        mut share: Option<Share<'_, '_>>,
+    ) -> Judgement {
         let clock = Clock::new(subject.now);
         let taken = self.takes(subject);
         let root = match (&subject.document.root, taken) {
@@ -77,7 +83,7 @@ impl CompiledPolicy {
         };
         let scope = Scope::new(root, subject.roots).in_namespace(subject.namespace_root());
         let meter = Meter::default();
-        let hearing = Hearing { scope: &scope, clock: &clock, meter: &meter, exempt: None };
+        let hearing = Hearing { scope: &scope, clock: &clock, meter: &meter, exempt: None, shared: None };
         let setting = Setting {
             policy: self,
             hearing,
@@ -86,21 +92,31 @@ impl CompiledPolicy {
             secret: subject.is_secret(),
             mends,
         };
-        match all(&self.conditions, hearing, &mut Steps::default(), Doubt::YieldsToNo) {
+        // What `*` stands for need not have pods.
+        let podless = subject.roots.pod.is_none() && self.stands_for(subject.resource);
+        let heard = self.conditions.iter().filter(|check| !podless || !check.reads_pod);
+        let of_match = self.paths_of_match();
+        share.iter_mut().for_each(|share| share.find(..of_match));
+        match is_met(heard.clone(), hearing, share.as_ref().map(Share::found)) {
             Truth::No => return Judgement::Excluded { again: clock.again() },
             Truth::Unknown(_) => {
                 let mut report = Report::default();
-                report_guard((&self.conditions, "match"), setting, &mut report);
+                report_guard((heard, "match"), setting, &mut report);
                 let granted = Granted::of(&self.exceptions, subject.document, Some(&scope), &clock);
                 return self.all_err(&report, &granted, &clock);
             }
             Truth::Yes => {}
         }
         let granted = Granted::of(&self.exceptions, subject.document, Some(&scope), &clock);
-        // What `*` stands for need not have pods.
-        let podless = subject.roots.pod.is_none() && self.stands_for(subject.resource);
+        let skips_all = podless && self.match_reads_pod();
+        share.iter_mut().for_each(|share| share.find(of_match..));
+        let shared = share.as_ref().map(Share::found);
         let judge = |rule: &Rule| {
-            if podless && rule.reads_pod { skipped(rule) } else { judge_rule(rule, setting, &granted) }
+            if skips_all || (podless && rule.reads_pod) {
+                return told(rule, Outcome::Skip);
+            }
+            let looked = shared.and_then(|shared| Bench { rule, setting }.look(shared));
+            looked.map_or_else(|| judge_rule(rule, setting, &granted), |outcome| told(rule, outcome))
         };
         let rules = self.rules.iter().map(judge).collect();
         Judgement::Judged(Verdict::of(rules, &granted, &clock))
@@ -170,12 +186,12 @@ struct Bench<'a> {
     setting: Setting<'a>,
 }
 
-/// A rule that has nothing to say about an object.
-fn skipped(rule: &Rule) -> RuleVerdict {
+/// An outcome that speaks for itself.
+fn told(rule: &Rule, outcome: Outcome) -> RuleVerdict {
     RuleVerdict {
         rule: Arc::clone(&rule.name),
         severity: rule.severity,
-        outcome: Outcome::Skip,
+        outcome,
         nodes: Vec::new(),
         more: 0,
         excepted: Vec::new(),
@@ -234,6 +250,32 @@ fn judge_in_full(rule: &Rule, setting: Setting<'_>) -> RuleVerdict {
 }
 
 impl Bench<'_> {
+    /// The outcome of a rule that surely passes or is skipped, told by what rules found together. Whatever else it may
+    /// be is told by judging it in full, under budgets of its own.
+    fn look(&self, shared: Shared<'_>) -> Option<Outcome> {
+        let meter = Meter::default();
+        let hearing = Hearing { meter: &meter, shared: Some(shared), ..self.setting.hearing };
+        let this = Bench { setting: Setting { hearing, ..self.setting }, ..*self };
+        let mut steps = Steps::default();
+        if self.rule.for_each.is_none() {
+            return this.sure_outcome(&mut steps);
+        }
+        let elements = shared.places(self.rule.number, &mut Budget::default())?;
+        let mut all = None;
+        for element in elements.iter().flatten() {
+            let nowhere = Trail::root(element);
+            let scope = hearing.scope.within(element, &nowhere);
+            let outcome = this.at(&scope, &nowhere).sure_outcome(&mut steps)?;
+            all = Some(all.map_or(outcome, |all: Outcome| all.and(outcome)));
+        }
+        Some(all.unwrap_or(Outcome::Pass))
+    }
+
+    fn sure_outcome(&self, steps: &mut Steps) -> Option<Outcome> {
+        let (_, outcome) = self.outcome(self.setting.hearing, steps);
+        matches!(outcome, Outcome::Pass | Outcome::Skip).then_some(outcome)
+    }
+
     /// Judges each element; without any, nothing is wrong.
     fn each(&self, elements: &Path, steps: &mut Steps, report: &mut Report) -> Outcome {
         let Setting { hearing, .. } = self.setting;
@@ -270,21 +312,15 @@ impl Bench<'_> {
         let Self { rule, setting } = *self;
         // What is exempt from a rule is so from its body: a guard looks at everything.
         let guard = Setting { hearing: Hearing { exempt: None, ..setting.hearing }, ..setting };
-        let applies = all(&rule.when, guard.hearing, steps, Doubt::YieldsToNo);
-        let outcome = match applies {
-            Truth::No => return Outcome::Skip,
-            Truth::Unknown(_) => Outcome::Error,
-            Truth::Yes => match self.body(steps) {
-                Truth::Yes => return Outcome::Pass,
-                Truth::No => Outcome::Fail,
-                Truth::Unknown(_) => Outcome::Error,
-            },
-        };
+        let (applies, outcome) = self.outcome(guard.hearing, steps);
+        if matches!(outcome, Outcome::Pass | Outcome::Skip) {
+            return outcome;
+        }
         if setting.element.is_some_and(|element| setting.hearing.leaves_out(element)) {
             return Outcome::Skip;
         }
         match applies {
-            Truth::Unknown(_) => report_guard((&rule.when, "when"), guard, report),
+            Truth::Unknown(_) => report_guard((&*rule.when, "when"), guard, report),
             Truth::Yes | Truth::No => {
                 self.report(report);
                 setting.mend_by_appending(rule);
@@ -293,14 +329,29 @@ impl Bench<'_> {
         outcome
     }
 
+    /// Whether the rule applies, which its guards are heard for, and what becomes of it.
+    fn outcome(&self, guard: Hearing<'_>, steps: &mut Steps) -> (Truth, Outcome) {
+        let applies = all(&self.rule.when, guard, steps, Doubt::YieldsToNo);
+        let outcome = match applies {
+            Truth::No => Outcome::Skip,
+            Truth::Unknown(_) => Outcome::Error,
+            Truth::Yes => match self.body(steps) {
+                Truth::Yes => Outcome::Pass,
+                Truth::No => Outcome::Fail,
+                Truth::Unknown(_) => Outcome::Error,
+            },
+        };
+        (applies, outcome)
+    }
+
     fn body(&self, steps: &mut Steps) -> Truth {
         let hearing = self.setting.hearing;
         match &self.rule.body {
-            Body::AllOf(checks) => all(checks, hearing, steps, Doubt::Prevails),
+            Body::AllOf(checks) => all(&**checks, hearing, steps, Doubt::Prevails),
             Body::AnyOf(branches) => {
                 let mut any = Truth::No;
                 for branch in branches {
-                    any = any.or(all(branch, hearing, steps, Doubt::Prevails));
+                    any = any.or(all(&**branch, hearing, steps, Doubt::Prevails));
                     if any == Truth::Yes {
                         break;
                     }
@@ -335,8 +386,24 @@ impl Bench<'_> {
     }
 }
 
+/// Whether `match` takes the object. What the shared nodes leave in doubt is looked at once more, without them.
+fn is_met<'c>(
+    conditions: impl Iterator<Item = &'c Check> + Clone,
+    hearing: Hearing<'_>,
+    shared: Option<Shared<'_>>,
+) -> Truth {
+    let judge = |hearing| all(conditions.clone(), hearing, &mut Steps::default(), Doubt::YieldsToNo);
+    let met = shared.map(|shared| judge(Hearing { shared: Some(shared), ..hearing }));
+    met.filter(|met| !matches!(met, Truth::Unknown(_))).unwrap_or_else(|| judge(hearing))
+}
+
 /// Whether all checks hold. No later check can change a sure no where that decides, nor a doubt where that does.
-fn all(checks: &[Check], hearing: Hearing<'_>, steps: &mut Steps, doubt: Doubt) -> Truth {
+fn all<'c>(
+    checks: impl IntoIterator<Item = &'c Check>,
+    hearing: Hearing<'_>,
+    steps: &mut Steps,
+    doubt: Doubt,
+) -> Truth {
     let mut all = Truth::Yes;
     for check in checks {
         all = all.and(check.judge(hearing, steps, doubt), doubt);
@@ -352,7 +419,11 @@ fn all(checks: &[Check], hearing: Hearing<'_>, steps: &mut Steps, doubt: Doubt) 
 }
 
 /// Reports what made a guard err.
-fn report_guard((checks, field): (&[Check], &'static str), setting: Setting<'_>, report: &mut Report) {
+fn report_guard<'c>(
+    (checks, field): (impl IntoIterator<Item = &'c Check>, &'static str),
+    setting: Setting<'_>,
+    report: &mut Report,
+) {
     for check in checks {
         if matches!(report.truth(check, setting.hearing, Doubt::YieldsToNo), Truth::Unknown(_)) {
             report.check(&Case { setting, role: Role::Guard(field), check });

@@ -10,6 +10,7 @@ use crate::jsonpath::Path;
 use super::check::Check;
 use super::exception::CompiledException;
 use super::fence::Fences;
+use super::field::FieldSelector;
 use super::fix::Fix;
 use super::glob::Glob;
 use super::message::Template;
@@ -28,6 +29,8 @@ pub struct CompiledPolicy {
     pub mode: Mode,
     /// How fixes are written.
     pub enforcement: Enforcement,
+    /// What the policy is about, in one word or a few, where it says so.
+    pub category: Option<Arc<str>>,
     /// How bad a violation is where the rule does not say otherwise.
     pub severity: Severity,
     /// Whether the policy rests: no watches, verdicts withdrawn.
@@ -82,6 +85,8 @@ pub struct CompiledTarget {
     pub namespaces: Box<[Arc<str>]>,
     /// The label selector; `None` where every object is selected.
     pub labels: Option<Selector>,
+    /// The field selector; `None` where every object is selected.
+    pub fields: Option<FieldSelector>,
     /// The member names that lead to the pod template, where the target says so.
     pub pod: Option<Box<[Arc<str>]>>,
     /// The label selector on the object's Namespace; `None` where every namespace is selected.
@@ -98,6 +103,8 @@ pub(super) struct Rule {
     pub(super) severity: Severity,
     pub(super) when: Box<[Check]>,
     pub(super) for_each: Option<Path>,
+    /// The number of `for_each` among the paths of the policy.
+    pub(super) number: usize,
     pub(super) body: Body,
     /// `None` where one is written from the rule.
     pub(super) message: Option<Template>,
@@ -118,6 +125,18 @@ pub(super) enum Body {
     Forbid,
 }
 
+impl Rule {
+    /// All checks, those that say where it applies first.
+    pub(super) fn checks(&self) -> impl Iterator<Item = &Check> {
+        self.when.iter().chain(self.body.checks())
+    }
+
+    /// The same, to be changed.
+    pub(super) fn checks_mut(&mut self) -> impl Iterator<Item = &mut Check> {
+        self.when.iter_mut().chain(self.body.checks_mut())
+    }
+}
+
 impl Body {
     /// All checks, in the order in which they are written.
     pub(super) fn checks(&self) -> impl Iterator<Item = &Check> {
@@ -127,5 +146,14 @@ impl Body {
             Self::Forbid => (&[], &[]),
         };
         all.iter().chain(any.iter().flatten())
+    }
+
+    fn checks_mut(&mut self) -> impl Iterator<Item = &mut Check> {
+        let (all, any): (&mut [Check], &mut [Box<[Check]>]) = match self {
+            Self::AllOf(checks) => (checks, &mut []),
+            Self::AnyOf(branches) => (&mut [], branches),
+            Self::Forbid => (&mut [], &mut []),
+        };
+        all.iter_mut().chain(any.iter_mut().flatten())
     }
 }

@@ -1,14 +1,18 @@
 //! Room `report`: from the ledger to what users read.
 //!
 //! [`render`] makes a policy's status, purely; [`StatusWriter`] brings it to the server when it changed, and no more
-//! often than the contract says; [`list`] tells all violations; [`samples`] is the same for the metrics page.
+//! often than the contract says; [`list`] tells all violations; [`samples`] is the same for the metrics page. [`events`]
+//! tells what happened, [`openreports`] writes what is found on each object beside it, in a form that others read.
 
 mod conditions;
+pub mod events;
 mod listing;
+pub mod openreports;
 mod pace;
 mod patch;
 mod question;
 mod samples;
+mod server;
 mod shown;
 mod status;
 mod writer;
@@ -23,3 +27,5 @@ pub use writer::{Settings, StatusWriter};
 
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod fake;

@@ -177,7 +177,7 @@ fn lint_names_the_line_of_the_faulty_field_in_every_format() {
         let place = &result.locations.as_ref().unwrap()[0];
         let about = place.logical_locations.as_ref().unwrap()[0].fully_qualified_name.clone().unwrap();
         let region = place.physical_location.as_ref().unwrap().region.as_ref().unwrap();
-        (about.split_once(' ').unwrap().1.to_owned(), region.start_line.unwrap(), result.level.clone())
+        (about.split_once(' ').unwrap().1.to_owned(), region.start_line.unwrap(), result.level)
     });
     let located: Vec<_> = located.collect();
     for (field, line) in places {

@@ -7,7 +7,7 @@ use crate::harness::{ControlPlane, eventually};
 use crate::world::{DEADLINE, Policy, QUICK, World, namespace};
 
 /// Lets the operator fix a resource.
-fn grant_fixes(group: &str, plural: &str) -> String {
+pub(crate) fn grant_fixes(group: &str, plural: &str) -> String {
     format!(
         "
 apiVersion: rbac.authorization.k8s.io/v1

@@ -13,6 +13,7 @@
 
 mod alerts;
 mod alone;
+mod bulk;
 mod chart;
 mod controlplane;
 mod crd;
@@ -23,6 +24,8 @@ mod leader;
 mod pipeline;
 mod release;
 mod scale;
+mod scan;
+mod snippets;
 mod violations;
 mod world;
 

@@ -45,7 +45,7 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         // Words for people.
         title: _,
         description: _,
-        category: _,
+        category,
         severity,
         mode,
         suspend,
@@ -69,6 +69,7 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         generation: metadata.generation.unwrap_or_default(),
         mode: *mode,
         enforcement: enforcement.clone().unwrap_or_default(),
+        category: category.as_deref().map(Arc::from),
         severity: *severity,
         suspend: *suspend,
         targets,
@@ -80,9 +81,13 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         skips_owned: *owned_objects == OwnedObjects::Skip,
         fences,
     };
+    for check in &mut compiled.conditions {
+        check.reads_pod = check.finds_pod();
+    }
     for rule in &mut compiled.rules {
         rule.reads_pod = rule.finds_pod();
     }
+    compiled.number_paths();
     let mut of_namespaces = Projection::default();
     compiled.read_namespace(&mut of_namespaces);
     compiled.reads_namespaces = of_namespaces != Projection::default();

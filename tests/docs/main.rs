@@ -1,6 +1,15 @@
 //! The documentation against the code: what drifts apart is said here.
 
-#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected should stop there and then")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected should stop there and then"
+)]
+
+mod blocks;
+mod shell;
+mod snippets;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -11,13 +20,7 @@ use regex::Regex;
 use serde_json::Value;
 use watchpolicy::cli::Cli;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
-}
-
-fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap()
-}
+use crate::blocks::{pages, read, root};
 
 /// The headings of a page, as they stand.
 fn headings(page: &str) -> BTreeSet<String> {
@@ -123,13 +126,6 @@ fn the_reference_of_the_flags_is_what_the_help_says() {
     }
     let same = std::fs::read_to_string(&page).is_ok_and(|held| held == flags());
     assert!(same, "docs/flags.md says otherwise than --help: run `UPDATE_DOCS=1 cargo test --test docs`");
-}
-
-/// The pages for readers.
-fn pages() -> Vec<String> {
-    let folder = std::fs::read_dir(root().join("docs")).unwrap();
-    let docs = folder.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_string_lossy()));
-    docs.filter(|path| path.ends_with(".md")).chain(["README.md".to_owned()]).collect()
 }
 
 #[test]
