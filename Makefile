@@ -43,7 +43,9 @@ bench: ## Times the hot path, and following many Pods, beside other implementati
 	cargo bench --locked --bench judge --bench informer --bench queue
 
 .PHONY: soak
-soak: tools ## Measures a large cluster, and kills API servers: docs/performance.md
+soak: tools ## Measures a large cluster, kills API servers, tries 10,000 seeds of the model: docs/performance.md
+	$(call say,Model)
+	MODEL_SEEDS=10000 cargo test --locked --release --test model
 	$(call say,Soak)
 	cargo test --locked --release --test it -- --ignored --nocapture --test-threads=1
 
