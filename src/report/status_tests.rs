@@ -5,7 +5,7 @@ use super::*;
 use crate::ledger::Ledger;
 use crate::policy::Judgement;
 use crate::report::cases::{
-    at, enter, excepting, invalid, node, running, suspended, target, unreadable, verdict,
+    at, enter, excepting, invalid, node, planning, running, suspended, target, unreadable, verdict,
 };
 use TargetState::{Absent, Degraded, Forbidden, Listing, Resolving, Synced};
 
@@ -250,6 +250,26 @@ fn violations_are_listed_with_their_object_and_counted() {
         (Some("spec.a"), &["spec.b".to_owned()][..])
     );
     assert_eq!(violation.first_seen, Some(Time(at(1))));
+}
+
+#[test]
+fn what_the_leader_before_told_of_a_fix_stands_until_it_is_tried_again_or_something_else_is_wrong() {
+    let (ledger, entry) = (Ledger::new(), planning("p"));
+    let shown = |previous: Option<&WatchPolicyStatus>| {
+        let page = ledger.page("p", &[], 20);
+        let view = View { entry: &entry, targets: None, page: &page, previous, writes: Writes::default() };
+        render(&view, at(9))
+    };
+    enter(&ledger, "p", "web", verdict(vec![node("spec.a")]), at(1));
+    let mut before = shown(None);
+    assert_eq!(before.violations[0].fix, None);
+    let fix = FixStatus { outcome: "Planned".to_owned(), ..FixStatus::default() };
+    before.violations[0].fix = Some(fix.clone());
+    assert_eq!(shown(Some(&before)).violations[0].fix, Some(fix));
+    let of_another_spec = WatchPolicyStatus { observed_generation: Some(1), ..before.clone() };
+    assert_eq!(shown(Some(&of_another_spec)).violations[0].fix, None);
+    enter(&ledger, "p", "web", verdict(vec![node("spec.b")]), at(2));
+    assert_eq!(shown(Some(&before)).violations[0].fix, None);
 }
 
 #[test]
