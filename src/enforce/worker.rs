@@ -102,7 +102,9 @@ fn judge(
     // One view has each policy once.
     let mut seen = (views.len() > 1).then(BTreeSet::new);
     for view in views.iter().filter(|view| newest == Some(&view.document.id.uid)) {
-        for served in view.serving.iter() {
+        let shared = &view.serving.shared;
+        let mut survey = shared.survey(&view.document);
+        for (index, served) in view.serving.iter().enumerate() {
             let policy = &served.policy;
             if seen.as_mut().is_some_and(|seen| !seen.insert(&policy.name)) {
                 continue;
@@ -117,7 +119,8 @@ fn judge(
                 namespace: namespace.as_deref(),
                 now,
             };
-            let judgement = policy.judge_among(&subject, store);
+            let share = survey.as_mut().and_then(|survey| shared.of_policy(index, survey));
+            let judgement = policy.judge_sharing(&subject, share, store);
             if let Judgement::Judged(verdict) = &judgement {
                 served.series.evaluated(result(verdict.outcome));
                 fails |= policy.mends() && verdict.rules.iter().any(|rule| rule.outcome == Outcome::Fail);

@@ -28,6 +28,7 @@ mod release;
 mod reports;
 mod scale;
 mod scan;
+mod snippets;
 mod violations;
 mod world;
 
