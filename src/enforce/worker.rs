@@ -106,11 +106,15 @@ fn judge(
         let mut survey = shared.survey(&view.document);
         for (index, served) in view.serving.iter().enumerate() {
             let policy = &served.policy;
-            if seen.as_mut().is_some_and(|seen| !seen.insert(&policy.name)) {
+            if seen.as_ref().is_some_and(|seen| seen.contains(&policy.name)) {
                 continue;
             }
             // Before Namespaces were ever known, nothing can be said; they are enqueued with all in them when they are.
+            // An older view may be served by a program that does without.
             let Some(namespace) = namespace_of(&key.object, policy, store) else { continue };
+            if let Some(seen) = &mut seen {
+                seen.insert(&policy.name);
+            }
             let subject = Subject {
                 resource: &key.resource,
                 kind: &view.types.kind,

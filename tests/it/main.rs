@@ -21,6 +21,7 @@ mod enforce;
 mod events;
 mod exceptions;
 mod faults;
+mod fields;
 mod leader;
 mod logs;
 mod pipeline;

@@ -17,7 +17,7 @@ use criterion::{BenchmarkId, Criterion};
 
 use workloads::Workload;
 
-#[path = "../tests/fixtures/mod.rs"]
+#[path = "../../tests/fixtures/mod.rs"]
 mod fixtures;
 mod instructions;
 mod workloads;
