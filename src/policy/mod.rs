@@ -36,6 +36,7 @@ mod pointer;
 mod program;
 mod render;
 mod report;
+mod ruling;
 mod scale;
 mod scope;
 mod selector;

@@ -2,22 +2,34 @@
 
 use std::fmt::Write;
 
-use comfy_table::{Cell, Table, presets};
-
 use crate::cli::results::{Entry, Results, RuleResult, Summary};
 
-/// A table without lines, as kubectl prints them.
-pub(in crate::cli) fn plain(header: &[&str], rows: Vec<Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(header.iter().map(Cell::new));
+/// Between two columns.
+const GAP: &str = "   ";
+
+/// A table without lines, as kubectl prints them. Names in Kubernetes are ASCII, so a letter is a column wide.
+pub(in crate::cli) fn plain(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = header.iter().map(|name| name.len()).collect();
     for row in rows {
-        table.add_row(row);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
     }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((u16::from(index > 0) * 3, 0));
+    let mut text = String::new();
+    line(&mut text, &widths, header);
+    rows.iter().for_each(|row| line(&mut text, &widths, row));
+    text
+}
+
+fn line(text: &mut String, widths: &[usize], cells: &[impl AsRef<str>]) {
+    let begin = text.len();
+    for (index, (width, cell)) in widths.iter().zip(cells).enumerate() {
+        let gap = if index > 0 { GAP } else { "" };
+        let _infallible = write!(text, "{gap}{:width$}", cell.as_ref());
     }
-    table.trim_fmt() + "\n"
+    let end = text.get(begin..).map_or(begin, |line| begin + line.trim_end().len());
+    text.truncate(end);
+    text.push('\n');
 }
 
 /// The column that is left out where nothing is in a file.
@@ -33,7 +45,7 @@ pub(in crate::cli) fn results(results: &Results) -> String {
     }
     let mut text = String::new();
     if !rows.is_empty() {
-        text = plain(&header, rows) + "\n";
+        text = plain(&header, &rows) + "\n";
     }
     let Summary { pass, fail, error, skip, violations } = results.summary;
     let s = if violations == 1 { "" } else { "s" };

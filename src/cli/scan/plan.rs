@@ -9,6 +9,8 @@ use crate::policy::demand::{Demand, WatchSpec, demand};
 use crate::policy::{CompiledPolicy, PolicyEntry, PolicySet, PolicyState};
 use crate::resource::GroupResource;
 
+use super::refusal;
+
 /// The lists of a scan.
 #[derive(Default)]
 pub(super) struct Plan {
@@ -79,8 +81,7 @@ fn absent(wanted: &Demand) -> Vec<Trouble> {
         }
     }
     let told = policies.into_iter().map(|(what, policies)| {
-        let policies: Vec<_> = policies.into_iter().collect();
-        Trouble::of_cluster(format!("{what}; a target of {}", policies.join(", ")))
+        Trouble::of_cluster(format!("{what}; a target of {}", refusal::names(&policies)))
     });
     told.collect()
 }

@@ -6,6 +6,9 @@ use crate::cli::input::Trouble;
 use crate::observe::wire::WireError;
 use crate::policy::demand::WatchSpec;
 
+/// Policies that a sentence names.
+const NAMED: usize = 5;
+
 /// Of one list; the policies of its spares have these.
 pub(super) fn of_list(spec: &WatchSpec, error: &WireError, spares: &[WatchSpec]) -> Trouble {
     let spares = spares.iter().filter(|spare| spare.resource == spec.resource);
@@ -48,11 +51,20 @@ fn judged(spec: &WatchSpec) -> impl Iterator<Item = &str> {
     spec.policies.iter().map(|(policy, _)| &*policy.name)
 }
 
+/// Policies as a sentence names them: some, and how many more.
+pub(super) fn names(policies: &BTreeSet<&str>) -> String {
+    let named: Vec<&str> = policies.iter().copied().take(NAMED).collect();
+    let more = match policies.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    named.join(", ") + &more
+}
+
 /// What is not judged for it, but for the policies that are served otherwise.
 fn loss(spec: &WatchSpec, served: &BTreeSet<&str>) -> String {
-    let names = |policies: BTreeSet<&str>| policies.into_iter().collect::<Vec<_>>().join(", ");
-    let judged = names(judged(spec).filter(|policy| !served.contains(policy)).collect());
-    let around = names(spec.around.iter().map(|policy| &*policy.name).collect());
+    let judged = names(&judged(spec).filter(|policy| !served.contains(policy)).collect());
+    let around = names(&spec.around.iter().map(|policy| &*policy.name).collect());
     match (judged.is_empty(), around.is_empty()) {
         (true, true) => {
             "what leads from Pods to their owners is not known, so what they share is reported at the \
@@ -62,5 +74,16 @@ fn loss(spec: &WatchSpec, served: &BTreeSet<&str>) -> String {
         (false, true) => format!("none of them is judged by {judged}"),
         (true, false) => format!("nothing in them is judged by {around}"),
         (false, false) => format!("none of them is judged by {judged}, and nothing in them by {around}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_names_some_policies_and_counts_the_others() {
+        assert_eq!(names(&BTreeSet::from(["b", "a"])), "a, b");
+        assert_eq!(names(&BTreeSet::from(["a", "b", "c", "d", "e", "f", "g"])), "a, b, c, d, e and 2 more");
     }
 }

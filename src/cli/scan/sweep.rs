@@ -16,7 +16,7 @@ use super::kin::{Kin, Relation};
 use super::pages::Taker;
 use super::progress::Progress;
 
-/// What is kept of a scan at most, in results of rules and in documents: some hundred megabytes.
+/// What is kept of a scan at most, in results of rules, places that are wrong, and documents: about a gigabyte.
 pub(super) const MOST_KEPT: usize = 1_000_000;
 
 /// What policies read of Namespaces, by name.
@@ -77,7 +77,7 @@ impl Haul {
         let Some(entry) = entry else { return };
         self.summary.add(&entry);
         if keeps_all || entry.findings().next().is_some() {
-            self.kept += entry.rules.len();
+            self.kept += entry.rules.iter().map(|rule| 1 + rule.nodes.len()).sum::<usize>();
             self.entries.push(entry);
         }
     }

@@ -12,7 +12,7 @@ pub(super) fn print(listing: &Listing, format: ViolationsFormat) -> anyhow::Resu
         ViolationsFormat::Table if listing.violations.is_empty() => Ok("no violations\n".to_owned()),
         ViolationsFormat::Table => {
             let header = ["POLICY", "SEVERITY", "RESULT", "OBJECT", "RULE", "PATH", "MESSAGE"];
-            Ok(plain(&header, listing.violations.iter().map(row).collect()))
+            Ok(plain(&header, &listing.violations.iter().map(row).collect::<Vec<_>>()))
         }
         ViolationsFormat::Json => json(listing),
         ViolationsFormat::Yaml => yaml(listing),
