@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::config::{Config, ElectionConfig, LimitsConfig};
-use crate::enforce::{self, Fixer, Gate, Worker};
+use crate::enforce::{self, Fixer, Gate, Leftovers, Worker};
 use crate::http::Readiness;
 use crate::leader::{self, Elector, Leadership};
 use crate::ledger::Ledger;
@@ -28,7 +28,7 @@ use crate::observe::samples;
 use crate::observe::wire::{Limits, Wire};
 use crate::policy::{self, PolicySet};
 use crate::queue::{Queue, Retries};
-use crate::report::{self, StatusWriter};
+use crate::report::{self, Finalizers, StatusWriter};
 use crate::resource::ObjectKey;
 use crate::shutdown::{LIMIT, Signals, Stages};
 use crate::store::{self, Store};
@@ -135,14 +135,18 @@ impl Operator {
         };
         let mut fixing = (CancellationToken::new(), JoinSet::new());
         let fixes = self::queue((FIX_QUEUE, FIXERS), Retries { backoff: FIX_BACKOFF, ..retries }, &metrics);
+        let fences = policy::Fences::new(&config.enforcement.allow_fix_of);
+        let leftovers = Arc::new(Leftovers::new(Arc::clone(&store), fences, Arc::clone(&config.namespace)));
         let parts = enforce::Parts {
             queue: Arc::clone(&fixes),
             store: Arc::clone(&store),
             ledger: Arc::clone(&ledger),
             metrics: Arc::clone(&metrics),
             leadership: leadership.clone(),
+            set: set.clone(),
+            leftovers: Arc::clone(&leftovers),
         };
-        fix(config, parts, (client.clone(), set.clone()), &mut fixing);
+        fix(config, parts, client.clone(), &mut fixing);
         let worker = Arc::new(Worker {
             queue: Arc::clone(&queue),
             store: Arc::clone(&store),
@@ -166,8 +170,14 @@ impl Operator {
         serving::serve(listener, serving::tls(&config.serving)?, pages, &mut serving);
 
         let mut reporting = (CancellationToken::new(), JoinSet::new());
-        let settings =
-            report::Settings { interval: config.status_interval, allow_enforce: config.enforcement.allow };
+        let settings = report::Settings {
+            interval: config.status_interval,
+            allow_enforce: config.enforcement.allow,
+            left: Arc::new(move |policy: &str| leftovers.count(policy)),
+        };
+        let finalizers =
+            Finalizers::new(client.clone(), Arc::clone(&ledger), settings.clone(), leadership.clone());
+        reporting.1.spawn(finalizers.run(set.clone(), board.clone(), reporting.0.clone()));
         let writer = StatusWriter::new(client, ledger, metrics, settings, leadership);
         reporting.1.spawn(writer.run(set, board, reporting.0.clone()));
         Ok(Self { queue, observing, workers, fixes, fixing, reporting, leading, serving, readiness })
@@ -228,7 +238,7 @@ fn queue(
 fn fix(
     config: &Config,
     parts: enforce::Parts,
-    (client, set): (kube::Client, watch::Receiver<Arc<PolicySet>>),
+    client: kube::Client,
     (stop, tasks): &mut (CancellationToken, JoinSet<()>),
 ) {
     let settings = enforce::Settings {
@@ -237,7 +247,7 @@ fn fix(
         per_second: config.enforcement.write_qps,
     };
     let fixer = Arc::new(Fixer::new(parts, Gate::new(client), settings, jiff::Timestamp::now));
-    tasks.spawn(Arc::clone(&fixer).sweep(set, stop.clone()));
+    tasks.spawn(Arc::clone(&fixer).sweep(stop.clone()));
     for _ in 0..FIXERS {
         tasks.spawn(Arc::clone(&fixer).run());
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Object;
+use super::obstacles::Obstacles;
 use super::standing::{Standing, is_found, place_on};
 use crate::crd::{FixStatus, Severity, Summary, Violation, WatchPolicyStatus};
 use crate::policy::{Judgement, NodeVerdict, Outcome, RuleVerdict};
@@ -76,8 +77,8 @@ pub struct Page {
     pub more: u64,
     /// When the verdicts last changed; `None` before the first.
     pub changed: Option<Timestamp>,
-    /// The right that a fix of the policy lacked when it was last tried.
-    pub denied: Option<Arc<str>>,
+    /// What keeps the policy from writing.
+    pub obstacles: Obstacles,
 }
 
 /// Objects of one resource, by what they are to the policy.
@@ -173,7 +174,6 @@ pub(super) struct Book {
     /// At most as many as a status lists.
     seeds: Vec<Seed>,
     changed: Option<Timestamp>,
-    denied: Option<Arc<str>>,
 }
 
 impl Book {
@@ -326,13 +326,6 @@ impl Book {
         true
     }
 
-    /// Notes whether a fix lacked a right; whether that is news.
-    pub(super) fn deny(&mut self, denied: Option<Arc<str>>) -> bool {
-        let is_news = self.denied != denied;
-        self.denied = denied;
-        is_news
-    }
-
     /// The objects on which rules fail.
     pub(super) fn failing(&self) -> impl Iterator<Item = &ObjectKey> {
         self.findings
@@ -392,7 +385,7 @@ impl Book {
             worst,
             more: u64::try_from(more).unwrap_or(u64::MAX),
             changed: self.changed,
-            denied: self.denied.clone(),
+            obstacles: Obstacles::default(),
         }
     }
 }

@@ -133,8 +133,9 @@ pub struct Demand {
 pub fn demand(set: &PolicySet, catalog: &Catalog) -> Demand {
     let mut wants: BTreeMap<Gvr, Want> = BTreeMap::new();
     let mut demand = Demand::default();
-    for policy in set.running() {
-        let found = policy_targets(policy, catalog, &mut wants);
+    for entry in set.entries.values() {
+        let Some(policy) = entry.watching() else { continue };
+        let found = policy_targets((policy, entry.is_ending()), catalog, &mut wants);
         demand.targets.insert(Arc::clone(&policy.name), found);
     }
     for (resource, want) in wants {
@@ -144,7 +145,7 @@ pub fn demand(set: &PolicySet, catalog: &Catalog) -> Demand {
 }
 
 fn policy_targets(
-    policy: &Arc<CompiledPolicy>,
+    (policy, is_ending): (&Arc<CompiledPolicy>, bool),
     catalog: &Catalog,
     wants: &mut BTreeMap<Gvr, Want>,
 ) -> Vec<PolicyTarget> {
@@ -171,7 +172,9 @@ fn policy_targets(
         entry.namespaces = want.scope(entry.namespaces.take(), target);
         let named = entry.namespaces.iter().flatten();
         entry.left_out = named.filter(|named| policy.left_out().contains(named)).cloned().collect();
-        want.labels.insert(target.labels.as_ref().map(|selector| selector.to_string().into()));
+        // What a policy wrote may be on objects that its selector does not select any more.
+        let labels = target.labels.as_ref().filter(|_| !is_ending);
+        want.labels.insert(labels.map(|selector| selector.to_string().into()));
     }
     for target in targets.values() {
         if let Some(want) = target.found.as_ref().ok().and_then(|resource| wants.get_mut(resource)) {

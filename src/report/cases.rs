@@ -53,6 +53,9 @@ fn entry_of(name: &str, state: PolicyState) -> PolicyEntry {
         uid,
         generation: GENERATION,
         mode: Some(crate::crd::Mode::Audit),
+        on_delete: None,
+        deleting: false,
+        finalizers: Box::default(),
         state,
         stored: None,
     }

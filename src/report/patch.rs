@@ -85,23 +85,25 @@ pub trait StatusStore: Send + Sync + 'static {
 
 impl StatusStore for kube::Client {
     async fn store(&self, patch: &StatusPatch, permit: &Permit) -> Result<(), WriteFault> {
-        let refused = match permit.guard(send(self, patch)).await? {
+        let refused = match permit.guard(send(self, request(patch))).await? {
             Err(Refusal::Fields(fields)) => fields,
             sent => return sent.map_err(Refusal::into_fault),
         };
         let policy = &*patch.name;
         warn!(policy, refused, "the server refuses the status, and gets its conditions and counts alone");
-        permit.guard(send(self, &patch.reduced())).await?.map_err(Refusal::into_fault)
+        permit.guard(send(self, request(&patch.reduced()))).await?.map_err(Refusal::into_fault)
     }
 }
 
 /// Why the server did not take a patch.
 #[derive(Debug, PartialEq, Eq)]
-enum Refusal {
+pub(super) enum Refusal {
     /// There is no policy of this name and uid.
     Gone,
     /// The CRD's schema refuses these fields.
     Fields(String),
+    /// A right is missing; the server's words.
+    Forbidden(String),
     /// Anything else.
     Other(String),
 }
@@ -113,13 +115,18 @@ impl Refusal {
             Self::Fields(fields) => WriteFault::Failed(format!(
                 "the server refuses fields of the status; install the CRD of this version: {fields}"
             )),
+            Self::Forbidden(words) => WriteFault::Failed(format!("{CURE}; the server says: {words}")),
             Self::Other(error) => WriteFault::Failed(error),
         }
     }
 }
 
-async fn send(client: &kube::Client, patch: &StatusPatch) -> Result<(), Refusal> {
-    let request = request(patch).map_err(|error| Refusal::Other(shown(&error.to_string(), MAX_WORDS)))?;
+/// Sends a patch of a policy, and reads why it is refused.
+pub(super) async fn send(
+    client: &kube::Client,
+    request: anyhow::Result<http::Request<Vec<u8>>>,
+) -> Result<(), Refusal> {
+    let request = request.map_err(|error| Refusal::Other(shown(&error.to_string(), MAX_WORDS)))?;
     let unsent = |error: kube::Error| Refusal::Other(broken(&error).to_string());
     let response = client.send(request.map(Body::from)).await.map_err(unsent)?;
     let status = response.status();
@@ -185,7 +192,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> Refusal {
             let fields: Vec<_> = causes.into_iter().filter_map(|cause| cause.field).collect();
             Refusal::Fields(shown(&format!("{} ({words})", fields.join(", ")), MAX_WORDS))
         }
-        StatusCode::FORBIDDEN => Refusal::Other(format!("{CURE}; the server says: {words}")),
+        StatusCode::FORBIDDEN => Refusal::Forbidden(words),
         _ => {
             let (code, reason) = (status.as_u16(), shown(reason.as_deref().unwrap_or_default(), MAX_REASON));
             Refusal::Other(format!("the server answered {code} {reason}: {words}"))
@@ -316,7 +323,8 @@ mod tests {
         assert_eq!(refused(404, &[]), Refusal::Gone);
         assert_eq!(refused(422, &[]), Refusal::Gone);
         assert!(matches!(refused(422, &["status.conditions"]), Refusal::Fields(_)));
-        for other in [refused(403, &[]), refused(500, &[]), refusal(StatusCode::BAD_GATEWAY, b"<html>")] {
+        assert!(matches!(refused(403, &[]), Refusal::Forbidden(_)));
+        for other in [refused(500, &[]), refusal(StatusCode::BAD_GATEWAY, b"<html>")] {
             assert!(matches!(other, Refusal::Other(_)), "{other:?}");
         }
     }

@@ -39,6 +39,9 @@ fn set(policies: &[(&str, &str)]) -> PolicySet {
             uid: format!("u{n}").into(),
             generation: 1,
             mode: None,
+            on_delete: None,
+            deleting: false,
+            finalizers: Box::default(),
             state,
             stored: None,
         };
@@ -248,4 +251,18 @@ fn a_target_knows_what_is_followed_between_it_and_its_controllers() {
     let between = |index: usize| demand.targets["p0"][index].between.iter().map(ToString::to_string);
     assert_eq!(between(0).collect::<Vec<_>>(), ["replicasets.v1.apps"]);
     assert_eq!(between(1).count(), 0);
+}
+
+#[test]
+fn who_takes_back_what_it_wrote_looks_at_all_objects_until_it_is_done() {
+    let selects = "{resources: [pods], labelSelector: {matchLabels: {a: b}}}";
+    let mut set = set(&[(selects, "$.spec.x")]);
+    let watched = |set: &PolicySet| {
+        let demand = demand(set, &catalog());
+        demand.watches.iter().map(|spec| spec.labels.as_deref().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(watched(&set), [Some("a=b".to_owned())]);
+    let entry = Arc::make_mut(set.entries.get_mut("p0").unwrap());
+    entry.finalizers = [crate::policy::FINALIZER.into()].into();
+    assert_eq!(watched(&set), [None], "its selector may not select any more what it wrote to");
 }
