@@ -38,9 +38,14 @@ test: ## Everything that must hold: formatting, lints, dependencies, documentati
 	cargo test --locked --no-fail-fast -- --test-threads=$(TEST_THREADS)
 
 .PHONY: bench
-bench: ## Times the hot path beside other implementations: docs/performance.md
+bench: ## Times the hot path, and following many Pods, beside other implementations: docs/performance.md
 	$(call say,Benchmarks)
-	cargo bench --locked --bench judge
+	cargo bench --locked --bench judge --bench informer --bench queue
+
+.PHONY: soak
+soak: tools ## Measures a large cluster, and kills API servers: docs/performance.md
+	$(call say,Soak)
+	cargo test --locked --release --test it -- --ignored --nocapture --test-threads=1
 
 .PHONY: demo
 demo: build controlplane helm ## Installs the chart on a real control plane and shows the main job; KEEP=1 leaves it running until Ctrl-C

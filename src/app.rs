@@ -1,5 +1,6 @@
 //! The composition root: builds the rooms, wires them the way the data goes, and takes them down in the right order.
 
+mod reporting;
 mod serving;
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use ::http::header::{self as http_header, HeaderValue};
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -25,10 +26,11 @@ use crate::observe::fleet::{self, Fleet};
 use crate::observe::informer::{self, Informer};
 use crate::observe::policies::{self, PolicySink};
 use crate::observe::samples;
+use crate::observe::turns::Turns;
 use crate::observe::wire::{Limits, Wire};
 use crate::policy::{self, PolicySet};
 use crate::queue::{Queue, Retries};
-use crate::report::{self, Finalizers, StatusWriter};
+use crate::report;
 use crate::resource::ObjectKey;
 use crate::shutdown::{LIMIT, Signals, Stages};
 use crate::store::{self, Store};
@@ -39,7 +41,8 @@ const QUEUE: &str = "objects";
 const FIX_QUEUE: &str = "fixes";
 const POLICIES_READ: &str = "the WatchPolicy objects have been read";
 const CATALOG_READ: &str = "the cluster has told what it serves";
-/// Pages under way at once: a restart meets the server with these, not with one for each target, and each may take 16 MiB.
+/// Pages under way at once, and as many slow ones: a restart meets the server with these, not with one for each target,
+/// and each may take 16 MiB.
 const CONCURRENT_LISTS: usize = 4;
 /// The same for policies, CRDs and APIServices: each has its turn.
 const OWN_LISTS: usize = 3;
@@ -126,7 +129,7 @@ impl Operator {
             queue: Arc::clone(&queue),
             metrics: Arc::clone(&metrics),
         };
-        let (set, board) = observe(config, parts, &readiness, &mut observing);
+        let (set, board, catalog) = observe(config, parts, &readiness, &mut observing);
 
         let mut leading = (CancellationToken::new(), JoinSet::new());
         let leadership = match &config.election {
@@ -161,7 +164,7 @@ impl Operator {
         for _ in 0..config.workers.get() {
             workers.spawn(Arc::clone(&worker).run());
         }
-        expose(&metrics, store, (&ledger, &leadership), &(set.clone(), board.clone()))?;
+        expose(&metrics, Arc::clone(&store), (&ledger, &leadership), &(set.clone(), board.clone()))?;
 
         let mut serving = (CancellationToken::new(), JoinSet::new());
         let (shown, known) = ((metrics.clone(), Arc::clone(&readiness)), Arc::clone(&ledger));
@@ -170,16 +173,9 @@ impl Operator {
         serving::serve(listener, serving::tls(&config.serving)?, pages, &mut serving);
 
         let mut reporting = (CancellationToken::new(), JoinSet::new());
-        let settings = report::Settings {
-            interval: config.status_interval,
-            allow_enforce: config.enforcement.allow,
-            left: Arc::new(move |policy: &str| leftovers.count(policy)),
-        };
-        let finalizers =
-            Finalizers::new(client.clone(), Arc::clone(&ledger), settings.clone(), leadership.clone());
-        reporting.1.spawn(finalizers.run(set.clone(), board.clone(), reporting.0.clone()));
-        let writer = StatusWriter::new(client, ledger, metrics, settings, leadership);
-        reporting.1.spawn(writer.run(set, board, reporting.0.clone()));
+        let wire = wire(config, client.clone());
+        let parts = reporting::Parts { client, wire, store, ledger, metrics, leadership, catalog, leftovers };
+        reporting::report(config, parts, (set, board), &mut reporting);
         Ok(Self { queue, observing, workers, fixes, fixing, reporting, leading, serving, readiness })
     }
 
@@ -292,6 +288,7 @@ fn wire(config: &Config, client: kube::Client) -> Wire {
 }
 
 type Snapshots = (watch::Receiver<Arc<PolicySet>>, watch::Receiver<Arc<Board>>);
+type Served = watch::Receiver<Option<Arc<policy::catalog::Catalog>>>;
 
 /// Starts all that watches.
 fn observe(
@@ -299,17 +296,18 @@ fn observe(
     parts: fleet::Parts,
     readiness: &Arc<Readiness>,
     (stop, tasks): &mut (CancellationToken, JoinSet<()>),
-) -> Snapshots {
+) -> (watch::Receiver<Arc<PolicySet>>, watch::Receiver<Arc<Board>>, Served) {
     let wire = parts.wire.clone();
     let patience = informer::Settings {
         page_size: config.watch.page_size,
         backoff: Backoff { first: FIRST_BACKOFF, longest: config.watch.backoff_max },
         liveness: config.watch.liveness,
         access_check: config.watch.access_check,
-        lists: Arc::new(Semaphore::new(CONCURRENT_LISTS)),
+        seed: rand::random(),
+        turns: Arc::new(Turns::new(CONCURRENT_LISTS)),
     };
     // What the operator itself lives on does not queue behind targets that may hang.
-    let own = informer::Settings { lists: Arc::new(Semaphore::new(OWN_LISTS)), ..patience };
+    let own = informer::Settings { turns: Arc::new(Turns::new(OWN_LISTS)), ..patience };
     let changed = Arc::new(Notify::new());
     for (collection, what) in
         catalog::collections().into_iter().zip(["customresourcedefinitions", "apiservices"])
@@ -319,8 +317,6 @@ fn observe(
         let stop = stop.clone();
         tasks.spawn(async move { drop(informer.run(stop).await) });
     }
-    let (discovery, served) = Discovery::new(wire.clone());
-    tasks.spawn(discovery.run(changed, stop.clone()));
 
     let (sink, set) = PolicySink::new(policy::Settings {
         system_namespaces: config.system_namespaces.clone(),
@@ -330,6 +326,8 @@ fn observe(
     // Its CRD may come a moment after the operator.
     let backoff = Backoff { longest: own.backoff.longest.min(SOON), ..own.backoff };
     let soon = informer::Settings { backoff, ..own };
+    let (discovery, served) = Discovery::new(wire.clone());
+    tasks.spawn(discovery.run(changed, set.clone(), stop.clone()));
     let informer = Informer::new(wire, policies::collection(), soon, sink);
     let stopped = stop.clone();
     tasks.spawn(async move { drop(informer.run(stopped).await) });
@@ -341,15 +339,15 @@ fn observe(
         parts,
         fleet::Settings { informer: patience, linger: config.watch.linger, limits: watches },
     );
-    tasks.spawn(fleet.run(set.clone(), served, stop.clone()));
-    (set, board)
+    tasks.spawn(fleet.run(set.clone(), served.clone(), stop.clone()));
+    (set, board, served)
 }
 
 /// Ends with the others, so that the end of any of them is a failure. Ready means serving, with the policies read. What single targets lack is said in status, not here.
 async fn become_ready(
     readiness: Arc<Readiness>,
     mut set: watch::Receiver<Arc<PolicySet>>,
-    mut catalog: watch::Receiver<Option<Arc<policy::catalog::Catalog>>>,
+    mut catalog: Served,
     stop: CancellationToken,
 ) {
     if set.wait_for(|set| set.revision > 0).await.is_ok() {

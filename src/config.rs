@@ -8,6 +8,7 @@ mod election;
 mod enforcement;
 mod flags;
 mod limits;
+mod reporting;
 mod serving;
 mod size;
 
@@ -21,6 +22,7 @@ pub use election::ElectionConfig;
 pub use enforcement::EnforcementConfig;
 pub use flags::{LogFormat, RunFlags};
 pub use limits::LimitsConfig;
+pub use reporting::{Events, ReportingConfig, Reports};
 pub use serving::{ServingConfig, ServingFlags};
 
 /// Where a pod finds the namespace that it runs in.
@@ -61,6 +63,8 @@ pub struct Config {
     pub allow_system_namespaces: bool,
     /// What policies may do beyond judging.
     pub enforcement: EnforcementConfig,
+    /// What is told beside the status of policies.
+    pub reporting: ReportingConfig,
     /// The name of this replica, which no other running one has.
     pub identity: Arc<str>,
     /// How a leader is elected; `None` for a replica that is alone.
@@ -175,6 +179,7 @@ impl Config {
             system_namespaces,
             allow_system_namespaces: flags.allow_system_namespaces,
             enforcement,
+            reporting: reporting::checked(&flags.reporting)?,
             identity,
             election,
             log_verdicts: flags.log_verdicts,

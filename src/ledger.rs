@@ -9,10 +9,11 @@
 //! mutex, held for one object or one page at a time.
 
 mod book;
+mod news;
 mod obstacles;
 mod standing;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -21,13 +22,15 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use book::Book;
+use book::{Book, Posted};
 pub use book::{Finding, Page, Place, Tally, Usage};
+use news::Followers;
+pub use news::{News, Noted, Turn, Wanted};
 pub use obstacles::Obstacles;
 use standing::Standing;
 
 use crate::crd::{FixStatus, WatchPolicyStatus};
-use crate::policy::Judgement;
+use crate::policy::{Judgement, Outcome};
 use crate::resource::{GroupResource, ObjectKey, ObjectName};
 
 /// What all policies say of one object at one time.
@@ -41,6 +44,8 @@ pub struct Judged<'o> {
     pub kind: &'o Arc<str>,
     /// The object's uid; another one at the same place is another object.
     pub uid: &'o Arc<str>,
+    /// It is judged because a list showed it, and not because it changed: an earlier run may have told it all.
+    pub listed: bool,
     /// One judgement of each policy; a policy that is not here has nothing to say of the object any more.
     pub judgements: Vec<(Arc<str>, Judgement)>,
 }
@@ -59,6 +64,8 @@ struct Object<'o> {
 pub struct Ledger {
     state: Mutex<State>,
     changed: Notify,
+    news: Notify,
+    objects: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +76,7 @@ struct State {
     /// By policy; also of those that do not judge any more.
     obstacles: HashMap<Arc<str>, Obstacles, RandomState>,
     dirty: BTreeSet<Arc<str>>,
+    followers: Followers,
     uids: RandomState,
 }
 
@@ -214,20 +222,68 @@ impl Ledger {
         self.state.lock().books.get(policy).map(|book| book.tally(&[])).unwrap_or_default()
     }
 
+    /// What each policy that judges an object says of it as a whole.
+    pub fn outcomes_on(&self, key: &ObjectKey) -> Vec<(Arc<str>, Outcome)> {
+        let state = self.state.lock();
+        let record = state.objects.get(&key.resource).and_then(|objects| objects.get(&key.object));
+        let standings = record.into_iter().flat_map(|record| &record.standings);
+        standings.filter_map(|(policy, standing)| Some((Arc::clone(policy), standing.outcome()?))).collect()
+    }
+
+    /// From now on tells news, to one reader.
+    pub fn listen(&self, wanted: Wanted) {
+        self.state.lock().followers.listen(wanted);
+    }
+
+    /// Waits for news; gives them in order, and how many were lost for want of room. Cancel safe.
+    pub async fn news(&self) -> (VecDeque<News>, u64) {
+        loop {
+            let (news, lost) = self.state.lock().followers.take_news();
+            if !news.is_empty() || lost > 0 {
+                return (news, lost);
+            }
+            self.news.notified().await;
+        }
+    }
+
+    /// From now on notes objects that change, for one reader, or does so no more. Begins with all that would have been
+    /// noted had it always been so.
+    pub fn note_objects(&self, noted: Option<Noted>) {
+        let mut state = self.state.lock();
+        state.note_objects(noted);
+        drop(state);
+        self.objects.notify_one();
+    }
+
+    /// Waits for objects of which something changed. Cancel safe.
+    pub async fn objects(&self) -> Vec<ObjectKey> {
+        loop {
+            let objects = self.state.lock().followers.take_objects();
+            if !objects.is_empty() {
+                return objects;
+            }
+            self.objects.notified().await;
+        }
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         change(&mut state);
         let dirty = !state.dirty.is_empty();
+        let (news, objects) = (state.followers.has_news(), state.followers.has_objects());
         drop(state);
-        if dirty {
-            self.changed.notify_one();
+        for (_, waiter) in [(dirty, &self.changed), (news, &self.news), (objects, &self.objects)]
+            .into_iter()
+            .filter(|(due, _)| *due)
+        {
+            waiter.notify_one();
         }
     }
 }
 
 impl State {
     fn enter(&mut self, judged: Judged<'_>, now: Timestamp) {
-        let Judged { key, api_version, kind, uid, mut judgements } = judged;
+        let Judged { key, api_version, kind, uid, listed, mut judgements } = judged;
         judgements.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         let object = Object { key, api_version, kind, uid };
         let uid = self.uids.hash_one(uid);
@@ -245,9 +301,12 @@ impl State {
             }
             let old = before.next_if(|(other, _)| *other == policy).map(|(_, standing)| standing);
             let book = self.books.entry(Arc::clone(&policy)).or_default();
-            let (standing, changed) = book.post(object, old.as_ref(), judgement, now);
+            let Posted { standing, changed, before, after } = book.post(object, old.as_ref(), judgement, now);
             if changed {
                 self.dirty.insert(Arc::clone(&policy));
+                self.followers.changed(key, !before.is_empty() || !after.is_empty());
+                let is_known = listed && book.was_told();
+                self.followers.compare(&policy, before, after, is_known);
             }
             standings.extend(standing.map(|standing| (policy, standing)));
         }
@@ -270,9 +329,22 @@ impl State {
         let standing = record.and_then(|record| record.standings.iter().find(|(name, _)| **name == *policy));
         let (Some((name, standing)), Some(book)) = (standing, self.books.get_mut(policy)) else { return };
         for (rule, fix) in fixes {
-            let place = standing.place(key, &rule);
-            if place.is_some_and(|place| book.note(&place, fix, now)) {
+            let Some(place) = standing.place(key, &rule) else { continue };
+            if let Some(finding) = book.note(&place, fix, now) {
                 self.dirty.insert(Arc::clone(name));
+                self.followers.changed(key, true);
+                self.followers.tell(News { policy: Arc::clone(name), place, finding, turn: Turn::Fix });
+            }
+        }
+    }
+
+    fn note_objects(&mut self, noted: Option<Noted>) {
+        self.followers.note(noted);
+        for (resource, objects) in &self.objects {
+            for (object, record) in objects {
+                let failing = record.standings.iter().any(|(_, standing)| !standing.places().is_empty());
+                let key = ObjectKey { resource: resource.clone(), object: object.clone() };
+                self.followers.changed(&key, failing);
             }
         }
     }
@@ -302,6 +374,7 @@ impl State {
             if let Some(book) = self.books.get_mut(&policy) {
                 book.strike(key, &standing, now);
                 self.dirty.insert(policy);
+                self.followers.changed(key, !standing.places().is_empty());
             }
         }
     }
@@ -310,9 +383,17 @@ impl State {
         let Some((name, book)) = self.books.remove_entry(policy) else { return };
         for resource in book.resources() {
             let Some(objects) = self.objects.get_mut(resource) else { continue };
-            objects.retain(|_, record| {
+            objects.retain(|object, record| {
                 let standings = std::mem::take(&mut record.standings).into_vec();
-                record.standings = standings.into_iter().filter(|(other, _)| *other != name).collect();
+                let (gone, kept): (Vec<_>, Vec<_>) =
+                    standings.into_iter().partition(|(other, _)| *other == name);
+                if let Some((_, standing)) = gone.first()
+                    && self.followers.noted().is_some()
+                {
+                    let key = ObjectKey { resource: resource.clone(), object: object.clone() };
+                    self.followers.changed(&key, !standing.places().is_empty());
+                }
+                record.standings = kept.into();
                 !record.standings.is_empty()
             });
             if objects.is_empty() {

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Test(args) => return answer(cli::suite::run(&args)),
         Command::Lint(args) => return answer(cli::lint::run(&args)),
         Command::Rbac(args) => return answer(cli::rbac::run(&args)),
+        Command::Scan(args) => return answer(asynchronously(cli::scan::run(&args))),
         Command::Violations(args) => return answer(asynchronously(cli::violations::run(&args))),
         Command::Completion(args) => print(&cli::completion::run(&args)),
         Command::Query(args) => print(&cli::query::run(&args).unwrap_or_else(|error| fail(&error))),

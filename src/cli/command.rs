@@ -15,6 +15,7 @@ use super::eval::EvalArgs;
 use super::lint::LintArgs;
 use super::query::QueryArgs;
 use super::rbac::RbacArgs;
+use super::scan::ScanArgs;
 use super::suite::TestArgs;
 use super::violations::ViolationsArgs;
 
@@ -56,6 +57,9 @@ pub enum Command {
     /// Judge files of objects by files of policies
     #[command(after_help = JUDGED)]
     Eval(EvalArgs),
+    /// Judge what a cluster holds, once and without changing anything
+    #[command(after_help = JUDGED)]
+    Scan(ScanArgs),
     /// Run suites of policies, objects and what is expected of them
     #[command(
         after_help = "Exit status: 0 all is as expected, 1 a suite failed, 2 no suite found or a wrong flag."

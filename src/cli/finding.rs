@@ -4,6 +4,7 @@ use crate::crd::Severity;
 use crate::policy::Outcome;
 
 use super::input::Trouble;
+use super::input::files::STDIN;
 use super::results::{Entry, Results, RuleResult};
 
 /// How loud a finding is.
@@ -20,7 +21,8 @@ pub(super) struct Finding {
     /// What demands otherwise: `policy/rule`.
     pub(super) rule: String,
     pub(super) level: Level,
-    pub(super) file: String,
+    /// `None` where it is in no file, as of standard input or a cluster.
+    pub(super) file: Option<String>,
     pub(super) line: Option<u64>,
     /// What it is about, such as `Pod default/web spec.replicas`.
     pub(super) about: Option<String>,
@@ -33,7 +35,7 @@ impl Finding {
         Self {
             rule: rule.to_owned(),
             level: Level::Error,
-            file: trouble.file.to_string(),
+            file: trouble.file.as_deref().and_then(named),
             line: trouble.line,
             about: None,
             message: trouble.message.clone(),
@@ -55,12 +57,17 @@ impl Finding {
         let finding = |path: &str, message: &str| Self {
             rule: format!("{}/{}", entry.policy, rule.rule),
             level,
-            file: entry.file.to_string(),
-            line: Some(entry.line),
+            file: entry.place.as_ref().and_then(|place| named(&place.file)),
+            line: entry.place.as_ref().map(|place| place.line),
             about: Some(format!("{} {path}", entry.object)),
             message: message.to_owned(),
         };
         let more = (rule.more > 0).then(|| finding("$", &format!("and {} more places", rule.more)));
         rule.nodes.iter().map(|node| finding(&node.path, &node.message)).chain(more).collect()
     }
+}
+
+/// The name of a file that somebody could open.
+pub(super) fn named(file: &str) -> Option<String> {
+    (file != STDIN).then(|| file.to_owned())
 }

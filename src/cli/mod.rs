@@ -19,7 +19,9 @@ pub mod lint;
 pub mod query;
 pub mod rbac;
 mod results;
+pub mod scan;
 mod severity;
+mod show;
 pub mod suite;
 pub mod violations;
 

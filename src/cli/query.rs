@@ -176,6 +176,21 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_any_length_is_read_as_the_nearest_double() {
+        for (written, shown) in [
+            ("31.245270191439438", "31.245270191439438"),
+            ("121.48791951161945", "121.48791951161945"),
+            ("0.1000000000000000055511151231257827021181583404541015625", "0.1"),
+            ("9007199254740993.0", "9007199254740992.0"),
+        ] {
+            for text in [format!("{{\"a\": {written}}}"), format!("a: {written}\n")] {
+                let wanted = format!("$['a']  {shown}\n");
+                assert_eq!(found("$.a", &text, QueryFormat::Table), wanted, "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn yaml_is_read_as_kubectl_reads_it() {
         let text = "a: yes\nb: 'yes'\nc: 0644\nd: ~\n";
         assert_eq!(

@@ -13,7 +13,7 @@ use crate::resource::GroupResource;
 
 use super::answer::Answer;
 use super::format;
-use super::input::{files, policies};
+use super::input::policies;
 use super::kinds::builtin;
 
 /// Roles of this label are the operator's too: the chart makes an aggregated ClusterRole of them.
@@ -62,7 +62,7 @@ fn account(text: &str) -> Result<Account, String> {
 /// A policy cannot be used, or there is none.
 pub fn run(args: &RbacArgs) -> anyhow::Result<Answer> {
     let mut troubles = Vec::new();
-    let drafts = policies::drafts(&files::read(&args.policies, &mut troubles), &mut troubles);
+    let (_, drafts) = policies::open(&args.policies, &mut troubles)?;
     let compiled = policies::compiled(&drafts, &mut troubles);
     let mut rights = Rights::default();
     for policy in compiled.iter().filter(|policy| !policy.program.suspend) {
@@ -71,9 +71,6 @@ pub fn run(args: &RbacArgs) -> anyhow::Result<Answer> {
     if !troubles.is_empty() {
         let told: Vec<_> = troubles.iter().map(ToString::to_string).collect();
         bail!("{}", told.join("\n"));
-    }
-    if drafts.is_empty() {
-        bail!("there is no policy in what was named");
     }
     let mut texts = Vec::new();
     for manifest in rights.manifests(&args.name, &args.service_account) {

@@ -30,18 +30,26 @@ pub(super) struct Summary {
 pub(super) struct Entry {
     pub(super) policy: Box<str>,
     pub(super) object: ObjectRef,
-    pub(super) file: Box<str>,
-    pub(super) document: usize,
-    /// Where the document begins; for formats that point at lines.
-    #[serde(skip)]
-    pub(super) line: u64,
+    /// Where it is written; left out for what a cluster holds.
+    #[serde(flatten)]
+    pub(super) place: Option<Place>,
     #[serde(serialize_with = "outcome")]
     pub(super) result: Outcome,
     pub(super) rules: Vec<RuleResult>,
 }
 
-/// Which object it is.
+/// Where an object is written. Shown as `pods.yaml:12`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Place {
+    pub(super) file: Box<str>,
+    pub(super) document: usize,
+    /// Where the document begins; for formats that point at lines.
+    #[serde(skip)]
+    pub(super) line: u64,
+}
+
+/// Which object it is. In order of version and kind, then of namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ObjectRef {
     pub(super) api_version: Box<str>,
@@ -103,37 +111,54 @@ impl Results {
     }
 }
 
+impl std::ops::AddAssign for Summary {
+    fn add_assign(&mut self, other: Self) {
+        let Self { pass, fail, error, skip, violations } = other;
+        self.pass += pass;
+        self.fail += fail;
+        self.error += error;
+        self.skip += skip;
+        self.violations += violations;
+    }
+}
+
 impl Summary {
     pub(super) fn of<'e>(results: impl Iterator<Item = &'e Entry>) -> Self {
         let mut summary = Self::default();
-        for entry in results {
-            *match entry.result {
-                Outcome::Pass => &mut summary.pass,
-                Outcome::Fail => &mut summary.fail,
-                Outcome::Error => &mut summary.error,
-                Outcome::Skip => &mut summary.skip,
-            } += 1;
-            summary.violations += entry.violations().count();
-        }
+        results.for_each(|entry| summary.add(entry));
         summary
+    }
+
+    pub(super) fn add(&mut self, entry: &Entry) {
+        *match entry.result {
+            Outcome::Pass => &mut self.pass,
+            Outcome::Fail => &mut self.fail,
+            Outcome::Error => &mut self.error,
+            Outcome::Skip => &mut self.skip,
+        } += 1;
+        self.violations += entry.violations().count();
     }
 }
 
 impl Entry {
     pub(super) fn of(judged: Judged<'_>) -> Option<Self> {
         let Judged { policy, object, judgement } = judged;
-        let Judgement::Judged(Verdict { outcome, rules, grants: _, again: _ }) = judgement else {
-            return None;
-        };
-        Some(Self {
-            policy: (*policy.program.name).into(),
-            object: ObjectRef::of(object),
+        let place = Place {
             file: (*object.origin.file).into(),
             document: object.origin.document,
             line: object.origin.line,
-            result: outcome,
-            rules: rules.into_iter().map(RuleResult::from).collect(),
-        })
+        };
+        let entry = Self::new(&policy.program.name, ObjectRef::of(object), judgement)?;
+        Some(Self { place: Some(place), ..entry })
+    }
+
+    /// What a policy says of an object that a cluster holds; `None` of one that is out of scope.
+    pub(super) fn new(policy: &str, object: ObjectRef, judgement: Judgement) -> Option<Self> {
+        let Judgement::Judged(Verdict { outcome, rules, grants: _, again: _ }) = judgement else {
+            return None;
+        };
+        let rules = rules.into_iter().map(RuleResult::from).collect();
+        Some(Self { policy: policy.into(), object, place: None, result: outcome, rules })
     }
 
     /// The rules that fail.
@@ -155,6 +180,12 @@ impl ObjectRef {
             namespace: object.id.namespace.as_deref().map(Box::from),
             name: (*object.id.name).into(),
         }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::duration::parse;
+use super::reporting::ReportingFlags;
 use super::serving::ServingFlags;
 use super::size::parse as size;
 
@@ -96,6 +97,10 @@ pub struct RunFlags {
         help_heading = "Enforcement"
     )]
     pub write_qps: NonZeroU32,
+
+    /// What is told beside the status of policies.
+    #[command(flatten)]
+    pub reporting: ReportingFlags,
 
     /// Objects in one page of a list
     #[arg(

@@ -29,7 +29,7 @@ use crate::jsonpath::{Document, TypeMeta};
 use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, Priority, Remediation};
-use crate::policy::{Patch, PolicySet};
+use crate::policy::{CompiledPolicy, Patch, PolicySet};
 use crate::queue::Queue;
 use crate::resource::{Gvr, ObjectKey, ObjectName};
 use crate::store::Store;
@@ -83,6 +83,8 @@ struct Memory {
     budgets: Budgets,
     contests: Contests,
     rests: Rests,
+    /// Of what was to be let go of.
+    kept: Rests,
     namespaces: Namespaces,
 }
 
@@ -115,8 +117,9 @@ struct Order<'o> {
     dry_run: bool,
 }
 
-fn ground(policy: &Arc<str>, key: &ObjectKey, rule: &Arc<str>) -> Ground {
-    Ground { policy: Arc::clone(policy), key: key.clone(), rule: Arc::clone(rule) }
+fn ground(policy: &CompiledPolicy, key: &ObjectKey, rule: &Arc<str>) -> Ground {
+    let CompiledPolicy { uid, generation, .. } = policy;
+    Ground { policy: Arc::clone(uid), generation: *generation, key: key.clone(), rule: Arc::clone(rule) }
 }
 
 impl Fixer {
@@ -127,6 +130,7 @@ impl Fixer {
             budgets,
             contests: Contests::default(),
             rests: Rests::default(),
+            kept: Rests::default(),
             namespaces: Namespaces::default(),
         };
         Self { parts, gate, settings, clock, memory: Mutex::new(memory), hasher: RandomState::new() }
@@ -159,7 +163,8 @@ impl Fixer {
             }
             if writes && !now {
                 // What others do meanwhile makes it untrue.
-                self.memory.lock().rests = Rests::default();
+                let mut memory = self.memory.lock();
+                (memory.rests, memory.kept) = Default::default();
             }
             writes = now;
             if stop.run_until_cancelled(leadership.changed()).await.is_none() {
@@ -233,10 +238,7 @@ impl Fixer {
         let object = ObjectName { namespace: None, name: Arc::clone(namespace) };
         let types = TypeMeta { api_version: "v1".into(), kind: "Namespace".into() };
         let found = self.gate.read(Target { resource: &resource, object: &object, types: &types }).await;
-        let is_ending = match found {
-            Ok(found) => found.deleting.is_some(),
-            Err(refusal) => refusal == Refusal::Gone,
-        };
+        let is_ending = found.is_ok_and(|found| found.deleting.is_some());
         self.memory.lock().namespaces.note(namespace, is_ending, Instant::now());
         is_ending
     }

@@ -179,7 +179,14 @@ impl World {
         let (api_version, kind, uid) = ("v1".into(), "ConfigMap".into(), "u".into());
         let judgements = vec![(Arc::clone(&policy.name), judgement)];
         ledger.enter(
-            Judged { key: &key, api_version: &api_version, kind: &kind, uid: &uid, judgements },
+            Judged {
+                key: &key,
+                api_version: &api_version,
+                kind: &kind,
+                uid: &uid,
+                listed: false,
+                judgements,
+            },
             Timestamp::UNIX_EPOCH,
         );
         let shelf = Shelf::new(1, resource, types, Arc::default());

@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Node, Path, Projection, Roots, TypeMeta};
 use crate::leader::Permit;
 use crate::policy::Patch;
-use crate::resource::{Gvr, ObjectName};
+use crate::resource::{Gvr, ObjectKey, ObjectName};
 
 /// How long the server may take for one answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -34,6 +34,10 @@ pub(super) struct Target<'t> {
 }
 
 impl Target<'_> {
+    pub(super) fn key(&self) -> ObjectKey {
+        ObjectKey { resource: self.resource.resource.clone(), object: self.object.clone() }
+    }
+
     /// Names are percent-encoded, since some kinds allow any character in them.
     fn path(&self) -> String {
         let Gvr { resource, version } = self.resource;

@@ -71,6 +71,7 @@ impl Worker {
             api_version: &newest.types.api_version,
             kind: &newest.types.kind,
             uid: &newest.document.id.uid,
+            listed: matches!(priority, Priority::InitialList | Priority::Resync),
             judgements,
         };
         self.ledger.enter(judged, now);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::path::Path;
 use super::roots::Roots;
-use super::routes;
+use super::routes::{self, Hop, Route};
 use super::trie::Trie;
 
 /// What a set of programs reads on one resource, as a trie: the part of an object that a
@@ -35,6 +35,12 @@ impl Projection {
         for route in routes::of_elements(path, roots) {
             self.trie.insert(&route);
         }
+    }
+
+    /// Adds one member, whole, by the names that lead to it.
+    pub fn read_member(&mut self, names: &[Arc<str>]) {
+        let hops = names.iter().map(|name| Hop::Member(Arc::clone(name))).collect();
+        self.trie.insert(&Route { hops, whole: true });
     }
 
     /// Adds the object's labels, for selectors.

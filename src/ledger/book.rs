@@ -173,27 +173,38 @@ pub(super) struct Book {
     exceptions: BTreeMap<Arc<str>, Usage>,
     /// At most as many as a status lists.
     seeds: Vec<Seed>,
+    /// An earlier run judged by the policy.
+    was_told: bool,
     changed: Option<Timestamp>,
 }
 
+/// What a judgement changed.
+pub(super) struct Posted {
+    pub(super) standing: Option<Standing>,
+    pub(super) changed: bool,
+    /// The object's findings before, and after.
+    pub(super) before: Vec<(Place, Arc<Finding>)>,
+    pub(super) after: Vec<(Place, Arc<Finding>)>,
+}
+
 impl Book {
-    /// Enters a judgement in place of the old standing. Gives the new one, and whether anything changed by it.
+    /// Enters a judgement in place of the old standing.
     pub(super) fn post(
         &mut self,
         judged: Object<'_>,
         old: Option<&Standing>,
         judgement: Judgement,
         now: Timestamp,
-    ) -> (Option<Standing>, bool) {
+    ) -> Posted {
         let new = Standing::of(&judgement);
         let before = self.remove_findings(judged.key, old);
         let after = self.new_findings(judged, judgement, &before, now);
         let changed = old != new.as_ref() || before != after;
-        for (place, finding) in after {
+        for (place, finding) in &after {
             if finding.outcome == Outcome::Fail {
                 *self.failures.entry(place.severity.0).or_default() += 1;
             }
-            self.findings.insert(place, finding);
+            self.findings.insert(place.clone(), Arc::clone(finding));
         }
         self.seeds.retain(|seed| !seed.is_of(judged));
         if let Some(old) = old {
@@ -210,7 +221,12 @@ impl Book {
         if changed {
             self.changed = Some(now);
         }
-        (new, changed)
+        Posted { standing: new, changed, before, after }
+    }
+
+    /// Whether what a list shows may have been told by an earlier run.
+    pub(super) fn was_told(&self) -> bool {
+        self.was_told
     }
 
     /// Takes out an object.
@@ -301,6 +317,7 @@ impl Book {
                 Some(Seed { violation: violation.clone(), first_seen })
             };
             self.seeds = stored.violations.iter().filter_map(seed).collect();
+            self.was_told = stored.summary.is_some();
         }
     }
 
@@ -315,15 +332,15 @@ impl Book {
         }
     }
 
-    /// Notes what became of the fix of a rule; whether that is news.
-    pub(super) fn note(&mut self, place: &Place, fix: FixStatus, now: Timestamp) -> bool {
-        let Some(finding) = self.findings.get_mut(place) else { return false };
+    /// Notes what became of the fix of a rule; gives the finding if that is news.
+    pub(super) fn note(&mut self, place: &Place, fix: FixStatus, now: Timestamp) -> Option<Arc<Finding>> {
+        let finding = self.findings.get_mut(place)?;
         if finding.fix.as_ref() == Some(&fix) {
-            return false;
+            return None;
         }
         Arc::make_mut(finding).fix = Some(fix);
         self.changed = Some(now);
-        true
+        Some(Arc::clone(finding))
     }
 
     /// The objects on which rules fail.

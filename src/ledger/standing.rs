@@ -64,6 +64,18 @@ impl Standing {
         }
     }
 
+    /// What the policy says of the object; `None` where it leaves it out.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        Some(match self {
+            Self::Excluded => return None,
+            Self::Passed => Outcome::Pass,
+            Self::Skipped | Self::Owned => Outcome::Skip,
+            Self::Failed(_) => Outcome::Fail,
+            Self::Errored(_) => Outcome::Error,
+            Self::Granted(granted) => return granted.0.outcome(),
+        })
+    }
+
     pub(super) fn grants(&self) -> &[Grant] {
         match self {
             Self::Granted(granted) => &granted.1,

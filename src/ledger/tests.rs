@@ -9,11 +9,11 @@ use crate::crd::{Severity, Summary, Violation, ViolationObject, ViolationResult}
 use crate::policy::{Grant, NodeVerdict, Outcome, RuleVerdict, Verdict};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-fn pod(name: &str) -> ObjectKey {
+pub(super) fn pod(name: &str) -> ObjectKey {
     let object = ObjectName { namespace: Some("shop".into()), name: name.into() };
     ObjectKey { resource: GroupResource::new("", "pods"), object }
 }
@@ -33,11 +33,11 @@ fn judgement(outcome: Outcome, rules: Vec<RuleVerdict>) -> Judgement {
     Judgement::Judged(Verdict { outcome, rules, grants: Vec::new(), again: None })
 }
 
-fn pass() -> Judgement {
+pub(super) fn pass() -> Judgement {
     judgement(Outcome::Pass, vec![rule("owner", Severity::Medium, Outcome::Pass)])
 }
 
-fn fail() -> Judgement {
+pub(super) fn fail() -> Judgement {
     judgement(Outcome::Fail, vec![rule("owner", Severity::Medium, Outcome::Fail)])
 }
 
@@ -45,7 +45,14 @@ fn fail() -> Judgement {
 fn enter_as(ledger: &Ledger, key: &ObjectKey, uid: &str, judgements: Vec<(&str, Judgement)>, now: Timestamp) {
     let judgements = judgements.into_iter().map(|(policy, judgement)| (policy.into(), judgement)).collect();
     ledger.enter(
-        Judged { key, api_version: &"v1".into(), kind: &"Pod".into(), uid: &uid.into(), judgements },
+        Judged {
+            key,
+            api_version: &"v1".into(),
+            kind: &"Pod".into(),
+            uid: &uid.into(),
+            listed: false,
+            judgements,
+        },
         now,
     );
 }
@@ -55,7 +62,7 @@ fn objects(ledger: &Ledger) -> usize {
     ledger.state.lock().objects.values().map(HashMap::len).sum()
 }
 
-fn enter(ledger: &Ledger, name: &str, judgements: Vec<(&str, Judgement)>, now: Timestamp) {
+pub(super) fn enter(ledger: &Ledger, name: &str, judgements: Vec<(&str, Judgement)>, now: Timestamp) {
     enter_as(ledger, &pod(name), name, judgements, now);
 }
 

@@ -35,7 +35,9 @@ const UNCHANGED: (&str, &str) =
 const REMEDIATIONS: (&str, &str) =
     ("watchpolicy_remediations_total", "What became of fixes, by policy and outcome.");
 const REPORT_WRITES: (&str, &str) =
-    ("watchpolicy_report_writes_total", "Writes of policy status, by outcome.");
+    ("watchpolicy_report_writes_total", "Writes of policy status and of reports on objects, by outcome.");
+const EVENTS_DROPPED: (&str, &str) =
+    ("watchpolicy_events_dropped_total", "Events that were not written, for want of room, budget or right.");
 
 /// Declares label values as an enum: what is not in the list can never become a series.
 macro_rules! label_values {
@@ -149,7 +151,7 @@ label_values! {
     ReportWrite {
         /// It was stored.
         Written = "written",
-        /// The policy is no longer there, or another one has its name.
+        /// What it is about is no longer there, or another one has its name.
         Gone = "gone",
         /// The server refused it, or could not be reached in time; it is tried again.
         Failed = "failed",
@@ -170,6 +172,7 @@ pub struct Metrics {
     list_seconds: HistogramVec,
     unchanged: IntCounterVec,
     report_writes: IntCounterVec,
+    events_dropped: IntCounter,
     remediations: IntCounterVec,
 }
 
@@ -209,6 +212,7 @@ impl Metrics {
             )?,
             unchanged: counters(UNCHANGED, target)?,
             report_writes: counters(REPORT_WRITES, &["outcome"])?,
+            events_dropped: IntCounter::new(EVENTS_DROPPED.0, EVENTS_DROPPED.1)?,
             remediations: counters(REMEDIATIONS, &["policy", "outcome"])?,
             registry,
         };
@@ -220,7 +224,7 @@ impl Metrics {
     }
 
     fn register(&self, build: IntGaugeVec) -> prometheus::Result<()> {
-        let all: [Box<dyn Collector>; 10] = [
+        let all: [Box<dyn Collector>; 11] = [
             Box::new(build),
             Box::new(self.evaluations.clone()),
             Box::new(self.evaluation_seconds.clone()),
@@ -230,6 +234,7 @@ impl Metrics {
             Box::new(self.list_seconds.clone()),
             Box::new(self.unchanged.clone()),
             Box::new(self.report_writes.clone()),
+            Box::new(self.events_dropped.clone()),
             Box::new(self.remediations.clone()),
         ];
         all.into_iter().try_for_each(|collector| self.registry.register(collector))
@@ -320,7 +325,12 @@ impl Metrics {
         self.remediations.with_label_values(&[policy, outcome.as_str()]).inc();
     }
 
-    /// Counts the write of a status.
+    /// Counts events that were not written.
+    pub fn events_dropped(&self, events: u64) {
+        self.events_dropped.inc_by(events);
+    }
+
+    /// Counts the write of a status or report.
     pub fn report_write(&self, outcome: ReportWrite) {
         self.report_writes.with_label_values(&[outcome.as_str()]).inc();
     }

@@ -1,7 +1,8 @@
 //! Follows what the cluster serves.
 //!
 //! The truth is aggregated discovery (`apidiscovery.k8s.io/v2`): one request for everything, by ETag a cheap one.
-//! CRDs and APIServices are watched only to know when to ask again. Discovery lags a little behind them, so after each
+//! CRDs and APIServices are watched only to know when to ask again; single CRDs are read for the fields that policies
+//! select by. Discovery lags a little behind them, so after each
 //! change it is asked several times at growing distances; and once a minute in any case.
 
 use std::collections::BTreeMap;
@@ -14,9 +15,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::definitions::Definitions;
 use super::informer::{Phase, Sink};
 use super::telling::Telling;
 use super::wire::{Collection, Wire, WireError};
+use crate::policy::PolicySet;
 use crate::policy::catalog::{Catalog, ServedResource, ServedVersion};
 use crate::resource::Gvr;
 
@@ -85,11 +88,15 @@ impl Sink for ChangeSink {
     }
 }
 
+/// What one document of discovery says.
+type Groups = BTreeMap<Arc<str>, Vec<ServedVersion>>;
+
 /// Keeps the catalog true.
 pub struct Discovery {
     wire: Wire,
     etags: BTreeMap<&'static str, String>,
-    documents: BTreeMap<&'static str, Catalog>,
+    documents: BTreeMap<&'static str, Groups>,
+    definitions: Definitions,
     catalog: watch::Sender<Option<Arc<Catalog>>>,
 }
 
@@ -97,18 +104,25 @@ impl Discovery {
     /// The catalog is `None` until discovery has answered.
     pub fn new(wire: Wire) -> (Self, watch::Receiver<Option<Arc<Catalog>>>) {
         let (catalog, reader) = watch::channel(None);
-        (Self { wire, etags: BTreeMap::new(), documents: BTreeMap::new(), catalog }, reader)
+        let definitions = Definitions::new(wire.clone());
+        let (etags, documents) = (BTreeMap::new(), BTreeMap::new());
+        (Self { wire, etags, documents, definitions, catalog }, reader)
     }
 
     /// Asks when something changed, and once in a while, until told to stop.
-    pub async fn run(mut self, changed: Arc<Notify>, stop: CancellationToken) {
+    pub async fn run(
+        mut self,
+        changed: Arc<Notify>,
+        mut policies: watch::Receiver<Arc<PolicySet>>,
+        stop: CancellationToken,
+    ) {
         let mut change = Instant::now();
         let mut asked = 0;
         let mut last = change;
         loop {
             let next = match AFTER_CHANGE.get(asked) {
                 Some(after) => change + *after,
-                None => Instant::now() + ANYWAY,
+                None => last + ANYWAY,
             };
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -120,7 +134,19 @@ impl Discovery {
                     }
                     continue;
                 }
+                Ok(()) = policies.changed() => {
+                    let set = Arc::clone(&policies.borrow_and_update());
+                    if self.definitions.meet(&set) {
+                        self.definitions.ask().await;
+                        self.publish();
+                    }
+                    continue;
+                }
                 () = sleep_until(next) => {}
+            }
+            // A definition is read from where it changed, and does not lag behind.
+            if asked == 0 || asked >= AFTER_CHANGE.len() {
+                self.definitions.ask().await;
             }
             asked += 1;
             last = Instant::now();
@@ -144,8 +170,17 @@ impl Discovery {
                 None => self.etags.remove(path),
             };
         }
-        let groups = self.documents.values().flat_map(|document| document.groups.clone()).collect();
-        let catalog = Some(Arc::new(Catalog { groups }));
+        self.publish();
+        Ok(())
+    }
+
+    /// Nothing is told before discovery has answered for the first time.
+    fn publish(&self) {
+        if self.documents.len() < PATHS.len() {
+            return;
+        }
+        let groups = self.documents.values().flat_map(Clone::clone).collect();
+        let catalog = Some(Arc::new(Catalog { groups, selectable: self.definitions.selectable() }));
         self.catalog.send_if_modified(|old| {
             let changed = *old != catalog;
             if changed {
@@ -153,8 +188,18 @@ impl Discovery {
             }
             changed
         });
-        Ok(())
     }
+}
+
+/// What is served at this moment, for those who do not follow it.
+///
+/// # Errors
+/// See [`WireError`].
+pub async fn look(wire: Wire) -> Result<Arc<Catalog>, WireError> {
+    let (mut discovery, reader) = Discovery::new(wire);
+    discovery.ask().await?;
+    let catalog = reader.borrow().clone();
+    Ok(catalog.unwrap_or_default())
 }
 
 // Only what the catalog needs of `APIGroupDiscoveryList` (apidiscovery.k8s.io/v2).
@@ -204,19 +249,19 @@ struct ResponseKind {
 }
 
 /// Reads a discovery document. A version that its server could not be asked for (`Stale`) stays as it was known.
-fn read(body: &Bytes, known: Option<&Catalog>) -> Result<Catalog, WireError> {
+fn read(body: &Bytes, known: Option<&Groups>) -> Result<Groups, WireError> {
     let list: GroupList = serde_json::from_slice(body).map_err(|e| {
         WireError::Unintelligible(format!("aggregated discovery (Kubernetes 1.30 or newer): {e}"))
     })?;
     let mut groups = BTreeMap::new();
     for Group { metadata, versions } in list.items {
         let name = Arc::from(metadata.name);
-        let before = known.and_then(|known| known.groups.get(&name));
+        let before = known.and_then(|known| known.get(&name));
         let versions =
             versions.into_iter().map(|version| served(version, before.map(Vec::as_slice))).collect();
         groups.insert(name, versions);
     }
-    Ok(Catalog { groups })
+    Ok(groups)
 }
 
 fn served(found: Version, before: Option<&[ServedVersion]>) -> ServedVersion {
@@ -251,7 +296,8 @@ mod tests {
         {"resource":"deployments","responseKind":{"group":"apps","version":"v1","kind":"Deployment"},"scope":"Namespaced","verbs":["get","list","watch"]},
         {"resource":"reviews","scope":"Cluster","verbs":["create"]}]}]}]}"#;
 
-    fn resolve(catalog: &Catalog, resource: &str) -> Option<ServedResource> {
+    fn resolve(groups: &Groups, resource: &str) -> Option<ServedResource> {
+        let catalog = Catalog { groups: groups.clone(), ..Catalog::default() };
         catalog.resolve(&GroupResource::new("apps", resource), None).ok().map(|found| found.served)
     }
 

@@ -340,6 +340,7 @@ impl Fleet {
             resource: spec.resource.clone(),
             namespace: spec.namespace.clone(),
             labels: spec.labels.clone(),
+            fields: spec.fields.clone(),
             metadata_only: spec.metadata_only,
         };
         let informer =

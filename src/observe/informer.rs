@@ -12,14 +12,17 @@
 //! A list is compared with what the sink holds, so that what was deleted while nobody watched is found (the tombstone
 //! case of client-go). Back-off grows until a watch has lasted.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::turns::Turns;
 use super::wire::{Collection, Event, Lines, PageEnd, Wire, WireError, version_of};
 use crate::backoff::{self, Backoff};
 use crate::metrics::{EventType, WatchFailure};
@@ -88,8 +91,10 @@ pub struct Settings {
     pub liveness: Duration,
     /// How often permissions are asked again.
     pub access_check: Duration,
-    /// Lists that may be under way at once; shared by all informers, so that a restart does not storm the server.
-    pub lists: Arc<Semaphore>,
+    /// Feeds the jitter of all waits; each collection draws from it in its own way.
+    pub seed: u64,
+    /// When it may ask for a page; shared by all informers.
+    pub turns: Arc<Turns>,
 }
 
 impl Default for Settings {
@@ -99,15 +104,14 @@ impl Default for Settings {
             backoff: Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) },
             liveness: Duration::from_secs(120),
             access_check: Duration::from_secs(60),
-            lists: Arc::new(Semaphore::new(8)),
+            seed: 0,
+            turns: Arc::new(Turns::new(8)),
         }
     }
 }
 
 /// After so many failed starts a version is no longer trusted, and a list is taken.
 const FAILED_STARTS: u8 = 3;
-/// However long a server asks us to wait, a target is not left blind for longer.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// The first question for a missing permission.
 const FIRST_ASK: Duration = Duration::from_secs(5);
 /// A watch that stood for so long is one; if it ends sooner, that is a failure and not an end.
@@ -152,13 +156,26 @@ pub struct Informer<S> {
     bookmarks: bool,
     /// An early question was asked since the watch last lived.
     asked: bool,
+    random: SmallRng,
 }
 
 impl<S: Sink> Informer<S> {
     /// Nothing is asked before [`Informer::run`].
     pub fn new(wire: Wire, collection: Collection, settings: Settings, sink: S) -> Self {
         let page_size = settings.page_size;
-        Self { wire, collection, settings, sink, failures: 0, page_size, bookmarks: false, asked: false }
+        let mixed = BuildHasherDefault::<DefaultHasher>::new().hash_one((settings.seed, &collection));
+        let random = SmallRng::seed_from_u64(mixed);
+        Self {
+            wire,
+            collection,
+            settings,
+            sink,
+            failures: 0,
+            page_size,
+            bookmarks: false,
+            asked: false,
+            random,
+        }
     }
 
     /// Lists and watches until told to stop; gives the sink back.
@@ -207,14 +224,15 @@ impl<S: Sink> Informer<S> {
 
     /// One page; others get their turn between two of them.
     async fn page(&mut self, next: Option<&str>) -> Result<PageEnd, WireError> {
-        let lists = Arc::clone(&self.settings.lists);
-        // The semaphore is never closed; were it, a list without a turn is better than none.
-        let _turn = lists.acquire().await.ok();
-        let page = self.wire.list(&self.collection, self.page_size, next).await?;
-        let sink = &mut self.sink;
-        let end = page.each(|raw| sink.seen(raw))?;
-        sink.alive();
-        Ok(end)
+        let Self { wire, collection, settings, sink, page_size, .. } = self;
+        // The turn lasts until the page has left memory.
+        let page = async {
+            let page = wire.list(collection, *page_size, next).await?;
+            let end = page.each(|raw| sink.seen(raw))?;
+            sink.alive();
+            Ok(end)
+        };
+        settings.turns.take(page).await
     }
 
     async fn list_failed(&mut self, error: WireError) -> State {
@@ -257,10 +275,10 @@ impl<S: Sink> Informer<S> {
 
     /// Watches end at different times, so that a restarted server is not met by all of them at once. Where bookmarks
     /// come they prove life; where none come the end of the watch must, so it comes before the patience ends.
-    fn watch_duration(&self) -> Duration {
+    fn watch_duration(&mut self) -> Duration {
         let longest = if self.bookmarks { Duration::from_secs(290) } else { self.settings.liveness };
         let (least, most) = if self.bookmarks { (0.6, 0.9) } else { (0.5, 0.7) };
-        jittered(longest, least..most)
+        self.jittered(longest, least..most)
     }
 
     async fn watch_failed(&mut self, version: String, failed: u8, error: WireError) -> State {
@@ -285,7 +303,8 @@ impl<S: Sink> Informer<S> {
     /// Takes events until the watch ends.
     async fn follow(&mut self, mut open: Open, mut version: String, failed: u8) -> State {
         let patience = self.settings.liveness.mul_f64(0.8);
-        let denied = denied(self.wire.clone(), self.collection.clone(), self.settings.access_check);
+        let random = SmallRng::seed_from_u64(self.random.random());
+        let denied = denied(self.wire.clone(), self.collection.clone(), self.settings.access_check, random);
         let (stands, steady) =
             (sleep_until(open.since + SHORTEST_WATCH), sleep_until(open.since + STEADY_WATCH));
         let overdue = sleep_until(open.ends + GRACE);
@@ -359,7 +378,7 @@ impl<S: Sink> Informer<S> {
     }
 
     async fn ask(&mut self, verb: &'static str, wait: Duration) -> State {
-        sleep(jittered(wait, 0.8..0.95)).await;
+        sleep(self.jittered(wait, 0.8..0.95)).await;
         match self.wire.may(verb, &self.collection).await {
             // The review is advice, the next answer is the truth.
             Ok(true) => State::List,
@@ -373,23 +392,26 @@ impl<S: Sink> Informer<S> {
 
     // ---- back-off ----
 
+    /// However long a server asks us to wait, a target is not left blind for longer than the longest pause.
     async fn rest(&mut self, retry_after: Option<Duration>) {
         self.failures = self.failures.saturating_add(1);
+        let Backoff { longest, .. } = self.settings.backoff;
         let grown = self.settings.backoff.wait(self.failures);
-        sleep(jittered(grown, 0.5..1.0).max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))).await;
+        let jittered = self.jittered(grown, 0.5..1.0);
+        sleep(jittered.max(retry_after.unwrap_or_default().min(longest))).await;
     }
-}
 
-/// Many informers that wait for the same thing should not do it at the same time.
-fn jittered(wait: Duration, between: Range<f64>) -> Duration {
-    backoff::jittered(wait, between, &mut rand::rng())
+    /// Many informers that wait for the same thing should not do it at the same time.
+    fn jittered(&mut self, wait: Duration, between: Range<f64>) -> Duration {
+        backoff::jittered(wait, between, &mut self.random)
+    }
 }
 
 /// Returns when the right to watch was taken away: that does not end an open watch, so it must be asked for. A
 /// question that gets no answer says nothing.
-async fn denied(wire: Wire, collection: Collection, interval: Duration) {
+async fn denied(wire: Wire, collection: Collection, interval: Duration, mut random: SmallRng) {
     loop {
-        sleep(jittered(interval, 0.8..1.0)).await;
+        sleep(backoff::jittered(interval, 0.8..1.0, &mut random)).await;
         if let Ok(false) = wire.may("watch", &collection).await {
             return;
         }

@@ -2,11 +2,12 @@
 //!
 //! [`wire`] speaks LIST and WATCH; [`informer`] is the state machine that keeps a [`informer::Sink`] equal to a
 //! collection; [`policies`] follows WatchPolicy objects, [`catalog`] what the cluster serves, and [`fleet`] starts and
-//! stops an informer for each wanted watch. [`board`] is what the fleet tells about its targets.
+//! stops an informer for each wanted watch; [`turns`] keeps their lists from storming the server. [`board`] is what the fleet tells about its targets.
 //! Nothing here judges, and nothing here writes to the cluster, `SelfSubjectAccessReview` aside.
 
 pub mod board;
 pub mod catalog;
+mod definitions;
 pub mod fleet;
 pub mod informer;
 pub mod policies;
@@ -14,6 +15,7 @@ mod samples;
 mod shelf_sink;
 mod standing;
 mod telling;
+pub mod turns;
 pub mod wire;
 
 pub use samples::samples;

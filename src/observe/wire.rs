@@ -16,7 +16,7 @@ use k8s_openapi::api::authorization::v1::{
 use kube::client::Body;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::metrics::{EventType, WatchFailure};
 use crate::resource::Gvr;
@@ -52,6 +52,8 @@ pub struct Collection {
     pub namespace: Option<Arc<str>>,
     /// A label selector in the form of a query, for the server to apply.
     pub labels: Option<Arc<str>>,
+    /// A field selector in the form of a query, for the server to apply.
+    pub fields: Option<Arc<str>>,
     /// Ask for `PartialObjectMetadata`.
     pub metadata_only: bool,
 }
@@ -59,7 +61,7 @@ pub struct Collection {
 impl Collection {
     /// All objects of a resource, whole.
     pub fn all(resource: Gvr) -> Self {
-        Self { resource, namespace: None, labels: None, metadata_only: false }
+        Self { resource, namespace: None, labels: None, fields: None, metadata_only: false }
     }
 
     fn path(&self) -> String {
@@ -72,6 +74,12 @@ impl Collection {
             Some(namespace) => format!("{base}/namespaces/{namespace}/{}", resource.resource),
             None => format!("{base}/{}", resource.resource),
         }
+    }
+
+    fn selectors(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let labels = self.labels.as_deref().map(|labels| ("labelSelector", labels));
+        let fields = self.fields.as_deref().map(|fields| ("fieldSelector", fields));
+        labels.into_iter().chain(fields)
     }
 
     fn accept(&self, list: bool) -> &'static str {
@@ -270,17 +278,19 @@ pub struct Lines {
     buffer: BytesMut,
     scanned: usize,
     limit: usize,
+    /// When anything came, were it only a part of a line.
+    heard: Instant,
 }
 
 impl Lines {
     fn new(body: Body, limit: usize) -> Self {
-        Self { body, buffer: BytesMut::new(), scanned: 0, limit }
+        Self { body, buffer: BytesMut::new(), scanned: 0, limit, heard: Instant::now() }
     }
 
     /// The next line; `None` when the server ended the watch. Cancel-safe.
     ///
     /// # Errors
-    /// [`WireError::Silent`] when nothing comes for `patience`; a line that is too long, or cut off, is an error.
+    /// [`WireError::Silent`] when nothing came for `patience`, however often that was waited for; a line that is too long, or cut off, is an error.
     pub async fn next(&mut self, patience: Duration) -> Result<Option<Bytes>, WireError> {
         loop {
             if let Some(line) = self.take_line() {
@@ -289,8 +299,10 @@ impl Lines {
             if self.buffer.len() > self.limit {
                 return Err(WireError::TooLarge(self.limit));
             }
-            let frame =
-                timeout(patience, self.body.frame()).await.map_err(|_elapsed| WireError::Silent(patience))?;
+            let frame = timeout_at(self.heard + patience, self.body.frame())
+                .await
+                .map_err(|_elapsed| WireError::Silent(patience))?;
+            self.heard = Instant::now();
             match frame {
                 None if self.buffer.is_empty() => return Ok(None),
                 None => return Err(WireError::Broken("the watch ended in the middle of a line".to_owned())),
@@ -351,7 +363,7 @@ impl Wire {
         let limit = page_size.to_string();
         let mut query: Vec<(&str, &str)> = vec![("limit", &limit)];
         query.extend(next.map(|token| ("continue", token)));
-        query.extend(collection.labels.as_deref().map(|labels| ("labelSelector", labels)));
+        query.extend(collection.selectors());
         let request = get(&collection.path(), &query, collection.accept(true))?;
         let response = self.answer(request).await?;
         Ok(Page { body: self.body(response.into_body()).await? })
@@ -374,7 +386,7 @@ impl Wire {
             ("timeoutSeconds", &seconds),
             ("resourceVersion", version),
         ];
-        query.extend(collection.labels.as_deref().map(|labels| ("labelSelector", labels)));
+        query.extend(collection.selectors());
         let request = get(&collection.path(), &query, collection.accept(false))?;
         let opened = self.limits.answer.min(WATCH_OPENS);
         let response =

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use super::field::NAME;
 use crate::resource::{GroupResource, Gvr};
 
 /// One served resource in one version.
@@ -31,6 +32,9 @@ pub struct ServedVersion {
 pub struct Catalog {
     /// By group name; the core group is empty.
     pub groups: BTreeMap<Arc<str>, Vec<ServedVersion>>,
+    /// The fields, beside the name and the namespace, by which objects of custom resources can be selected; of those
+    /// for which it is known.
+    pub selectable: BTreeMap<Gvr, BTreeSet<Arc<str>>>,
 }
 
 /// A target that was found.
@@ -61,6 +65,15 @@ pub enum Unresolved {
         /// The versions that serve it.
         served: Vec<Arc<str>>,
     },
+    /// It is served, and its objects cannot be selected by a field that the policy names.
+    NotSelectable {
+        /// What was looked for.
+        resource: Gvr,
+        /// By which field.
+        field: Arc<str>,
+        /// The fields of its definition that do.
+        known: BTreeSet<Arc<str>>,
+    },
     /// It is served, and cannot be listed or watched.
     NotWatchable(GroupResource),
 }
@@ -79,6 +92,15 @@ impl fmt::Display for Unresolved {
             }
             Self::OtherVersions { resource, version, served } => {
                 write!(f, "{resource} is not served in version {version}, but in {}", served.join(", "))
+            }
+            Self::NotSelectable { resource, field, known } => {
+                let known: Vec<_> = [NAME].into_iter().chain(known.iter().map(|known| &**known)).collect();
+                write!(
+                    f,
+                    "{resource} cannot be selected by `{field}`, only by {}: name one of these in `fieldSelector`, or \
+                     add the other to `selectableFields` in its CustomResourceDefinition",
+                    known.join(", ")
+                )
             }
             Self::NotWatchable(resource) => {
                 write!(f, "{resource} cannot be listed and watched; name a resource that can")
@@ -109,6 +131,26 @@ impl Catalog {
                 served: serving().map(|(version, _)| Arc::clone(version)).collect(),
             }),
             (None, _) => Err(Unresolved::Absent { resource: wanted.clone(), hint: self.hint(wanted) }),
+        }
+    }
+
+    /// The first of some fields by which a custom resource cannot be selected, if that is known.
+    ///
+    /// # Errors
+    /// Names it, and those that do.
+    pub fn select_by<'f>(
+        &self,
+        resource: &Gvr,
+        mut fields: impl Iterator<Item = &'f Arc<str>>,
+    ) -> Result<(), Unresolved> {
+        let Some(known) = self.selectable.get(resource) else { return Ok(()) };
+        match fields.find(|field| !known.contains(*field)) {
+            None => Ok(()),
+            Some(field) => Err(Unresolved::NotSelectable {
+                resource: resource.clone(),
+                field: Arc::clone(field),
+                known: known.clone(),
+            }),
         }
     }
 
@@ -182,7 +224,7 @@ mod tests {
             version("v2", &[("widgets", true)]),
             version("v1", &[("widgets", true), ("gadgets", true), ("reviews", false)]),
         ];
-        Catalog { groups: [("example.com".into(), versions)].into() }
+        Catalog { groups: [("example.com".into(), versions)].into(), ..Catalog::default() }
     }
 
     fn resolve(resource: &str, version: Option<&str>) -> Result<String, Unresolved> {

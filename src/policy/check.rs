@@ -23,6 +23,8 @@ pub(super) struct Check {
     pub(super) measure: Measure,
     pub(super) quantifier: Quantifier,
     pub(super) assertion: Assertion,
+    /// Whether it reads the pod of an object; told of those under `match` alone.
+    pub(super) reads_pod: bool,
 }
 
 /// Where and when a check is judged.

@@ -2,7 +2,8 @@
 //!
 //! One watch a resource, shared by all policies. Where every policy names its namespaces, one watch a namespace
 //! instead, so that a Role is enough; where only some do, spare watches stand by for them, in case that the watch of
-//! everything is refused. A selector is left to the server only when all policies have the same one.
+//! everything is refused. A selector, of labels or of fields, is left to the server only when all policies have the same
+//! one; else it is applied on our side.
 //!
 //! Some are watched for what they say of others: the Namespaces of objects, where a policy reads them, and the
 //! controllers between an object and its root.
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use super::catalog::{Catalog, Resolved, ServedResource, Unresolved};
 use super::program::ALL;
-use super::{CompiledPolicy, CompiledTarget, PolicySet};
+use super::{CompiledPolicy, CompiledTarget, FieldSelector, PolicySet};
 use crate::jsonpath::{Projection, Roots};
 use crate::resource::{GroupResource, Gvr};
 
@@ -47,6 +48,8 @@ pub struct WatchSpec {
     pub namespace: Option<Arc<str>>,
     /// Label selector for the server.
     pub labels: Option<Arc<str>>,
+    /// Field selector for the server.
+    pub fields: Option<Arc<str>>,
     /// Nothing outside `metadata` is read.
     pub metadata_only: bool,
     /// What is kept of each object.
@@ -64,6 +67,7 @@ impl WatchSpec {
             && self.served == wanted.served
             && self.namespace == wanted.namespace
             && self.labels == wanted.labels
+            && self.fields == wanted.fields
             && (!self.metadata_only || wanted.metadata_only)
             && self.projection.covers(&wanted.projection)
     }
@@ -165,16 +169,25 @@ fn policy_targets(
             left_out: Vec::new(),
             between: Vec::new(),
         });
-        let Some(want) = entry.found.as_ref().ok().and_then(|resource| wants.get_mut(resource)) else {
-            continue;
-        };
+        let selectable = |resource: &Gvr| catalog.select_by(resource, target.custom_fields());
+        if let Some(refused) = entry.found.as_ref().ok().and_then(|resource| selectable(resource).err()) {
+            entry.found = Err(refused);
+        }
+        let Ok(found) = &entry.found else { continue };
+        let Some(want) = wants.get_mut(found) else { continue };
         entry.needs_namespaces = want.served.namespaced && policy.reads_namespaces();
         entry.namespaces = want.scope(entry.namespaces.take(), target);
         let named = entry.namespaces.iter().flatten();
         entry.left_out = named.filter(|named| policy.left_out().contains(named)).cloned().collect();
-        // What a policy wrote may be on objects that its selector does not select any more.
-        let labels = target.labels.as_ref().filter(|_| !is_ending);
-        want.labels.insert(labels.map(|selector| selector.to_string().into()));
+        // An object that nobody judges may still be on the way to its controller.
+        // What a policy wrote may be on objects that its selectors do not select any more.
+        let server_may = !policy.passes(&found.resource) && !is_ending;
+        want.labels.insert(target.labels.as_ref().filter(|_| server_may).map(text));
+        let selects = |fields: &&FieldSelector| {
+            let known = target.custom_fields().next().is_none() || catalog.selectable.contains_key(found);
+            server_may && known && (want.served.namespaced || !fields.reads_namespace())
+        };
+        want.fields.insert(target.fields.as_ref().filter(selects).map(text));
     }
     for target in targets.values() {
         if let Some(want) = target.found.as_ref().ok().and_then(|resource| wants.get_mut(resource)) {
@@ -193,6 +206,15 @@ fn policy_targets(
         }
     }
     targets
+}
+
+fn text(selector: &impl ToString) -> Arc<str> {
+    selector.to_string().into()
+}
+
+/// The selector that all have, if they do.
+fn only(selectors: &BTreeSet<Option<Arc<str>>>) -> Option<Arc<str>> {
+    if selectors.len() == 1 { selectors.first().cloned().flatten() } else { None }
 }
 
 /// Each resource that a policy names, with the entry that does; then those that `*` stands for. What is named by itself
@@ -224,6 +246,7 @@ fn want_beside(
     let Resolved { resource, served } = catalog.resolve(&resource, None).ok()?;
     let want = wants.entry(resource.clone()).or_insert_with(|| Want::new(served));
     want.labels.insert(None);
+    want.fields.insert(None);
     want.users.push((Arc::clone(policy), namespaces, for_what));
     Some(resource)
 }
@@ -233,11 +256,12 @@ struct Want {
     served: ServedResource,
     users: Vec<(Arc<CompiledPolicy>, Namespaces, Use)>,
     labels: BTreeSet<Option<Arc<str>>>,
+    fields: BTreeSet<Option<Arc<str>>>,
 }
 
 impl Want {
     fn new(served: ServedResource) -> Self {
-        Self { served, users: Vec::new(), labels: BTreeSet::new() }
+        Self { served, users: Vec::new(), labels: BTreeSet::new(), fields: BTreeSet::new() }
     }
 
     /// The namespaces of one more target entry beside those known.
@@ -291,7 +315,8 @@ impl Want {
             resource: resource.clone(),
             served: self.served.clone(),
             namespace,
-            labels: if self.labels.len() == 1 { self.labels.first().cloned().flatten() } else { None },
+            labels: only(&self.labels),
+            fields: only(&self.fields),
             metadata_only: projection.metadata_only(),
             projection: Arc::new(projection),
             policies,

@@ -86,21 +86,27 @@ impl CompiledPolicy {
             secret: subject.is_secret(),
             mends,
         };
-        match all(&self.conditions, hearing, &mut Steps::default(), Doubt::YieldsToNo) {
+        // What `*` stands for need not have pods.
+        let podless = subject.roots.pod.is_none() && self.stands_for(subject.resource);
+        let heard = || self.conditions.iter().filter(|check| !podless || !check.reads_pod);
+        match all(heard(), hearing, &mut Steps::default(), Doubt::YieldsToNo) {
             Truth::No => return Judgement::Excluded { again: clock.again() },
             Truth::Unknown(_) => {
                 let mut report = Report::default();
-                report_guard((&self.conditions, "match"), setting, &mut report);
+                report_guard((heard(), "match"), setting, &mut report);
                 let granted = Granted::of(&self.exceptions, subject.document, Some(&scope), &clock);
                 return self.all_err(&report, &granted, &clock);
             }
             Truth::Yes => {}
         }
         let granted = Granted::of(&self.exceptions, subject.document, Some(&scope), &clock);
-        // What `*` stands for need not have pods.
-        let podless = subject.roots.pod.is_none() && self.stands_for(subject.resource);
+        let skips_all = podless && self.match_reads_pod();
         let judge = |rule: &Rule| {
-            if podless && rule.reads_pod { skipped(rule) } else { judge_rule(rule, setting, &granted) }
+            if skips_all || (podless && rule.reads_pod) {
+                skipped(rule)
+            } else {
+                judge_rule(rule, setting, &granted)
+            }
         };
         let rules = self.rules.iter().map(judge).collect();
         Judgement::Judged(Verdict::of(rules, &granted, &clock))
@@ -270,7 +276,7 @@ impl Bench<'_> {
         let Self { rule, setting } = *self;
         // What is exempt from a rule is so from its body: a guard looks at everything.
         let guard = Setting { hearing: Hearing { exempt: None, ..setting.hearing }, ..setting };
-        let applies = all(&rule.when, guard.hearing, steps, Doubt::YieldsToNo);
+        let applies = all(&*rule.when, guard.hearing, steps, Doubt::YieldsToNo);
         let outcome = match applies {
             Truth::No => return Outcome::Skip,
             Truth::Unknown(_) => Outcome::Error,
@@ -284,7 +290,7 @@ impl Bench<'_> {
             return Outcome::Skip;
         }
         match applies {
-            Truth::Unknown(_) => report_guard((&rule.when, "when"), guard, report),
+            Truth::Unknown(_) => report_guard((&*rule.when, "when"), guard, report),
             Truth::Yes | Truth::No => {
                 self.report(report);
                 setting.mend_by_appending(rule);
@@ -296,11 +302,11 @@ impl Bench<'_> {
     fn body(&self, steps: &mut Steps) -> Truth {
         let hearing = self.setting.hearing;
         match &self.rule.body {
-            Body::AllOf(checks) => all(checks, hearing, steps, Doubt::Prevails),
+            Body::AllOf(checks) => all(&**checks, hearing, steps, Doubt::Prevails),
             Body::AnyOf(branches) => {
                 let mut any = Truth::No;
                 for branch in branches {
-                    any = any.or(all(branch, hearing, steps, Doubt::Prevails));
+                    any = any.or(all(&**branch, hearing, steps, Doubt::Prevails));
                     if any == Truth::Yes {
                         break;
                     }
@@ -336,7 +342,12 @@ impl Bench<'_> {
 }
 
 /// Whether all checks hold. No later check can change a sure no where that decides, nor a doubt where that does.
-fn all(checks: &[Check], hearing: Hearing<'_>, steps: &mut Steps, doubt: Doubt) -> Truth {
+fn all<'c>(
+    checks: impl IntoIterator<Item = &'c Check>,
+    hearing: Hearing<'_>,
+    steps: &mut Steps,
+    doubt: Doubt,
+) -> Truth {
     let mut all = Truth::Yes;
     for check in checks {
         all = all.and(check.judge(hearing, steps, doubt), doubt);
@@ -352,7 +363,11 @@ fn all(checks: &[Check], hearing: Hearing<'_>, steps: &mut Steps, doubt: Doubt) 
 }
 
 /// Reports what made a guard err.
-fn report_guard((checks, field): (&[Check], &'static str), setting: Setting<'_>, report: &mut Report) {
+fn report_guard<'c>(
+    (checks, field): (impl IntoIterator<Item = &'c Check>, &'static str),
+    setting: Setting<'_>,
+    report: &mut Report,
+) {
     for check in checks {
         if matches!(report.truth(check, setting.hearing, Doubt::YieldsToNo), Truth::Unknown(_)) {
             report.check(&Case { setting, role: Role::Guard(field), check });

@@ -64,6 +64,12 @@ impl CompiledPolicy {
         wanted.collect()
     }
 
+    /// Whether objects of a resource are passed on the way from Pods to what controls them, also those that no target
+    /// takes.
+    pub(super) fn passes(&self, resource: &GroupResource) -> bool {
+        self.skips_owned && is_followed(resource) && self.targets(&GroupResource::new("", "pods"))
+    }
+
     /// Judges an object, and leaves to its controller what is reported there.
     pub fn judge_among(&self, subject: &Subject<'_>, relatives: &dyn Relatives) -> Judgement {
         self.judge_among_into(subject, relatives, None)

@@ -10,6 +10,7 @@ use crate::jsonpath::Path;
 use super::check::Check;
 use super::exception::CompiledException;
 use super::fence::Fences;
+use super::field::FieldSelector;
 use super::fix::Fix;
 use super::glob::Glob;
 use super::message::Template;
@@ -28,6 +29,8 @@ pub struct CompiledPolicy {
     pub mode: Mode,
     /// How fixes are written.
     pub enforcement: Enforcement,
+    /// What the policy is about, in one word or a few, where it says so.
+    pub category: Option<Arc<str>>,
     /// How bad a violation is where the rule does not say otherwise.
     pub severity: Severity,
     /// Whether the policy rests: no watches, verdicts withdrawn.
@@ -94,6 +97,8 @@ pub struct CompiledTarget {
     pub namespaces: Box<[Arc<str>]>,
     /// The label selector; `None` where every object is selected.
     pub labels: Option<Selector>,
+    /// The field selector; `None` where every object is selected.
+    pub fields: Option<FieldSelector>,
     /// The member names that lead to the pod template, where the target says so.
     pub pod: Option<Box<[Arc<str>]>>,
     /// The label selector on the object's Namespace; `None` where every namespace is selected.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::jsonpath::{Document, Identity, Part, Projection, Roots};
 use crate::resource::GroupResource;
 
+use super::check::Check;
 use super::container;
+use super::field::{self, FieldSelector};
 use super::fix::Fix;
 use super::glob;
 use super::judge::Subject;
@@ -71,6 +73,9 @@ impl CompiledPolicy {
         if self.entries(resource).any(selects) {
             projection.read_labels();
         }
+        for fields in self.entries(resource).filter_map(|target| target.fields.as_ref()) {
+            fields.read(projection);
+        }
         self.read_of(roots, projection);
     }
 
@@ -97,12 +102,28 @@ impl CompiledPolicy {
     pub fn lacks_pod(&self, resource: &GroupResource) -> bool {
         self.roots(resource).pod.is_none()
             && !self.stands_for(resource)
-            && self.rules.iter().any(|rule| rule.reads_pod)
+            && (self.match_reads_pod() || self.rules.iter().any(|rule| rule.reads_pod))
+    }
+
+    /// Whether `match` reads the pod of an object.
+    pub(super) fn match_reads_pod(&self) -> bool {
+        self.conditions.iter().any(|check| check.reads_pod)
     }
 
     /// Whether a resource is targeted by `*` alone, so that it may be one without pods.
     pub(super) fn stands_for(&self, resource: &GroupResource) -> bool {
         self.entries(resource).all(|target| target.takes_all())
+    }
+
+    /// Custom resources whose objects are selected by fields.
+    pub fn selects_custom(&self) -> impl Iterator<Item = GroupResource> {
+        let selects = |target: &&CompiledTarget| target.custom_fields().next().is_some();
+        let named = |target: &CompiledTarget, name: &Arc<str>| GroupResource {
+            group: Arc::clone(&target.group),
+            resource: Arc::clone(name),
+        };
+        let targets = self.targets.iter().filter(selects);
+        targets.flat_map(move |target| target.resources.iter().map(move |name| named(target, name)))
     }
 
     fn read_of(&self, roots: &Roots, projection: &mut Projection) {
@@ -133,6 +154,12 @@ impl CompiledTarget {
         self.group == resource.group
             && (self.resources.contains(&resource.resource)
                 || (self.takes_all() && !is_never_judged(&resource.group, &resource.resource)))
+    }
+
+    /// The fields of custom objects that it selects by, for which their definition must allow it.
+    pub(super) fn custom_fields(&self) -> impl Iterator<Item = &Arc<str>> {
+        let custom = self.fields.iter().filter(|_| !field::is_builtin_group(&self.group));
+        custom.flat_map(FieldSelector::others)
     }
 
     /// Whether it is about all that its group serves.
@@ -171,18 +198,30 @@ impl CompiledTarget {
     fn selects(&self, document: &Document) -> bool {
         let unknown = document.root.is_err() && document.labels.is_empty();
         self.labels.as_ref().is_none_or(|selector| unknown || selector.matches(&document.labels))
+            && self.fields.as_ref().is_none_or(|selector| selector.matches(document))
     }
+}
+
+impl Check {
+    /// The same of a check by itself.
+    pub(super) fn finds_pod(&self) -> bool {
+        finds_pod(|roots, projection| self.read(roots, None, projection))
+    }
+}
+
+fn finds_pod(read: impl Fn(&Roots, &mut Projection)) -> bool {
+    let read_where = |pod: Option<Box<[Arc<str>]>>| {
+        let mut projection = Projection::default();
+        read(&Roots { pod, ..Roots::default() }, &mut projection);
+        projection
+    };
+    read_where(None) != read_where(Some(Box::new(["a pod".into()])))
 }
 
 impl Rule {
     /// Whether it reads something else where it is known where the pod is.
     pub(super) fn finds_pod(&self) -> bool {
-        let read = |pod: Option<Box<[Arc<str>]>>| {
-            let mut projection = Projection::default();
-            self.read(&Roots { pod, ..Roots::default() }, &mut projection);
-            projection
-        };
-        read(None) != read(Some(Box::new(["a pod".into()])))
+        finds_pod(|roots, projection| self.read(roots, projection))
     }
 
     fn read(&self, roots: &Roots, projection: &mut Projection) {

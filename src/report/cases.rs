@@ -142,6 +142,7 @@ pub(super) fn enter(ledger: &Ledger, policy: &str, object: &str, judgement: Judg
             api_version: &"apps/v1".into(),
             kind: &"Deployment".into(),
             uid: &uid,
+            listed: false,
             judgements,
         },
         now,

@@ -11,11 +11,12 @@ use std::time::Duration;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::patch::{Refusal, WriteFault, send};
+use super::patch::WriteFault;
+use super::server::{self, Fault, Refused};
 use super::writer::Settings;
 use crate::crd::TargetState;
 use crate::leader::{Leadership, Permit};
@@ -30,8 +31,6 @@ const LOOK: Duration = Duration::from_millis(500);
 const CALM: Duration = Duration::from_secs(2);
 /// The pause between two writes of one policy, whatever became of the first.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How long one write may take.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What to do about a 403.
 const CURE: &str = "the operator may not put its finalizer on policies with onDelete: Release, nor take it off; add to \
     its ClusterRole: {apiGroups: [\"watchpolicy.io\"], resources: [\"watchpolicies\"], verbs: [\"patch\"]}";
@@ -61,10 +60,14 @@ pub trait FinalizerStore: Send + Sync + 'static {
 
 impl FinalizerStore for kube::Client {
     async fn store(&self, patch: &FinalizerPatch, permit: &Permit) -> Result<(), WriteFault> {
-        permit.guard(send(self, request(patch))).await?.map_err(|refusal| match refusal {
-            Refusal::Gone => WriteFault::Gone,
-            Refusal::Forbidden(words) => WriteFault::Failed(format!("{CURE}; the server says: {words}")),
-            Refusal::Fields(words) | Refusal::Other(words) => WriteFault::Failed(words),
+        let request = request(patch).map_err(|error| WriteFault::Failed(error.to_string()))?;
+        server::send(self, request, permit).await.map_err(|fault| match fault {
+            Fault::Lost(lost) => WriteFault::Lost(lost),
+            Fault::Refused(Refused { code: 404 | 422, .. }) => WriteFault::Gone,
+            Fault::Refused(refused) if refused.code == 403 => {
+                WriteFault::Failed(format!("{CURE}; the server says: {}", refused.words))
+            }
+            other => WriteFault::Failed(other.to_string()),
         })
     }
 }
@@ -221,8 +224,7 @@ impl<S: FinalizerStore> Finalizers<S> {
             after: others.chain(on.then(|| FINALIZER.into())).collect(),
         };
         let resource = GroupResource::new("watchpolicy.io", "watchpolicies");
-        let late = |_elapsed| Err(WriteFault::Failed(format!("no answer within {WRITE_TIMEOUT:?}")));
-        match timeout(WRITE_TIMEOUT, self.store.store(&patch, permit)).await.unwrap_or_else(late) {
+        match self.store.store(&patch, permit).await {
             Ok(()) => {
                 info!(policy, on, "the finalizer was written");
                 self.ledger.note_denied(policy, &resource, None);

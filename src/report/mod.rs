@@ -1,15 +1,19 @@
 //! Room `report`: from the ledger to what users read.
 //!
 //! [`render`] makes a policy's status, purely; [`StatusWriter`] brings it to the server when it changed, and no more
-//! often than the contract says; [`Finalizers`] keep policies there until what they wrote is taken back; [`list`] tells all violations; [`samples`] is the same for the metrics page.
+//! often than the contract says; [`Finalizers`] keep policies there until what they wrote is taken back; [`list`] tells
+//! all violations; [`samples`] is the same for the metrics page. [`events`] tells what happened, [`openreports`] writes what is found on each object beside it, in a form that others read.
 
 mod conditions;
+pub mod events;
 mod finalizer;
 mod listing;
+pub mod openreports;
 mod pace;
 mod patch;
 mod question;
 mod samples;
+mod server;
 mod shown;
 mod status;
 mod writer;
@@ -25,3 +29,5 @@ pub use writer::{Left, Settings, StatusWriter};
 
 #[cfg(test)]
 mod cases;
+#[cfg(test)]
+mod fake;

@@ -2,27 +2,20 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http_body_util::{BodyExt, Collected, Limited};
-use kube::client::Body;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tracing::warn;
 
+use super::server::{self, Fault, Refused};
 use super::shown::shown;
 use crate::crd::WatchPolicyStatus;
 use crate::leader::{Lost, Permit};
-use crate::observe::wire::broken;
 
 /// Only metadata is wanted back; the policy itself comes by its watch.
 const ANSWER: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
-/// The most bytes of an answer that are read; no `Status` of the API server is near it.
-const MAX_ANSWER: usize = 64 * 1024;
-/// The most bytes of the server's words in an error.
+/// The most bytes of the names of refused fields in an error.
 const MAX_WORDS: usize = 512;
-/// The most bytes of the server's reason, which is one word.
-const MAX_REASON: usize = 64;
 /// What to do about a 403.
 const CURE: &str = "the operator may not patch watchpolicies/status; add to its ClusterRole: \
     {apiGroups: [\"watchpolicy.io\"], resources: [\"watchpolicies/status\"], verbs: [\"patch\"]}";
@@ -85,25 +78,25 @@ pub trait StatusStore: Send + Sync + 'static {
 
 impl StatusStore for kube::Client {
     async fn store(&self, patch: &StatusPatch, permit: &Permit) -> Result<(), WriteFault> {
-        let refused = match permit.guard(send(self, request(patch))).await? {
+        let refused = match send(self, patch, permit).await {
             Err(Refusal::Fields(fields)) => fields,
             sent => return sent.map_err(Refusal::into_fault),
         };
         let policy = &*patch.name;
         warn!(policy, refused, "the server refuses the status, and gets its conditions and counts alone");
-        permit.guard(send(self, request(&patch.reduced()))).await?.map_err(Refusal::into_fault)
+        send(self, &patch.reduced(), permit).await.map_err(Refusal::into_fault)
     }
 }
 
 /// Why the server did not take a patch.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+enum Refusal {
     /// There is no policy of this name and uid.
     Gone,
     /// The CRD's schema refuses these fields.
     Fields(String),
-    /// A right is missing; the server's words.
-    Forbidden(String),
+    /// Leadership was lost.
+    Lost(Lost),
     /// Anything else.
     Other(String),
 }
@@ -115,27 +108,19 @@ impl Refusal {
             Self::Fields(fields) => WriteFault::Failed(format!(
                 "the server refuses fields of the status; install the CRD of this version: {fields}"
             )),
-            Self::Forbidden(words) => WriteFault::Failed(format!("{CURE}; the server says: {words}")),
+            Self::Lost(lost) => WriteFault::Lost(lost),
             Self::Other(error) => WriteFault::Failed(error),
         }
     }
 }
 
-/// Sends a patch of a policy, and reads why it is refused.
-pub(super) async fn send(
-    client: &kube::Client,
-    request: anyhow::Result<http::Request<Vec<u8>>>,
-) -> Result<(), Refusal> {
-    let request = request.map_err(|error| Refusal::Other(shown(&error.to_string(), MAX_WORDS)))?;
-    let unsent = |error: kube::Error| Refusal::Other(broken(&error).to_string());
-    let response = client.send(request.map(Body::from)).await.map_err(unsent)?;
-    let status = response.status();
-    // Also read when nothing is wanted of it: then the connection can be used again.
-    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-    if status.is_success() {
-        return Ok(());
-    }
-    Err(refusal(status, &body.map(Collected::to_bytes).unwrap_or_default()))
+async fn send(client: &kube::Client, patch: &StatusPatch, permit: &Permit) -> Result<(), Refusal> {
+    let request = request(patch).map_err(|error| Refusal::Other(shown(&error.to_string(), MAX_WORDS)))?;
+    server::send(client, request, permit).await.map_err(|fault| match fault {
+        Fault::Lost(lost) => Refusal::Lost(lost),
+        Fault::Refused(refused) => refusal(refused),
+        Fault::Unanswered(error) => Refusal::Other(error),
+    })
 }
 
 /// One operation of a JSON Patch.
@@ -159,44 +144,16 @@ fn request(patch: &StatusPatch) -> anyhow::Result<http::Request<Vec<u8>>> {
         .body(serde_json::to_vec(&operations)?)?)
 }
 
-/// Of a `Status` of the API server, what is read.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Answer {
-    reason: Option<String>,
-    message: Option<String>,
-    details: Option<Details>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Details {
-    causes: Option<Vec<Cause>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Cause {
-    field: Option<String>,
-}
-
 /// A failed `test` is a 422 that names no field; a status that the schema refuses is one that does.
-fn refusal(status: StatusCode, body: &[u8]) -> Refusal {
-    let Answer { reason, message, details } = serde_json::from_slice(body).unwrap_or_default();
-    let causes = details.and_then(|details| details.causes).unwrap_or_default();
-    let words = shown(message.as_deref().unwrap_or("no words"), MAX_WORDS);
-    match status {
-        StatusCode::NOT_FOUND => Refusal::Gone,
-        StatusCode::UNPROCESSABLE_ENTITY if causes.is_empty() => Refusal::Gone,
-        StatusCode::UNPROCESSABLE_ENTITY => {
-            let fields: Vec<_> = causes.into_iter().filter_map(|cause| cause.field).collect();
-            Refusal::Fields(shown(&format!("{} ({words})", fields.join(", ")), MAX_WORDS))
+fn refusal(refused: Refused) -> Refusal {
+    match refused.code {
+        404 => Refusal::Gone,
+        422 if refused.fields.is_empty() => Refusal::Gone,
+        422 => {
+            Refusal::Fields(shown(&format!("{} ({})", refused.fields.join(", "), refused.words), MAX_WORDS))
         }
-        StatusCode::FORBIDDEN => Refusal::Forbidden(words),
-        _ => {
-            let (code, reason) = (status.as_u16(), shown(reason.as_deref().unwrap_or_default(), MAX_REASON));
-            Refusal::Other(format!("the server answered {code} {reason}: {words}"))
-        }
+        403 => Refusal::Other(format!("{CURE}; the server says: {}", refused.words)),
+        _ => Refusal::Other(refused.to_string()),
     }
 }
 
@@ -205,6 +162,8 @@ mod tests {
     use std::collections::VecDeque;
     use std::convert::Infallible;
 
+    use http_body_util::BodyExt;
+    use kube::client::Body;
     use parking_lot::Mutex;
     use serde_json::{Value, json};
 
@@ -301,7 +260,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_very_long_answer_is_not_read_to_its_end_nor_told_as_a_whole() {
-        for length in [10_000, 10 * MAX_ANSWER] {
+        for length in [10_000, 640 * 1024] {
             let (client, _) = server(vec![(500, answer(&"long ".repeat(length / 5), &[]))]);
             let fault = client.store(&patch_with_violations(), &leads()).await.unwrap_err().to_string();
             assert!(fault.starts_with("the server answered 500"), "{fault}");
@@ -311,20 +270,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_status_that_was_stored_is_stored_however_long_the_answer_is() {
-        let (client, _) = server(vec![(200, answer(&"a".repeat(10 * MAX_ANSWER), &[]))]);
+        let (client, _) = server(vec![(200, answer(&"a".repeat(640 * 1024), &[]))]);
         assert_eq!(client.store(&patch_with_violations(), &leads()).await, Ok(()));
     }
 
     #[test]
     fn a_missing_policy_and_a_failed_test_mean_gone_and_a_refused_status_does_not() {
         let refused = |code: u16, fields: &[&str]| {
-            refusal(StatusCode::from_u16(code).unwrap(), answer("", fields).to_string().as_bytes())
+            let code = http::StatusCode::from_u16(code).unwrap();
+            refusal(server::refused(code, answer("", fields).to_string().as_bytes()))
         };
         assert_eq!(refused(404, &[]), Refusal::Gone);
         assert_eq!(refused(422, &[]), Refusal::Gone);
         assert!(matches!(refused(422, &["status.conditions"]), Refusal::Fields(_)));
-        assert!(matches!(refused(403, &[]), Refusal::Forbidden(_)));
-        for other in [refused(500, &[]), refusal(StatusCode::BAD_GATEWAY, b"<html>")] {
+        let unreadable = refusal(server::refused(http::StatusCode::BAD_GATEWAY, b"<html>"));
+        for other in [refused(403, &[]), refused(500, &[]), unreadable] {
             assert!(matches!(other, Refusal::Other(_)), "{other:?}");
         }
     }

@@ -117,6 +117,7 @@ fn enter(ledger: &Ledger, found: Found) {
         api_version: &format!("{group}/{version}").into(),
         kind: &kind.into(),
         uid: &uid.into(),
+        listed: false,
         judgements: vec![("p".into(), judgement)],
     };
     ledger.enter(judged, at(0));

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::conditions::Writes;
+use super::events::{Announcement, Announcer, changes};
 use super::finalizer;
 use super::pace::Pace;
 use super::patch::{StatusPatch, StatusStore, WriteFault};
@@ -67,12 +68,20 @@ pub struct StatusWriter<S> {
     metrics: Arc<Metrics>,
     settings: Settings,
     leadership: Leadership,
+    announcer: Announcer,
     /// As it was when policies were last marked by it.
     stopped: bool,
     paces: BTreeMap<Arc<str>, Pace>,
     /// The board as it was when policies were last marked by it.
     board: Arc<Board>,
-    writes: JoinSet<(StatusPatch, Result<(), WriteFault>)>,
+    writes: JoinSet<Write>,
+}
+
+/// A write that ended: what was sent, what it changes that is worth telling, and what became of it.
+struct Write {
+    patch: StatusPatch,
+    news: Vec<Announcement>,
+    result: Result<(), WriteFault>,
 }
 
 impl<S: StatusStore> StatusWriter<S> {
@@ -91,10 +100,17 @@ impl<S: StatusStore> StatusWriter<S> {
             settings,
             stopped: leadership.stopped(),
             leadership,
+            announcer: Announcer::silent(),
             paces: BTreeMap::new(),
             board: Arc::default(),
             writes: JoinSet::new(),
         }
+    }
+
+    /// The same, that tells what the statuses change.
+    #[must_use]
+    pub fn announcing(self, announcer: Announcer) -> Self {
+        Self { announcer, ..self }
     }
 
     /// Writes until told to stop, and then what is still to be written.
@@ -117,7 +133,7 @@ impl<S: StatusStore> StatusWriter<S> {
                 Ok(()) = sources.board.changed() => self.follow_board(&mut sources),
                 policies = ledger.changed() => self.follow_ledger(&policies, &sources),
                 () = leadership.changed() => self.follow_leadership(),
-                Some(Ok((patch, result))) = self.writes.join_next() => self.written(&patch, result),
+                Some(Ok(write)) = self.writes.join_next() => self.written(write),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
             self.write_due();
@@ -259,6 +275,7 @@ impl<S: StatusStore> StatusWriter<S> {
         if previous.is_some_and(|previous| says_the_same(previous, &status)) {
             return;
         }
+        let news = changes(&pace.entry, previous, &status);
         let uid = Arc::clone(&pace.entry.uid);
         pace.sent(Instant::now(), self.settings.interval);
         let patch = StatusPatch { name: Arc::clone(name), uid, status: Arc::new(status) };
@@ -266,12 +283,13 @@ impl<S: StatusStore> StatusWriter<S> {
         self.writes.spawn(async move {
             let late = || WriteFault::Failed(format!("no answer within {WRITE_TIMEOUT:?}"));
             let stored = timeout(WRITE_TIMEOUT, store.store(&patch, &permit)).await;
-            (patch, stored.unwrap_or_else(|_elapsed| Err(late())))
+            Write { patch, news, result: stored.unwrap_or_else(|_elapsed| Err(late())) }
         });
     }
 
     /// A write ended.
-    fn written(&mut self, patch: &StatusPatch, result: Result<(), WriteFault>) {
+    fn written(&mut self, write: Write) {
+        let Write { patch, news, result } = write;
         let policy = &*patch.name;
         self.metrics.report_write(match &result {
             Ok(()) => ReportWrite::Written,
@@ -284,6 +302,7 @@ impl<S: StatusStore> StatusWriter<S> {
         match result {
             Ok(()) => {
                 debug!(policy, "status written");
+                news.into_iter().for_each(|announcement| self.announcer.tell(announcement));
                 pace.stored(Arc::clone(&patch.status));
             }
             Err(WriteFault::Gone) => {
@@ -309,8 +328,8 @@ impl<S: StatusStore> StatusWriter<S> {
         self.paces.values_mut().for_each(|pace| pace.hurry(now));
         self.write_due();
         while let Some(done) = self.writes.join_next().await {
-            if let Ok((patch, result)) = done {
-                self.written(&patch, result);
+            if let Ok(write) = done {
+                self.written(write);
             }
             self.write_due();
         }

@@ -2,6 +2,7 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCaseStatus};
 use serde_json::{Value, json};
+use serde_sarif::sarif::{ResultLevel, Sarif};
 
 use super::{EVAL_FORMATS, Folder, TEST_FORMATS, Told, policy, yaml};
 
@@ -58,6 +59,24 @@ fn junit_counts_its_cases_and_says_what_became_of_each() {
         TestCaseStatus::Skipped { .. } => "skipped",
     });
     assert_eq!(became.collect::<Vec<_>>(), ["passed", "failed", "erred"]);
+    // What Jenkins and GitLab show: the class, the name, the message, and the text below it.
+    let failed = &suite.test_cases[1];
+    assert_eq!(failed.classname.as_ref().map(|name| name.as_str()), Some("replicas"));
+    assert_eq!(failed.name.as_str(), "two on Deployment default/bad (bad.yaml:1)");
+    let TestCaseStatus::NonSuccess { message, description, .. } = &failed.status else { panic!("it failed") };
+    for text in [message, description] {
+        let text = text.as_ref().unwrap().as_str();
+        assert_eq!(text, "spec.replicas: spec.replicas is 1, wanted at least 2");
+    }
+}
+
+#[test]
+fn junit_of_lint_has_a_case_for_each_policy() {
+    let folder = Folder::of_replicas("junit-lint");
+    folder.write("bad-policy.yaml", &policy("bad", "{targets: [{resources: [pods]}], rules: []}"));
+    let told = folder.run("lint replicas.yaml bad-policy.yaml --format junit");
+    let report = Report::deserialize_from_str(&told.out).unwrap();
+    assert_eq!((told.exit, report.tests, report.failures), (1, 2, 1), "{}", told.out);
 }
 
 #[test]
@@ -84,6 +103,107 @@ fn sarif_has_what_github_needs() {
     }
     assert_eq!(results.len(), 2);
     assert_eq!(run["invocations"][0]["executionSuccessful"], false, "one could not be judged");
+}
+
+/// As a reader made from the schema of OASIS understands it.
+fn read(told: &Told) -> Sarif {
+    serde_json::from_str(&told.out).unwrap_or_else(|error| panic!("{error}: {}", told.out))
+}
+
+#[test]
+fn sarif_is_read_back_by_a_reader_made_from_its_schema() {
+    let folder = Folder::of_replicas("sarif-reader");
+    folder.write("bad-policy.yaml", &policy("bad", "{targets: [{resources: [pods]}], rules: []}"));
+    folder.write("broken.yaml", "a: [");
+    for (line, results) in [
+        ("eval -p replicas.yaml -r good.yaml", 0),
+        ("eval -p replicas.yaml -r bad.yaml -r odd.yaml -r broken.yaml", 3),
+        ("lint replicas.yaml", 0),
+        ("lint bad-policy.yaml broken.yaml", 2),
+    ] {
+        let log = read(&folder.run(&format!("{line} --format sarif")));
+        let run = &log.runs[0];
+        assert_eq!(run.results.as_ref().map(Vec::len), Some(results), "{line}: {log:#?}");
+        assert_eq!(run.tool.driver.name, "watchpolicy");
+    }
+}
+
+/// Two policies in one file: what is wrong stands on lines 9 and 13 of it, and on 27 in a list.
+const LINED: &str = "# A comment.
+---
+apiVersion: watchpolicy.io/v1alpha1
+kind: WatchPolicy
+metadata: {name: lined}
+spec:
+  targets:
+  - group: apps
+    resource: [deployments]
+  rules:
+  - name: a
+    path: $.spec.replicas
+    assert: {atleast: 2}
+---
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: other}}
+- apiVersion: watchpolicy.io/v1alpha1
+  kind: WatchPolicy
+  metadata: {name: listed}
+  spec:
+    targets: [{resources: [pods]}]
+    rules:
+    - name: a
+      forbid: true
+    - path: '$.a['
+      name: b
+      assert: {exists: true}
+";
+
+#[test]
+fn lint_names_the_line_of_the_faulty_field_in_every_format() {
+    let folder = Folder::new("lines", &[("lined.yaml", LINED)]);
+    let places = [
+        ("spec.targets[0].resource", 9),
+        ("spec.targets[0].resources", 8),
+        ("spec.rules[0].assert.atleast", 13),
+        ("spec.rules[1].path", 27),
+    ];
+    let faults = folder.json("lint lined.yaml");
+    let table = folder.run("lint lined.yaml").out;
+    let github = folder.run("lint lined.yaml --format github").out;
+    let log = read(&folder.run("lint lined.yaml --format sarif"));
+    let located = log.runs[0].results.iter().flatten().map(|result| {
+        let place = &result.locations.as_ref().unwrap()[0];
+        let about = place.logical_locations.as_ref().unwrap()[0].fully_qualified_name.clone().unwrap();
+        let region = place.physical_location.as_ref().unwrap().region.as_ref().unwrap();
+        (about.split_once(' ').unwrap().1.to_owned(), region.start_line.unwrap(), result.level)
+    });
+    let located: Vec<_> = located.collect();
+    for (field, line) in places {
+        let is_there = |fault: &Value| fault["field"] == field && fault["line"] == line;
+        assert!(faults["faults"].as_array().unwrap().iter().any(is_there), "{field}: {faults:#}");
+        assert!(table.contains(&format!("lined.yaml:{line}: l")), "{field}: {table}");
+        assert!(github.contains(&format!("::error file=lined.yaml,line={line},")), "{field}: {github}");
+        let wanted = (field.to_owned(), line, Some(ResultLevel::Error));
+        assert!(located.contains(&wanted), "{field}: {located:?}");
+    }
+}
+
+#[test]
+fn numbers_of_many_digits_are_compared_as_they_are_written() {
+    let rules = "{targets: [{resources: [configmaps]}], rules: [{name: exact, path: $.weight, assert: \
+                 {equals: 31.245270191439438}}]}";
+    let object = |name: &str, weight: &str| {
+        format!(
+            "{{\"apiVersion\": \"v1\", \"kind\": \"ConfigMap\", \"metadata\": {{\"name\": \"{name}\"}}, \"weight\": {weight}}}\n"
+        )
+    };
+    let objects = object("same", "31.245270191439438") + &object("next", "31.245270191439435");
+    let folder = Folder::new("digits", &[("policy.yaml", &policy("a", rules)), ("objects.json", &objects)]);
+    let results = folder.json("eval -p policy.yaml -r objects.json");
+    assert_eq!(results["results"][0]["result"], "Pass");
+    assert_eq!(results["results"][1]["result"], "Fail");
 }
 
 #[test]

@@ -269,7 +269,7 @@ fn lint_tells_all_mistakes_at_once_and_enough_to_mend_them() {
         folder.write("many.yaml", &text);
     }
     let told = folder.run("lint many.yaml");
-    assert_eq!((told.exit, &*told.out), (0, "1 policies, no fault\n"));
+    assert_eq!((told.exit, &*told.out), (0, "1 policy, no fault\n"));
     assert_eq!(folder.run("lint nowhere.yaml").exit, 2);
 }
 

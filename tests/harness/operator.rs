@@ -111,9 +111,25 @@ impl Operator {
 
     /// Its resident memory, in bytes.
     pub(crate) async fn memory(&self) -> Result<u64> {
+        self.bytes("VmRSS:").await
+    }
+
+    /// The most that its resident memory has been.
+    pub(crate) async fn peak_memory(&self) -> Result<u64> {
+        self.bytes("VmHWM:").await
+    }
+
+    async fn bytes(&self, what: &str) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid().await?))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(what)).context("no such line")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+
+    /// How many sockets it has, those that it listens on among them.
+    pub(crate) async fn sockets(&self) -> Result<usize> {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.process.pid().await?))?;
+        let targets = open.flatten().flat_map(|entry| std::fs::read_link(entry.path()));
+        Ok(targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count())
     }
 
     /// Everything that it has logged.

@@ -92,6 +92,17 @@ async fn until(plane: &ControlPlane, what: &str, wanted: impl Fn(&Policy) -> boo
 
 #[tokio::test]
 async fn an_api_server_killed_and_started_again_is_followed_without_loss() {
+    killed(3).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes: make soak"]
+async fn an_api_server_killed_twenty_times_is_followed_without_loss() {
+    killed(20).await;
+}
+
+/// Kills the API server again and again, and changes something each time before the operator has found it again.
+async fn killed(times: usize) {
     let mut plane = ControlPlane::start().await.unwrap();
     plane.kubectl().apply(&namespace("load")).await.unwrap();
     make(&plane, 3).await;
@@ -99,19 +110,30 @@ async fn an_api_server_killed_and_started_again_is_followed_without_loss() {
     let operator = start(&plane, &kubeconfig).await;
     plane.kubectl().apply(TEAM).await.unwrap();
     until(&plane, "three violations", |p| p.count("failed") == 3).await;
-
-    plane.kill_apiserver().await.unwrap();
-    let degraded =
-        async || operator.metrics().await.is_ok_and(|page| page.contains("state=\"Degraded\"")).then_some(());
-    eventually(DEADLINE, "the target is degraded", degraded).await.unwrap();
-    assert_eq!(operator.get("/livez").await.unwrap().0, 200);
-    plane.restart_apiserver().await.unwrap();
-    plane.kubectl().run(&["delete", "-n", "load", "configmap/map-00000"]).await.unwrap();
-    plane.kubectl().run(&["label", "-n", "load", "configmap/map-00001", "team=shop"]).await.unwrap();
-    let right = |p: &Policy| {
-        p.is_ready() && p.count("failed") == 1 && p.count("passed") == 1 && p.count("stale") == 0
+    let sockets = operator.sockets().await.unwrap();
+    for time in 0..times {
+        plane.kill_apiserver().await.unwrap();
+        let degraded = async || {
+            operator.metrics().await.is_ok_and(|page| page.contains("state=\"Degraded\"")).then_some(())
+        };
+        eventually(DEADLINE, "the target is degraded", degraded).await.unwrap();
+        assert_eq!(operator.get("/livez").await.unwrap().0, 200);
+        plane.restart_apiserver().await.unwrap();
+        let goes = time % 2 == 0;
+        let [object, label] = if goes { ["delete", "team=shop"] } else { ["create", "team-"] };
+        plane.kubectl().run(&[object, "-n", "load", "configmap", "map-00000"]).await.unwrap();
+        plane.kubectl().run(&["label", "-n", "load", "configmap/map-00001", label]).await.unwrap();
+        let (failed, passed) = if goes { (1, 1) } else { (3, 0) };
+        let right = |p: &Policy| {
+            p.is_ready() && (p.count("failed"), p.count("passed"), p.count("stale")) == (failed, passed, 0)
+        };
+        until(&plane, "what happened meanwhile and after is known", right).await;
+    }
+    let calm = async || match operator.sockets().await {
+        Ok(now) if now <= sockets + 2 => Ok(()),
+        now => Err(format!("{now:?}, {sockets} before")),
     };
-    until(&plane, "what happened meanwhile and after is known", right).await;
+    eventually(DEADLINE, "no connection is left over", calm).await.unwrap();
 }
 
 #[tokio::test]

@@ -6,19 +6,27 @@
     clippy::indexing_slicing,
     reason = "a test that meets the unexpected should stop there and then"
 )]
+#![allow(
+    clippy::print_stdout,
+    reason = "what was measured on the way is told to whoever runs with --nocapture"
+)]
 
 mod alerts;
 mod alone;
+mod bulk;
 mod chart;
 mod controlplane;
 mod crd;
 mod ends;
 mod enforce;
 mod exceptions;
+mod faults;
 mod fixes;
 mod leader;
 mod pipeline;
 mod release;
+mod scale;
+mod scan;
 mod violations;
 mod world;
 

@@ -14,7 +14,7 @@ fn line(finding: &Finding) -> String {
         Level::Warning => "warning",
         Level::Error => "error",
     };
-    let place = if file == "-" { String::new() } else { format!("file={},", property(file)) };
+    let place = file.as_deref().map_or(String::new(), |file| format!("file={},", property(file)));
     let line = line.map_or(String::new(), |line| format!("line={line},"));
     let about = about.as_deref().map_or(String::new(), |about| format!("{about}: "));
     format!("::{command} {place}{line}title={}::{}\n", property(rule), data(&format!("{about}{message}")))
@@ -34,11 +34,11 @@ fn property(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn finding(file: &str, message: &str) -> Finding {
+    fn finding(file: Option<&str>, message: &str) -> Finding {
         Finding {
             rule: "policy/rule".into(),
             level: Level::Warning,
-            file: file.into(),
+            file: file.map(str::to_owned),
             line: Some(3),
             about: Some("Pod default/web $".into()),
             message: message.into(),
@@ -48,13 +48,16 @@ mod tests {
     #[test]
     fn nothing_in_a_finding_can_end_its_command() {
         assert_eq!(
-            github(&[finding("a,b:c.yaml", "50%\nof ::error::it")]),
+            github(&[finding(Some("a,b:c.yaml"), "50%\nof ::error::it")]),
             "::warning file=a%2Cb%3Ac.yaml,line=3,title=policy/rule::Pod default/web $: 50%25%0Aof ::error::it\n"
         );
     }
 
     #[test]
     fn standard_input_is_no_file() {
-        assert!(github(&[finding("-", "x")]).starts_with("::warning line=3,title="));
+        assert!(
+            github(&[finding(crate::cli::finding::named("-").as_deref(), "x")])
+                .starts_with("::warning line=3,title=")
+        );
     }
 }

@@ -49,7 +49,7 @@ fn result(finding: &Finding, rules: &[&str]) -> Value {
         Level::Error => "error",
     };
     let mut location = Map::new();
-    if file != "-" {
+    if let Some(file) = file {
         let mut physical = Map::from_iter([("artifactLocation".to_owned(), json!({"uri": uri(file)}))]);
         physical.extend(line.map(|line| ("region".to_owned(), json!({"startLine": line}))));
         location.insert("physicalLocation".to_owned(), physical.into());

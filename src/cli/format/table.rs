@@ -20,12 +20,20 @@ pub(in crate::cli) fn plain(header: &[&str], rows: Vec<Vec<String>>) -> String {
     table.trim_fmt() + "\n"
 }
 
+/// The column that is left out where nothing is in a file.
+const FILE: usize = 5;
+
 /// What is wrong, and how many results there are of each kind.
 pub(in crate::cli) fn results(results: &Results) -> String {
-    let rows: Vec<_> = results.results.iter().flat_map(of_entry).collect();
+    let mut rows: Vec<_> = results.results.iter().flat_map(of_entry).collect();
+    let mut header = vec!["RESULT", "SEVERITY", "POLICY", "RULE", "OBJECT", "FILE", "MESSAGE"];
+    if rows.iter().all(|row| row.get(FILE).is_some_and(String::is_empty)) {
+        header.retain(|name| *name != "FILE");
+        rows.iter_mut().for_each(|row| drop(row.remove(FILE)));
+    }
     let mut text = String::new();
     if !rows.is_empty() {
-        text = plain(&["RESULT", "SEVERITY", "POLICY", "RULE", "OBJECT", "FILE", "MESSAGE"], rows) + "\n";
+        text = plain(&header, rows) + "\n";
     }
     let Summary { pass, fail, error, skip, violations } = results.summary;
     let s = if violations == 1 { "" } else { "s" };
@@ -48,7 +56,7 @@ fn of_rule(entry: &Entry, rule: &RuleResult) -> Vec<Vec<String>> {
             entry.policy.to_string(),
             rule.rule.to_string(),
             entry.object.to_string(),
-            format!("{}:{}", entry.file, entry.line),
+            entry.place.as_ref().map(ToString::to_string).unwrap_or_default(),
             message.replace(char::is_control, " "),
         ]
     };

@@ -39,7 +39,7 @@ pub(in crate::cli) fn of_text(file: &Arc<str>, text: &str) -> Result<Vec<Written
     } else {
         yaml(text)
     };
-    let found = found.map_err(|(line, message)| Trouble { file: Arc::clone(file), line, message })?;
+    let found = found.map_err(|(line, message)| Trouble { file: Some(Arc::clone(file)), line, message })?;
     let written = (1..).zip(found).map(|(document, (line, json))| Written {
         origin: Origin { file: Arc::clone(file), document, line },
         json,
@@ -54,7 +54,7 @@ pub(in crate::cli) fn of_text(file: &Arc<str>, text: &str) -> Result<Vec<Written
 pub(in crate::cli) fn typed<'t, T: Deserialize<'t>>(file: &Arc<str>, text: &'t str) -> Result<T, Trouble> {
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
         let (line, message) = fault(&error);
-        Trouble { file: Arc::clone(file), line, message }
+        Trouble { file: Some(Arc::clone(file)), line, message }
     })
 }
 
@@ -82,7 +82,7 @@ fn yaml(text: &str) -> Result<Lined, Fault> {
 
 /// YAML 1.1 as kubectl reads it. The limits let a file hold some ten thousand objects; those on aliases are what keeps
 /// a small text from becoming a large value. No snippet of the text goes into a message: it may be of a Secret.
-fn options() -> Options {
+pub(super) fn options() -> Options {
     serde_saphyr::options! {
         legacy_octal_numbers: true,
         with_snippet: false,

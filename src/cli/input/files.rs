@@ -13,7 +13,8 @@ const MAX_BYTES: u64 = 256 << 20;
 const MAX_DEPTH: usize = 32;
 /// How the name of a suite ends.
 const SUITE: [&str; 2] = [".test.yaml", ".test.yml"];
-const STDIN: &str = "-";
+/// What stands for standard input.
+pub(in crate::cli) const STDIN: &str = "-";
 
 /// A file's text, and the name that results call it by.
 #[derive(Debug)]
@@ -52,6 +53,12 @@ pub(in crate::cli) fn suites(paths: &[PathBuf], troubles: &mut Vec<Trouble>) -> 
 /// The name that results call a file by.
 pub(in crate::cli) fn name(path: &Path) -> Arc<str> {
     path.display().to_string().into()
+}
+
+/// The names of several, for a sentence.
+pub(in crate::cli) fn names(paths: &[PathBuf]) -> String {
+    let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    names.join(", ")
 }
 
 fn texts(files: &[PathBuf], troubles: &mut Vec<Trouble>) -> Vec<Text> {

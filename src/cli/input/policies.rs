@@ -1,5 +1,6 @@
 //! Policies, from documents.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -10,7 +11,7 @@ use crate::crd::WatchPolicy;
 use crate::policy::{CompiledPolicy, Faults, Settings, compile};
 
 use super::documents::{self, Written};
-use super::files::Text;
+use super::files::{self, Text};
 use super::{Origin, Trouble};
 
 /// The group of policies, in any version.
@@ -29,7 +30,25 @@ pub(in crate::cli) struct Policy {
 #[derive(Debug)]
 pub(in crate::cli) struct Draft {
     pub(in crate::cli) origin: Origin,
+    /// Where in its document it is: empty for the document itself, else as `items[2]`.
+    pub(in crate::cli) within: String,
     pub(in crate::cli) value: Value,
+}
+
+/// What a command opens with: the texts of the files that are named, and the policies in them.
+///
+/// # Errors
+/// There is none, and nothing else that could be told.
+pub(in crate::cli) fn open(
+    paths: &[PathBuf],
+    troubles: &mut Vec<Trouble>,
+) -> anyhow::Result<(Vec<Text>, Vec<Draft>)> {
+    let texts = files::read(paths, troubles);
+    let drafts = drafts(&texts, troubles);
+    if drafts.is_empty() && troubles.is_empty() {
+        anyhow::bail!("there is no policy in {}", files::names(paths));
+    }
+    Ok((texts, drafts))
 }
 
 /// The policies among the documents of these texts; other documents are passed over.
@@ -37,22 +56,23 @@ pub(in crate::cli) fn drafts(texts: &[Text], troubles: &mut Vec<Trouble>) -> Vec
     let mut drafts = Vec::new();
     for Written { origin, json } in documents::split(texts, troubles) {
         match serde_json::from_str(&json) {
-            Ok(value) => collect(value, &origin, &mut drafts),
+            Ok(value) => collect(value, &origin, String::new(), &mut drafts),
             Err(error) => troubles.push(Trouble::at(&origin, error.to_string())),
         }
     }
     drafts
 }
 
-fn collect(mut value: Value, origin: &Origin, drafts: &mut Vec<Draft>) {
+fn collect(mut value: Value, origin: &Origin, within: String, drafts: &mut Vec<Draft>) {
     let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
     let is_ours = text("apiVersion").starts_with(GROUP);
     let is_list = text("kind") == "List" || (is_ours && text("kind") == "WatchPolicyList");
     if is_ours && text("kind") == KIND {
-        drafts.push(Draft { origin: origin.clone(), value });
+        drafts.push(Draft { origin: origin.clone(), within, value });
     } else if is_list && let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) {
-        for item in items {
-            collect(item, origin, drafts);
+        for (index, item) in items.into_iter().enumerate() {
+            let parent = if within.is_empty() { String::new() } else { format!("{within}.") };
+            collect(item, origin, format!("{parent}items[{index}]"), drafts);
         }
     }
 }
@@ -103,12 +123,16 @@ impl Draft {
     /// # Errors
     /// All that is wrong with it.
     pub(in crate::cli) fn compile(&self, policy: &WatchPolicy) -> Result<CompiledPolicy, Faults> {
-        let system = SYSTEM_NAMESPACES.split(',').chain([DEFAULT_NAMESPACE]);
-        let settings = Settings {
-            system_namespaces: system.map(Arc::from).collect(),
-            allow_system_namespaces: true,
-            ..Settings::default()
-        };
-        compile(policy, &settings)
+        compile(policy, &settings())
+    }
+}
+
+/// An operator's with its defaults, and with its consent to all that a policy may ask for.
+pub(in crate::cli) fn settings() -> Settings {
+    let system = SYSTEM_NAMESPACES.split(',').chain([DEFAULT_NAMESPACE]);
+    Settings {
+        system_namespaces: system.map(Arc::from).collect(),
+        allow_system_namespaces: true,
+        ..Settings::default()
     }
 }

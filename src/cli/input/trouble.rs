@@ -20,11 +20,11 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Something that cannot be used. Shown as `pods.yaml:12: what is wrong`.
+/// Something that cannot be used. Shown as `pods.yaml:12: what is wrong`, or as what is wrong alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Trouble {
-    /// The file.
-    pub(in crate::cli) file: Arc<str>,
+    /// The file; `None` for what a cluster holds.
+    pub(in crate::cli) file: Option<Arc<str>>,
     /// The line, where one can be named.
     pub(in crate::cli) line: Option<u64>,
     /// What is wrong with it.
@@ -34,21 +34,29 @@ pub(in crate::cli) struct Trouble {
 impl Trouble {
     /// With a file as a whole.
     pub(in crate::cli) fn of_file(file: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
-        Self { file: file.into(), line: None, message: message.into() }
+        Self { file: Some(file.into()), line: None, message: message.into() }
     }
 
     /// With a document.
     pub(in crate::cli) fn at(origin: &Origin, message: impl Into<String>) -> Self {
-        Self { file: Arc::clone(&origin.file), line: Some(origin.line), message: message.into() }
+        Self { file: Some(Arc::clone(&origin.file)), line: Some(origin.line), message: message.into() }
+    }
+
+    /// With what a cluster holds.
+    pub(in crate::cli) fn of_cluster(message: impl Into<String>) -> Self {
+        Self { file: None, line: None, message: message.into() }
     }
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
+        if let Some(file) = &self.file {
+            f.write_str(file)?;
+            if let Some(line) = self.line {
+                write!(f, ":{line}")?;
+            }
+            f.write_str(": ")?;
         }
-        write!(f, ": {}", self.message)
+        f.write_str(&self.message)
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn read(file: &Arc<str>, text: &str, troubles: &mut Vec<Trouble>) -> 
         match entry(&words) {
             Some(entry) => found.push(entry),
             None => troubles.push(Trouble {
-                file: Arc::clone(file),
+                file: Some(Arc::clone(file)),
                 line: Some(number),
                 message:
                     "not a line of `kubectl api-resources`: wanted NAME, APIVERSION, NAMESPACED and KIND"

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::answer::{Answer, FINE, UNSURE, WRONG};
-use crate::cli::finding::Finding;
+use crate::cli::finding::{Finding, named};
 use crate::cli::format;
 use crate::cli::format::junit::{Case, Status};
+use crate::cli::input::Trouble;
 use crate::cli::input::policies::{self, Draft};
-use crate::cli::input::{Trouble, files};
 
 use super::remarks::{self, Remark};
 
@@ -49,11 +49,9 @@ pub enum LintFormat {
 /// There is no policy.
 pub fn run(args: &LintArgs) -> anyhow::Result<Answer> {
     let mut troubles = Vec::new();
-    let drafts = policies::drafts(&files::read(&args.paths, &mut troubles), &mut troubles);
-    if drafts.is_empty() && troubles.is_empty() {
-        anyhow::bail!("there is no policy in what was named");
-    }
-    let remarks = remarks::all(&drafts, &remarks::schema()?, Timestamp::now());
+    let (texts, drafts) = policies::open(&args.paths, &mut troubles)?;
+    let mut remarks = remarks::all(&drafts, remarks::schema()?, Timestamp::now());
+    remarks::locate(&mut remarks, &texts);
     let exit = match (troubles.is_empty(), remarks.iter().any(Remark::is_fault)) {
         (false, _) => UNSURE,
         (true, true) => WRONG,
@@ -98,15 +96,19 @@ fn table(drafts: &[Draft], remarks: &[Remark]) -> String {
         1 => ", 1 warning".to_owned(),
         warnings => format!(", {warnings} warnings"),
     };
-    text + &format!("{} policies, {faults}{warnings}\n", drafts.len())
+    let policies = match drafts.len() {
+        1 => "1 policy".to_owned(),
+        policies => format!("{policies} policies"),
+    };
+    text + &format!("{policies}, {faults}{warnings}\n")
 }
 
-/// Shown as `owner.yaml:1: owner: spec.rules[0].path: what is wrong`, a warning as `owner.yaml:1: warning: owner: …`.
+/// Shown as `owner.yaml:7: owner: spec.rules[0].path: what is wrong`, a warning as `owner.yaml:7: warning: owner: …`.
 impl std::fmt::Display for Remark {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { level: _, origin, policy, field, message } = self;
+        let Self { level: _, origin, line, policy, within: _, field, message } = self;
         let warning = if self.is_fault() { "" } else { "warning: " };
-        write!(f, "{origin}: {warning}{policy}: ")?;
+        write!(f, "{}:{line}: {warning}{policy}: ", origin.file)?;
         if !field.is_empty() {
             write!(f, "{field}: ")?;
         }
@@ -115,12 +117,12 @@ impl std::fmt::Display for Remark {
 }
 
 fn finding(remark: &Remark) -> Finding {
-    let Remark { level, origin, policy, field, message } = remark;
+    let Remark { level, origin, line, policy, within: _, field, message } = remark;
     Finding {
         rule: "lint".into(),
         level: *level,
-        file: origin.file.to_string(),
-        line: Some(origin.line),
+        file: named(&origin.file),
+        line: Some(*line),
         about: Some(format!("{policy} {field}")),
         message: message.clone(),
     }
@@ -167,7 +169,7 @@ impl<'r> Report<'r> {
             policy: &remark.policy,
             file: &remark.origin.file,
             document: remark.origin.document,
-            line: remark.origin.line,
+            line: remark.line,
             field: &remark.field,
             message: &remark.message,
         };

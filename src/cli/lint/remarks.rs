@@ -1,11 +1,15 @@
 //! All that is wrong with each policy, and what its author should look at again.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
+use anyhow::anyhow;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::finding::Level;
+use crate::cli::input::files::Text;
+use crate::cli::input::lines::Lines;
 use crate::cli::input::policies::Draft;
 use crate::cli::input::{Origin, Trouble};
 use crate::crd::WatchPolicy;
@@ -18,21 +22,31 @@ use super::schema;
 pub(super) struct Remark {
     /// Error for a fault, Warning for advice.
     pub(super) level: Level,
+    /// The document that the policy is in.
     pub(super) origin: Origin,
+    /// Where the field is said to stand: on the first line of the document, until [`locate`] knows better.
+    pub(super) line: u64,
     pub(super) policy: String,
+    /// Where in its document the policy is.
+    pub(super) within: String,
     /// As `spec.rules[2].path`; empty for the policy as a whole.
     pub(super) field: String,
     pub(super) message: String,
 }
 
-/// The schema of a WatchPolicy, as the CRD has it.
+/// The schema of a WatchPolicy, as the CRD has it. Made once: that takes longer than to look at a policy.
 ///
 /// # Errors
 /// Never in a tested build.
-pub(super) fn schema() -> anyhow::Result<Value> {
+pub(super) fn schema() -> anyhow::Result<&'static Value> {
+    static SCHEMA: LazyLock<anyhow::Result<Value>> = LazyLock::new(make_schema);
+    SCHEMA.as_ref().map_err(|error| anyhow!("{error:#}"))
+}
+
+fn make_schema() -> anyhow::Result<Value> {
     let mut crd = crate::crd::crd_json()?;
     let schema = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").map(Value::take);
-    let mut schema = schema.ok_or_else(|| anyhow::anyhow!("the definition has no schema"))?;
+    let mut schema = schema.ok_or_else(|| anyhow!("the definition has no schema"))?;
     // What every object has is no part of a definition.
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         for (name, kind) in [("apiVersion", "string"), ("kind", "string"), ("metadata", "object")] {
@@ -64,9 +78,29 @@ pub(super) fn all(drafts: &[Draft], schema: &Value, now: Timestamp) -> Vec<Remar
     remarks
 }
 
+/// Finds the line of each field in the files that the policies were read from.
+pub(super) fn locate(remarks: &mut [Remark], texts: &[Text]) {
+    for text in texts {
+        let mut remarks = remarks.iter_mut().filter(|remark| remark.origin.file == text.file).peekable();
+        if remarks.peek().is_none() {
+            continue;
+        }
+        let documents = Lines::of_text(text);
+        for remark in remarks {
+            let document = remark.origin.document.checked_sub(1).and_then(|index| documents.get(index));
+            let field = format!("{}.{}", remark.within, remark.field);
+            remark.line = document.map_or(remark.origin.line, |lines| lines.of_field(&field));
+        }
+    }
+}
+
 fn of_policy(draft: &Draft, schema: &Value, now: Timestamp) -> Vec<Remark> {
     let faults = schema::check(schema, &draft.value);
-    let readable = Draft { origin: draft.origin.clone(), value: schema::without(&draft.value, &faults) };
+    let readable = Draft {
+        origin: draft.origin.clone(),
+        within: draft.within.clone(),
+        value: schema::without(&draft.value, &faults),
+    };
     let mut remarks: Vec<Remark> =
         faults.into_iter().map(|fault| draft.fault(&fault.field, fault.message)).collect();
     match readable.read() {
@@ -103,7 +137,9 @@ impl Draft {
         Remark {
             level,
             origin: self.origin.clone(),
+            line: self.origin.line,
             policy: self.name().to_owned(),
+            within: self.within.clone(),
             field: field.to_owned(),
             message,
         }

@@ -20,7 +20,7 @@ fn told(text: &str) -> Vec<String> {
     let mut troubles = Vec::new();
     let drafts = policies::drafts(&[Text { file: Arc::from("file"), text: text.into() }], &mut troubles);
     assert_eq!((drafts.is_empty(), troubles.as_slice()), (false, &[][..]), "{text}");
-    let remarks = all(&drafts, &schema().unwrap(), "2026-06-15T12:00:00Z".parse().unwrap());
+    let remarks = all(&drafts, schema().unwrap(), "2026-06-15T12:00:00Z".parse().unwrap());
     let shown = |remark: &Remark| {
         let kind = if remark.is_fault() { "" } else { "warning: " };
         format!("{kind}{}: {}", remark.field, remark.message)

@@ -119,7 +119,7 @@ fn findings(outcome: &Outcome) -> Vec<Finding> {
     let broken = outcome.broken().map(|comparison| Finding {
         rule: "expectation".into(),
         level: Level::Error,
-        file: outcome.file.display().to_string(),
+        file: Some(outcome.file.display().to_string()),
         line: None,
         about: Some(comparison.to_string()),
         message: comparison.broken.clone().unwrap_or_default(),

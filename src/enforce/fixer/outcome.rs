@@ -61,7 +61,7 @@ impl Fixer {
             info!(policy = &**policy, object = %key, "an object was written");
             let mut memory = self.memory.lock();
             for rule in proposal.rules() {
-                memory.contests.fixed(ground(policy, key, rule), Instant::now());
+                memory.contests.fixed(ground(&proposal.fixing.policy, key, rule), Instant::now());
             }
         }
         self.settle(key, order, fixes)
@@ -96,8 +96,8 @@ impl Fixer {
 
     /// Holds back what somebody else writes again and again.
     pub(super) fn leave_contested(&self, key: &ObjectKey, proposal: &mut Proposal, object: &Node) -> Next {
-        let policy = Arc::clone(&proposal.fixing.policy.name);
-        let own = format!("{FIELD_MANAGER_PREFIX}{policy}");
+        let policy = Arc::clone(&proposal.fixing.policy);
+        let own = format!("{FIELD_MANAGER_PREFIX}{}", policy.name);
         let now = Instant::now();
         let wait = std::cell::Cell::new(Next::Done);
         let mut memory = self.memory.lock();

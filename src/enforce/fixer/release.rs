@@ -13,6 +13,7 @@ use crate::enforce::case::version_of;
 use crate::enforce::gate::{Intent, Target};
 use crate::enforce::leftovers::Leftover;
 use crate::enforce::refusal::Refusal;
+use crate::jsonpath::{Document, Node};
 use crate::leader::Permit;
 use crate::policy::{Patch, Release};
 use crate::resource::ObjectKey;
@@ -32,6 +33,9 @@ impl Fixer {
         let views = self.parts.store.views(key).into_iter();
         let Some(view) = views.take(1).find(|_| may_write) else { return Next::Done };
         let left = self.parts.leftovers.on(key, &view.document, &self.parts.set.borrow());
+        if left.is_empty() {
+            self.memory.lock().kept.forget(key);
+        }
         let resource = version_of(key, &view.types);
         let target = Target { resource: &resource, object: &key.object, types: &view.types };
         let mut next = Next::Done;
@@ -62,9 +66,12 @@ impl Fixer {
                 Err(refusal) => return self.not_let_go(target, leftover, refusal),
             };
             let Some(patch) = patch else { return Next::Done };
+            if let Some(wait) = self.rests(target, leftover, &patch) {
+                return Next::After(wait);
+            }
             let intent = Intent { policy: &leftover.policy, patch: &patch, dry_run: false };
             match self.gate.swap(target, intent, permit).await {
-                Ok(_after) => return self.gone_from(target, leftover),
+                Ok(after) => return self.let_go_of(target, leftover, (&patch, &after)),
                 Err(Refusal::Changed) => {
                     debug!(name = &*target.object.name, "the object changed; it is read again")
                 }
@@ -74,18 +81,45 @@ impl Fixer {
         Next::Retry
     }
 
-    fn patch(&self, uid: &str, object: &crate::jsonpath::Node, leftover: &Leftover) -> Option<Patch> {
+    fn patch(&self, uid: &str, object: &Node, leftover: &Leftover) -> Option<Patch> {
         let Leftover { policy, written, take_back, per_minute: _ } = leftover;
         let fences = &self.parts.leftovers.fences;
         Release { policy, written, take_back: *take_back, fences }.patch(uid, object)
     }
 
-    fn gone_from(&self, target: Target<'_>, leftover: &Leftover) -> Next {
+    /// How long the same is not sent again, since the server took it in vain.
+    fn rests(&self, target: Target<'_>, leftover: &Leftover, patch: &Patch) -> Option<Duration> {
+        let sent = self.hash(patch);
+        let (_, wait) = self.memory.lock().kept.of(&target.key(), &leftover.policy, sent, Instant::now())?;
+        Some(wait)
+    }
+
+    /// The server took a patch. Where something puts the entry back, the object rests.
+    fn let_go_of(
+        &self,
+        target: Target<'_>,
+        leftover: &Leftover,
+        (patch, after): (&Patch, &Document),
+    ) -> Next {
         let policy = &*leftover.policy;
         info!(policy, resource = %target.resource, object = %target.object, "an object was let go of");
         self.parts.ledger.note_denied(policy, &target.resource.resource, None);
         self.parts.ledger.note_stuck(policy, None);
-        Next::Done
+        let object = after.root.as_ref().ok();
+        if object.and_then(|object| self.patch(&after.id.uid, object, leftover)).is_none() {
+            return Next::Done;
+        }
+        self.note_stuck(
+            leftover,
+            "the server takes the change, and the policy's entry in managedFields is there again",
+        );
+        let sent = (self.hash(patch), Vec::new());
+        let mut memory = self.memory.lock();
+        Next::After(memory.kept.begin(&target.key(), &leftover.policy, sent, Instant::now()))
+    }
+
+    fn hash(&self, patch: &Patch) -> u64 {
+        self.hasher.hash_one(serde_json::to_string(patch).unwrap_or_default())
     }
 
     fn not_let_go(&self, target: Target<'_>, leftover: &Leftover, refusal: Refusal) -> Next {

@@ -207,7 +207,7 @@ fn serving(versions: &[&str]) -> Catalog {
     let namespaces = ServedResource { kind: "Namespace".into(), namespaced: false, watchable: true };
     let core = ServedVersion { version: "v1".into(), resources: [("namespaces".into(), namespaces)].into() };
     let groups = [("".into(), vec![core]), ("example.com".into(), versions.iter().map(version).collect())];
-    Catalog { groups: groups.into() }
+    Catalog { groups: groups.into(), ..Catalog::default() }
 }
 
 fn entry(name: &str, generation: i64, namespaces: &str, path: &str) -> PolicyEntry {

@@ -293,6 +293,16 @@ async fn a_watch_that_falls_silent_is_degraded_within_the_liveness_and_a_list_te
 }
 
 #[tokio::test(start_paused = true)]
+async fn patience_counts_from_the_last_sign_of_life_and_from_nothing_else() {
+    // With a bookmark on the way the next watch is a long one; it is silent from the start.
+    let bookmark = Answer::Drip(vec![(2, event("BOOKMARK", "", 6))]);
+    let script = vec![list(&["a"], 5, ""), bookmark, watching(), list(&["b"], 9, ""), watching()];
+    let (_, requests) = run(script, 110).await;
+    let seconds: u64 = requests[3].split(' ').next().unwrap().parse().unwrap();
+    assert!((97..=100).contains(&seconds), "{requests:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watch_that_drips_on_after_its_end_is_given_up() {
     let drops = vec![event("MODIFIED", "a", 6); 40].into_iter().map(|line| (50, line));
     let (_, requests) = run(vec![list(&["a"], 5, ""), Answer::Drip(drops.collect()), watching()], 200).await;
@@ -371,7 +381,8 @@ async fn an_absurd_retry_after_does_not_leave_the_target_blind() {
     let script = vec![Answer::RetryAfter(86_400), list(&["a"], 5, ""), watching()];
     let (held, requests) = run(script, 90).await;
     assert_eq!(names(&held), ["a"]);
-    assert!(requests[1].starts_with("60 "), "{}", requests[1]);
+    let longest = Settings::default().backoff.longest.as_secs();
+    assert!(requests[1].starts_with(&format!("{longest} ")), "{}", requests[1]);
 }
 
 #[tokio::test(start_paused = true)]

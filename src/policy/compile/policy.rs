@@ -44,7 +44,7 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         // Words for people.
         title: _,
         description: _,
-        category: _,
+        category,
         severity,
         mode,
         suspend,
@@ -68,6 +68,7 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         generation: metadata.generation.unwrap_or_default(),
         mode: *mode,
         enforcement: enforcement.clone().unwrap_or_default(),
+        category: category.as_deref().map(Arc::from),
         severity: *severity,
         suspend: *suspend,
         deleting: metadata.deletion_timestamp.is_some(),
@@ -80,6 +81,9 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         skips_owned: *owned_objects == OwnedObjects::Skip,
         fences,
     };
+    for check in &mut compiled.conditions {
+        check.reads_pod = check.finds_pod();
+    }
     for rule in &mut compiled.rules {
         rule.reads_pod = rule.finds_pod();
     }

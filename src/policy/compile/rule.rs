@@ -207,6 +207,7 @@ fn compile_check(check: &WrittenCheck, at: &Field<'_>, findings: &mut Findings) 
         measure: *measure,
         quantifier: *quantifier,
         assertion,
+        reads_pod: false,
     })
 }
 

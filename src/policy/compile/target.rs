@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use crate::crd::Target;
 use crate::jsonpath::{Root, Roots};
 use crate::policy::fault::{FaultReason, Field, Findings};
+use crate::policy::field::FieldSelector;
 use crate::policy::glob::Glob;
 use crate::policy::program::{ALL, CompiledTarget};
 use crate::policy::scope::is_never_judged;
@@ -44,9 +45,6 @@ fn compile(target: &Target, at: &Field<'_>, findings: &mut Findings) -> Compiled
         field_selector,
         pod,
     } = target;
-    if field_selector.is_some() {
-        findings.unsupported(&at.name("fieldSelector"), "`fieldSelector`");
-    }
     if !group.is_empty() {
         check_name(group, "an API group, such as apps", &at.name("group"), findings);
     }
@@ -61,12 +59,17 @@ fn compile(target: &Target, at: &Field<'_>, findings: &mut Findings) -> Compiled
     };
     let labels = select(label_selector, "labelSelector");
     let namespace_labels = select(namespace_selector, "namespaceSelector");
+    let resources = shared(resources);
+    let fields = field_selector.as_deref().and_then(|selector| {
+        FieldSelector::compile(selector, (group, &resources), &at.name("fieldSelector"), findings)
+    });
     CompiledTarget {
         group: group.as_str().into(),
-        resources: shared(resources),
+        resources,
         version: version.as_deref().map(Arc::from),
         namespaces: shared(namespaces),
         labels,
+        fields,
         namespace_labels,
         pod: pod.as_deref().and_then(|pod| compile_pod(pod, target, &at.name("pod"), findings)),
         exclude_namespaces: exclude_namespaces.iter().map(|glob| Glob::new(glob)).collect(),

@@ -21,7 +21,7 @@ fn catalog() -> Catalog {
     ]);
     let apps =
         version(&[("deployments", served("Deployment", true)), ("replicasets", served("ReplicaSet", true))]);
-    Catalog { groups: [("".into(), vec![core]), ("apps".into(), vec![apps])].into() }
+    Catalog { groups: [("".into(), vec![core]), ("apps".into(), vec![apps])].into(), ..Catalog::default() }
 }
 
 fn set(policies: &[(&str, &str)]) -> PolicySet {
@@ -50,14 +50,15 @@ fn set(policies: &[(&str, &str)]) -> PolicySet {
     PolicySet { revision: 1, entries: policies.iter().enumerate().map(entry).collect() }
 }
 
-/// `resource@namespace?labels`, with `!` for metadata only and the number of policies.
+/// `resource@namespace?labels&fields`, with `!` for metadata only and the number of policies.
 fn watches(policies: &[(&str, &str)]) -> Vec<String> {
     let show = |spec: &WatchSpec| {
         format!(
-            "{}{}{}{} {}",
+            "{}{}{}{}{} {}",
             spec.resource.resource,
             spec.namespace.as_deref().map(|namespace| format!("@{namespace}")).unwrap_or_default(),
             spec.labels.as_deref().map(|labels| format!("?{labels}")).unwrap_or_default(),
+            spec.fields.as_deref().map(|fields| format!("&{fields}")).unwrap_or_default(),
             if spec.metadata_only { "!" } else { "" },
             spec.policies.len(),
         )
@@ -106,6 +107,51 @@ fn a_selector_is_left_to_the_server_only_when_all_have_the_same() {
     let gold = "{group: apps, resources: [deployments], labelSelector: {matchLabels: {tier: gold}}}";
     assert_eq!(watches(&[(gold, SPEC), (gold, SPEC)]), ["deployments.apps?tier in (gold) 2"]);
     assert_eq!(watches(&[(gold, SPEC), (DEPLOYMENTS, SPEC)]), ["deployments.apps 2"]);
+}
+
+#[test]
+fn a_field_selector_is_left_to_the_server_when_all_have_the_same_and_is_read_anyway() {
+    let on = |selector: &str| format!("{{resources: [pods], fieldSelector: '{selector}'}}");
+    let (running, same) =
+        (on("status.phase=Running,spec.nodeName!="), on("spec.nodeName!=,status.phase==Running"));
+    assert_eq!(
+        watches(&[(&running, "$.metadata.name"), (&same, SPEC)]),
+        ["pods&spec.nodeName!=,status.phase=Running 2"]
+    );
+    assert_eq!(watches(&[(&running, SPEC), (&on("status.phase=Failed"), SPEC)]), ["pods 2"]);
+    assert_eq!(watches(&[(&on("metadata.name=a"), "$.metadata.labels.a")]), ["pods&metadata.name=a! 1"]);
+    let pods_and_all = format!("{}, {{resources: [pods]}}", on("metadata.name=a"));
+    assert_eq!(watches(&[(&pods_and_all, SPEC)]), ["pods 1"], "the other entry takes more");
+}
+
+#[test]
+fn what_nobody_judges_and_is_passed_on_the_way_to_a_controller_is_watched_all_the_same() {
+    let target = "{resources: [pods]}, {group: apps, resources: [deployments]}, \
+                  {group: apps, resources: [replicasets], fieldSelector: metadata.name=a, \
+                  labelSelector: {matchLabels: {tier: gold}}}";
+    assert_eq!(watches(&[(target, SPEC)]), ["pods 1", "deployments.apps 1", "replicasets.apps 1"]);
+}
+
+#[test]
+fn a_custom_resource_is_selected_by_the_fields_that_its_definition_names() {
+    let target = "{group: example.com, resources: [widgets], fieldSelector: spec.color=blue}";
+    let served = ServedResource { kind: "Widget".into(), namespaced: true, watchable: true };
+    let version = ServedVersion { version: "v1".into(), resources: [("widgets".into(), served)].into() };
+    let mut catalog =
+        Catalog { groups: [("example.com".into(), vec![version])].into(), ..Catalog::default() };
+    let set = set(&[(target, SPEC)]);
+    let fields = |catalog: &Catalog| demand(&set, catalog).watches.remove(0).fields;
+    assert_eq!(fields(&catalog), None, "not known yet, so it is applied on our side");
+    let widgets = Gvr::new("example.com", "v1", "widgets");
+    catalog.selectable.insert(widgets.clone(), ["spec.color".into()].into());
+    assert_eq!(fields(&catalog).as_deref(), Some("spec.color=blue"));
+    catalog.selectable.insert(widgets, ["spec.size".into()].into());
+    let found = demand(&set, &catalog);
+    assert!(found.watches.is_empty());
+    let words = found.targets["p0"][0].found.clone().unwrap_err().to_string();
+    let wanted =
+        "widgets.v1.example.com cannot be selected by `spec.color`, only by metadata.name, spec.size";
+    assert!(words.starts_with(wanted), "{words}");
 }
 
 #[test]
@@ -160,11 +206,17 @@ fn target() -> impl Strategy<Value = String> {
         "labelSelector: {matchLabels: {tier: tin}}",
     ]);
     let exclude = prop::sample::select(vec!["", "excludeNamespaces: ['b*']"]);
-    (namespaces, label, exclude).prop_map(|(namespaces, label, exclude)| {
-        let parts =
-            [format!("namespaces: [{}]", namespaces.join(", ")), label.to_owned(), exclude.to_owned()];
+    let field = prop::sample::select(vec![
+        "",
+        "fieldSelector: status.phase=Running",
+        "fieldSelector: 'status.phase!=Running'",
+        "fieldSelector: metadata.namespace=a",
+    ]);
+    (namespaces, label, exclude, field).prop_map(|(namespaces, label, exclude, field)| {
+        let namespaces = format!("namespaces: [{}]", namespaces.join(", "));
+        let parts = [namespaces, label.to_owned(), exclude.to_owned(), field.to_owned()];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        format!("{{group: apps, resources: [deployments], {}}}", parts.join(", "))
+        format!("{{resources: [pods], {}}}", parts.join(", "))
     })
 }
 
@@ -175,14 +227,16 @@ proptest! {
         targets in prop::collection::vec((target(), prop::sample::select(vec![SPEC, "$.spec.paused", "$.metadata.labels.tier"])), 1..5),
         namespace in prop::sample::select(vec!["a", "b", "c", "d"]),
         tier in prop::sample::select(vec!["gold", "tin"]),
+        phase in prop::sample::select(vec!["Running", "Failed"]),
     ) {
         let policies: Vec<_> = targets.iter().map(|(target, path)| (target.as_str(), *path)).collect();
         let set = set(&policies);
         let raw = format!(
-            r#"{{"metadata":{{"name":"x","namespace":"{namespace}","labels":{{"tier":"{tier}"}}}},"spec":{{"replicas":1}}}}"#
+            r#"{{"metadata":{{"name":"x","namespace":"{namespace}","labels":{{"tier":"{tier}"}}}},"spec":{{"replicas":1}},
+                "status":{{"phase":"{phase}"}}}}"#
         );
-        let resource = GroupResource::new("apps", "deployments");
-        let types = TypeMeta { api_version: "apps/v1".into(), kind: "Deployment".into() };
+        let resource = GroupResource::new("", "pods");
+        let types = TypeMeta { api_version: "v1".into(), kind: "Pod".into() };
         let demand = demand(&set, &catalog());
         for policy in set.running() {
             let roots = policy.roots(&resource);
@@ -193,7 +247,7 @@ proptest! {
                 let subject =
                     Subject {
                         resource: &resource,
-                        kind: "Deployment",
+                        kind: "Pod",
                         roots: &roots,
                         document: &document,
                         namespace: None,
@@ -205,6 +259,10 @@ proptest! {
             let shown = demand.watches.iter().filter(|spec| {
                 spec.namespace.as_deref().is_none_or(|watched| watched == namespace)
                     && spec.labels.as_deref().is_none_or(|labels| labels == format!("tier in ({tier})"))
+                    && spec.fields.as_deref().is_none_or(|fields| match fields {
+                        "metadata.namespace=a" => namespace == "a",
+                        fields => fields.contains("!=") == (phase != "Running"),
+                    })
             });
             let judged: Vec<_> = shown
                 .filter(|spec| spec.policies.iter().any(|(served, _)| Arc::ptr_eq(served, policy)))

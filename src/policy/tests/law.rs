@@ -402,6 +402,29 @@ fn a_rule_that_needs_a_pod_errs_where_none_is_known_and_says_what_is_missing() {
     assert!(!lacks(&spec("").replace("$pod.", "$.")) && !lacks(&spec("").replace("clusters", "'*'")));
 }
 
+#[test]
+fn a_match_on_the_pod_skips_what_came_through_a_star_and_has_none() {
+    let spec = |resource: &str, also: &str| {
+        format!(
+            "targets: [{{group: example.com, resources: [{resource}]}}]\n\
+             match: [{{path: $podSpec.hostNetwork, assert: {{equals: true}}}}{also}]\n\
+             rules: [{{name: r, path: $.spec.size, assert: {{equals: 1}}}}]"
+        )
+    };
+    let judge = |spec: &str| judge_on(&compiled(spec), "example.com", "clusters", "{spec: {size: 2}}");
+    let outcome = |spec: &str| match judge(spec) {
+        Judgement::Judged(verdict) => Some(verdict.outcome),
+        _ => None,
+    };
+    assert_eq!(outcome(&spec("clusters", "")), Some(Error));
+    assert_eq!(outcome(&spec("'*'", "")), Some(Skip));
+    let no = ", {path: $.spec.size, assert: {equals: 3}}";
+    assert_eq!(outcome(&spec("'*'", no)), None, "another check leaves it out");
+    let unsure = ", {path: $.spec.size, assert: {matches: x}}";
+    assert_eq!(outcome(&spec("'*'", unsure)), Some(Error), "an error stays one");
+    assert!(compiled(&spec("clusters", "")).lacks_pod(&GroupResource::new("example.com", "clusters")));
+}
+
 /// Judges a ConfigMap whose data is nested too deeply to be read.
 fn judge_unreadable(policy: &CompiledPolicy, labels: &str) -> Judgement {
     let metadata = format!(r#"{{"name":"n","namespace":"default","uid":"1","labels":{labels}}}"#);
