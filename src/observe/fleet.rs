@@ -336,15 +336,12 @@ impl Fleet {
             priority: Priority::InitialList,
             woken: Arc::clone(&self.woken),
         };
-        let collection = Collection {
-            resource: spec.resource.clone(),
-            namespace: spec.namespace.clone(),
-            labels: spec.labels.clone(),
-            fields: spec.fields.clone(),
-            metadata_only: spec.metadata_only,
-        };
-        let informer =
-            Informer::new(self.parts.wire.clone(), collection, self.settings.informer.clone(), sink);
+        let informer = Informer::new(
+            self.parts.wire.clone(),
+            Collection::from(&spec),
+            self.settings.informer.clone(),
+            sink,
+        );
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         self.tasks.spawn(async move {

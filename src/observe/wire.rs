@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::metrics::{EventType, WatchFailure};
+use crate::policy::demand::WatchSpec;
 use crate::resource::Gvr;
 
 /// How long and how much the wire takes.
@@ -56,6 +57,18 @@ pub struct Collection {
     pub fields: Option<Arc<str>>,
     /// Ask for `PartialObjectMetadata`.
     pub metadata_only: bool,
+}
+
+impl From<&WatchSpec> for Collection {
+    fn from(spec: &WatchSpec) -> Self {
+        Self {
+            resource: spec.resource.clone(),
+            namespace: spec.namespace.clone(),
+            labels: spec.labels.clone(),
+            fields: spec.fields.clone(),
+            metadata_only: spec.metadata_only,
+        }
+    }
 }
 
 impl Collection {

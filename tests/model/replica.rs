@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use watchpolicy::observe::catalog::{self, ChangeSink, Discovery};
 use watchpolicy::observe::fleet::{self, Fleet};
 use watchpolicy::observe::informer::{self, Informer};
 use watchpolicy::observe::policies::{self, PolicySink};
+use watchpolicy::observe::turns::Turns;
 use watchpolicy::observe::wire::{Limits, Wire};
 use watchpolicy::policy::{self, PolicySet};
 use watchpolicy::queue::{Queue, Retries};
@@ -176,7 +177,7 @@ fn observe(
     let settings = informer::Settings {
         liveness: SELDOM,
         access_check: SELDOM,
-        lists: Arc::new(Semaphore::new(4)),
+        turns: Arc::new(Turns::new(4)),
         seed,
         ..informer::Settings::default()
     };
@@ -188,8 +189,8 @@ fn observe(
         stage.spawn(async move { drop(informer.run(stop).await) });
     }
     let (discovery, served) = Discovery::new(wire.clone());
-    stage.spawn(discovery.run(changed, stage.stop.clone()));
     let (sink, set) = PolicySink::new(policy::Settings::default());
+    stage.spawn(discovery.run(changed, set.clone(), stage.stop.clone()));
     let informer = Informer::new(wire.clone(), policies::collection(), settings.clone(), sink);
     let stop = stage.stop.clone();
     stage.spawn(async move { drop(informer.run(stop).await) });

@@ -187,16 +187,10 @@ impl Scan<'_> {
 }
 
 async fn list(wire: &Wire, bench: &Bench<'_>, spec: &Arc<WatchSpec>) -> Result<Haul, WireError> {
-    let collection = Collection {
-        resource: spec.resource.clone(),
-        namespace: spec.namespace.clone(),
-        labels: spec.labels.clone(),
-        metadata_only: spec.metadata_only,
-    };
     let mut sweep = Sweep::new(bench, spec);
     // One that breaks off is full, which is told when it is taken in.
     let (ControlFlow::Continue(()) | ControlFlow::Break(())) =
-        pages::each(wire, &collection, &mut sweep).await?;
+        pages::each(wire, &Collection::from(&**spec), &mut sweep).await?;
     bench.progress.listed();
     Ok(sweep.haul())
 }

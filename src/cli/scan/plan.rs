@@ -118,7 +118,10 @@ mod tests {
         let resources =
             [("pods", true), ("configmaps", true), ("nodes", false), ("namespaces", false)].into_iter();
         let resources = resources.map(|(name, namespaced)| (name.into(), served(namespaced))).collect();
-        Catalog { groups: [("".into(), vec![ServedVersion { version: "v1".into(), resources }])].into() }
+        Catalog {
+            groups: [("".into(), vec![ServedVersion { version: "v1".into(), resources }])].into(),
+            ..Catalog::default()
+        }
     }
 
     fn plan(policies: &[Arc<CompiledPolicy>], namespace: Option<&str>) -> (Plan, Vec<String>) {

@@ -26,7 +26,7 @@ fn catalog() -> Catalog {
     };
     let core = version(&[("pods", "Pod", true), ("namespaces", "Namespace", false)]);
     let apps = version(&[("deployments", "Deployment", true), ("replicasets", "ReplicaSet", true)]);
-    Catalog { groups: [("".into(), core), ("apps".into(), apps)].into() }
+    Catalog { groups: [("".into(), core), ("apps".into(), apps)].into(), ..Catalog::default() }
 }
 
 fn object(name: &str, controller: &str, spec: &str) -> String {

@@ -28,7 +28,7 @@ fn catalog(served: bool) -> Option<Arc<Catalog>> {
     let version =
         ServedVersion { version: "v1alpha1".into(), resources: RESOURCES.iter().map(resource).collect() };
     let groups = served.then(|| ("openreports.io".into(), vec![version]));
-    Some(Arc::new(Catalog { groups: groups.into_iter().collect() }))
+    Some(Arc::new(Catalog { groups: groups.into_iter().collect(), ..Catalog::default() }))
 }
 
 fn board(state: TargetState) -> Arc<Board> {
