@@ -152,7 +152,9 @@ impl Ledger {
     /// Notes what else keeps a policy that ended from letting go of objects; `None` once nothing does.
     pub fn note_stuck(&self, policy: &str, stuck: Option<Arc<str>>) {
         self.note_obstacles(policy, |obstacles| {
-            std::mem::replace(&mut obstacles.stuck, stuck.clone()) != stuck
+            let is_news = obstacles.stuck != stuck;
+            obstacles.stuck = stuck;
+            is_news
         });
     }
 

@@ -143,11 +143,11 @@ struct World {
 impl World {
     /// A fixer, and a ConfigMap that fails.
     fn new(mode: &str, allow: bool) -> Self {
-        Self::with(policy(mode), allow, json!([]))
+        Self::with(policy(mode), allow, &json!([]))
     }
 
     /// The same with this policy, and with these managed fields of the ConfigMap.
-    fn with(policy: CompiledPolicy, allow: bool, managed: Value) -> Self {
+    fn with(policy: CompiledPolicy, allow: bool, managed: &Value) -> Self {
         let server = Arc::new(Server::default());
         *server.object.lock() = json!({
             "metadata": {"name": "c", "namespace": "n", "uid": "u", "managedFields": managed}, "data": {"a": "bad"},
@@ -346,7 +346,7 @@ async fn an_object_whose_namespace_is_being_deleted_is_not_fixed() {
 #[tokio::test(start_paused = true)]
 async fn who_takes_back_what_it_wrote_writes_nothing_before_its_finalizer_is_there() {
     let policy = Arc::new(policy_that("Enforce", "Release"));
-    let world = World::with(policy_that("Enforce", "Release"), true, json!([]));
+    let world = World::with(policy_that("Enforce", "Release"), true, &json!([]));
     assert_eq!(world.fix().await, ["GET"]);
     assert_eq!(world.outcome(), "Waiting");
     let mut set = set_of(&policy);
@@ -372,7 +372,7 @@ fn of_a_policy_that_is_gone() -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn a_policy_that_is_gone_leaves_no_ghost_of_a_manager() {
-    let world = World::with(policy("Audit"), true, of_a_policy_that_is_gone());
+    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
     assert_eq!(world.fixer.parts.leftovers.count("gone"), 1);
     assert_eq!(world.fix().await, ["GET", "PATCH"]);
     let left = world.server.object.lock()["metadata"]["managedFields"].clone();
@@ -382,16 +382,16 @@ async fn a_policy_that_is_gone_leaves_no_ghost_of_a_manager() {
 
 #[tokio::test(start_paused = true)]
 async fn who_may_not_write_lets_go_of_nothing_either() {
-    let world = World::with(policy("Audit"), false, of_a_policy_that_is_gone());
+    let world = World::with(policy("Audit"), false, &of_a_policy_that_is_gone());
     assert_eq!(world.fix().await, [""; 0], "without the consent of the operator");
-    let world = World::with(policy("Audit"), true, of_a_policy_that_is_gone());
+    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
     world.lead.set(false);
     assert_eq!(world.fix().await, [""; 0], "without leadership");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_object_that_is_not_let_go_of_is_tried_again_slowly() {
-    let world = World::with(policy("Audit"), true, of_a_policy_that_is_gone());
+    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
     world.server.refusals.lock().push_back((403, "admission webhook denied the request"));
     assert_eq!(world.fix().await, ["GET", "PATCH"]);
     sleep(SECOND * 3500).await;
@@ -402,7 +402,7 @@ async fn an_object_that_is_not_let_go_of_is_tried_again_slowly() {
 
 #[tokio::test(start_paused = true)]
 async fn who_begins_to_lead_lets_go_of_what_policies_left_that_ended_before() {
-    let world = World::with(policy("Audit"), true, of_a_policy_that_is_gone());
+    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
     world.lead.set(false);
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(&world.fixer).sweep(CancellationToken::new()));

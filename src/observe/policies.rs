@@ -222,4 +222,30 @@ mod tests {
         sink.phase(Phase::Absent);
         assert_eq!(set.borrow().revision, 1);
     }
+
+    #[test]
+    fn a_finalizer_or_a_deletion_is_a_change_of_what_is_watched_and_a_status_is_none() {
+        let (mut sink, set) = PolicySink::new(policy::Settings::default());
+        let raw = |metadata: &str, rest: &str| {
+            format!(
+                r#"{{"metadata":{{"name":"p","uid":"u","generation":1{metadata}}},"spec":{{"targets":
+                [{{"resources":["pods"]}}],"rules":[{{"name":"r","forbid":true}}]}}{rest}}}"#
+            )
+        };
+        sink.listing();
+        sink.seen(&raw("", ""));
+        sink.listed();
+        let after = |sink: &mut PolicySink, raw: &str| {
+            let before = set.borrow().revision;
+            sink.seen(raw);
+            let entry = Arc::clone(&set.borrow().entries["p"]);
+            (set.borrow().revision > before, entry.watching().is_some(), entry.running().is_some())
+        };
+        let (held, deleted) =
+            (r#","finalizers":["watchpolicy.io/release"]"#, r#","deletionTimestamp":"2026-01-01T00:00:00Z""#);
+        assert_eq!(after(&mut sink, &raw("", r#","status":{"reason":"Synced"}"#)), (false, true, true));
+        assert_eq!(after(&mut sink, &raw(held, "")), (true, true, true));
+        assert_eq!(after(&mut sink, &raw(&format!("{held}{deleted}"), "")), (true, true, false));
+        assert_eq!(after(&mut sink, &raw(deleted, "")), (true, false, false));
+    }
 }

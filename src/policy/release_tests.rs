@@ -5,7 +5,7 @@ use crate::crd::WatchPolicy;
 use crate::policy::{Settings, compile};
 
 /// A policy on ConfigMaps with these rules.
-fn policy(rules: Value) -> CompiledPolicy {
+fn policy(rules: &Value) -> CompiledPolicy {
     let object = json!({
         "apiVersion": "watchpolicy.io/v1alpha1", "kind": "WatchPolicy", "metadata": {"name": "owners"},
         "spec": {"targets": [{"resources": ["configmaps", "pods"]}], "rules": rules},
@@ -17,7 +17,7 @@ fn sets(name: &str, path: &str) -> Value {
     json!({"name": name, "path": path, "assert": {"equals": "x"}, "fix": {"set": "x"}})
 }
 
-fn entry(manager: &str, fields: Value) -> Value {
+fn entry(manager: &str, fields: &Value) -> Value {
     json!({"manager": manager, "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields})
 }
 
@@ -28,7 +28,7 @@ fn fields_of_ours() -> Value {
     })
 }
 
-fn object(entries: Value) -> Value {
+fn object(entries: &Value) -> Value {
     json!({
         "metadata": {
             "uid": "u", "labels": {"team": "x", "tier": "x", "app": "web"}, "annotations": {"corp.io/owner": "x"},
@@ -39,7 +39,7 @@ fn object(entries: Value) -> Value {
 }
 
 /// The object after a policy with these rules lets go of it; `None` where it has nothing to do.
-fn after(object: &Value, rules: Option<Value>, take_back: bool) -> Option<Value> {
+fn after(object: &Value, rules: Option<&Value>, take_back: bool) -> Option<Value> {
     let written = rules.map(|rules| policy(rules).writes(&GroupResource::new("", "configmaps")));
     let (written, fences) = (written.unwrap_or_default(), Fences::default());
     let release = Release { policy: "owners", written: &written, take_back, fences: &fences };
@@ -50,8 +50,8 @@ fn after(object: &Value, rules: Option<Value>, take_back: bool) -> Option<Value>
 
 #[test]
 fn who_ended_takes_back_labels_and_annotations_and_leaves_other_fields() {
-    let kubectl = entry("kubectl", json!({"f:metadata": {"f:labels": {"f:app": {}}}}));
-    let before = object(json!([kubectl, entry("watchpolicy/owners", fields_of_ours())]));
+    let kubectl = entry("kubectl", &json!({"f:metadata": {"f:labels": {"f:app": {}}}}));
+    let before = object(&json!([kubectl, entry("watchpolicy/owners", &fields_of_ours())]));
     let released = after(&before, None, true).unwrap();
     assert_eq!(released["metadata"]["labels"], json!({"app": "web"}));
     assert_eq!(released["metadata"]["annotations"], json!({}));
@@ -70,38 +70,39 @@ fn who_ended_takes_back_labels_and_annotations_and_leaves_other_fields() {
 #[test]
 fn what_somebody_else_owns_as_well_stays() {
     let applied = json!({"manager": "argocd", "operation": "Apply", "fieldsV1": {"f:metadata": {"f:labels": {"f:team": {}}}}});
-    let before = object(json!([applied, entry("watchpolicy/owners", fields_of_ours())]));
+    let before = object(&json!([applied, entry("watchpolicy/owners", &fields_of_ours())]));
     let released = after(&before, None, true).unwrap();
     assert_eq!(released["metadata"]["labels"], json!({"app": "web", "team": "x"}));
 }
 
 #[test]
 fn where_nobody_else_owns_anything_the_list_is_reset_and_not_emptied() {
-    let before = object(json!([entry("watchpolicy/owners", fields_of_ours())]));
+    let before = object(&json!([entry("watchpolicy/owners", &fields_of_ours())]));
     assert_eq!(after(&before, None, false).unwrap()["metadata"]["managedFields"], json!([{}]));
 }
 
 #[test]
 fn entries_of_others_of_status_and_of_applies_are_let_be() {
-    let mut status = entry("watchpolicy/owners", fields_of_ours());
+    let mut status = entry("watchpolicy/owners", &fields_of_ours());
     status["subresource"] = "status".into();
-    let mut applied = entry("watchpolicy/owners", fields_of_ours());
+    let mut applied = entry("watchpolicy/owners", &fields_of_ours());
     applied["operation"] = "Apply".into();
     for other in [
-        entry("watchpolicy/owners-two", fields_of_ours()),
-        entry("owners", fields_of_ours()),
+        entry("watchpolicy/owners-two", &fields_of_ours()),
+        entry("owners", &fields_of_ours()),
         status,
         applied,
     ] {
-        assert_eq!(after(&object(json!([other])), None, true), None, "{other}");
+        assert_eq!(after(&object(&json!([other])), None, true), None, "{other}");
     }
 }
 
 #[test]
 fn who_lost_a_rule_gives_back_what_that_rule_set_and_no_more() {
-    let before = object(json!([entry("kubectl", json!({})), entry("watchpolicy/owners", fields_of_ours())]));
+    let before =
+        object(&json!([entry("kubectl", &json!({})), entry("watchpolicy/owners", &fields_of_ours())]));
     let rules = json!([sets("team", "$.metadata.labels.team"), sets("mode", "$.data.mode")]);
-    let released = after(&before, Some(rules), true).unwrap();
+    let released = after(&before, Some(&rules), true).unwrap();
     assert_eq!(released["metadata"]["labels"], json!({"app": "web", "team": "x"}));
     assert_eq!(released["metadata"]["annotations"], json!({}));
     let left = json!({"f:data": {"f:mode": {}}, "f:metadata": {"f:labels": {"f:team": {}}}});
@@ -110,7 +111,7 @@ fn who_lost_a_rule_gives_back_what_that_rule_set_and_no_more() {
 
 #[test]
 fn who_has_all_its_rules_lets_go_of_nothing() {
-    let before = object(json!([entry("watchpolicy/owners", fields_of_ours())]));
+    let before = object(&json!([entry("watchpolicy/owners", &fields_of_ours())]));
     let exact = json!([
         sets("team", "$.metadata.labels.team"),
         sets("tier", "$.metadata.labels['tier']"),
@@ -123,13 +124,13 @@ fn who_has_all_its_rules_lets_go_of_nothing() {
         sets("data", "$.data.*")
     ]);
     for rules in [exact, any] {
-        assert_eq!(after(&before, Some(rules.clone()), true), None, "{rules}");
-        let written = policy(rules).writes(&GroupResource::new("", "configmaps"));
+        assert_eq!(after(&before, Some(&rules), true), None, "{rules}");
+        let written = policy(&rules).writes(&GroupResource::new("", "configmaps"));
         assert!(!lets_go(&fields_of_ours().to_string(), &written));
     }
     assert!(lets_go(&fields_of_ours().to_string(), &Projection::default()));
     assert!(
-        lets_go("", &policy(json!([sets("a", "$.a")])).writes(&GroupResource::new("", "pods"))),
+        lets_go("", &policy(&json!([sets("a", "$.a")])).writes(&GroupResource::new("", "pods"))),
         "unknown"
     );
 }
@@ -140,20 +141,21 @@ fn what_a_rule_may_write_in_elements_is_its_own() {
         "name": "pull", "forEach": "$containers", "path": "$.imagePullPolicy", "assert": {"equals": "Always"},
         "fix": {"set": "Always"},
     }]);
-    let written = policy(rules).writes(&GroupResource::new("", "pods"));
+    let written = policy(&rules).writes(&GroupResource::new("", "pods"));
     let fields =
         |field: &str| json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {field: {}}}}}).to_string();
     assert!(!lets_go(&fields("f:imagePullPolicy"), &written));
     assert!(lets_go(&fields("f:image"), &written));
     assert!(
-        policy(json!([sets("a", "$.a")])).writes(&GroupResource::new("", "secrets")) == Projection::default()
+        policy(&json!([sets("a", "$.a")])).writes(&GroupResource::new("", "secrets"))
+            == Projection::default()
     );
 }
 
 #[test]
 fn a_label_behind_a_fence_is_not_taken_back() {
     let fields = json!({"f:metadata": {"f:labels": {"f:pod-security.kubernetes.io/enforce": {}}}});
-    let mut before = object(json!([entry("kubectl", json!({})), entry("watchpolicy/owners", fields)]));
+    let mut before = object(&json!([entry("kubectl", &json!({})), entry("watchpolicy/owners", &fields)]));
     before["metadata"]["labels"] = json!({"pod-security.kubernetes.io/enforce": "restricted"});
     let released = after(&before, None, true).unwrap();
     assert_eq!(released["metadata"]["labels"], before["metadata"]["labels"]);

@@ -13,7 +13,7 @@ use TargetState::{Absent, Degraded, Forbidden, Listing, Synced};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A policy on Deployments as its watch shows it.
-fn entry(spec: Value, deleting: bool, finalizers: &[&str]) -> PolicyEntry {
+fn entry(spec: &Value, deleting: bool, finalizers: &[&str]) -> PolicyEntry {
     let mut object = json!({
         "apiVersion": "watchpolicy.io/v1alpha1", "kind": "WatchPolicy",
         "metadata": {"name": "p", "uid": "u", "generation": 3},
@@ -47,25 +47,25 @@ fn entry(spec: Value, deleting: bool, finalizers: &[&str]) -> PolicyEntry {
 
 const HELD: &[&str] = &["other.io/x", FINALIZER];
 
-fn wanted_of(spec: Value, deleting: bool, finalizers: &[&str]) -> Wanted {
+fn wanted_of(spec: &Value, deleting: bool, finalizers: &[&str]) -> Wanted {
     wanted(&entry(spec, deleting, finalizers), Some(&[target("deployments", Synced)]), true, || 0)
 }
 
 #[test]
 fn it_is_there_while_a_policy_writes_that_takes_back() {
-    assert_eq!(wanted_of(json!({}), false, &[]), Wanted::On);
-    assert_eq!(wanted_of(json!({}), false, HELD), Wanted::AsItIs);
+    assert_eq!(wanted_of(&json!({}), false, &[]), Wanted::On);
+    assert_eq!(wanted_of(&json!({}), false, HELD), Wanted::AsItIs);
     for never in [json!({"mode": "Plan"}), json!({"enforcement": {}}), json!({"suspend": true})] {
-        assert_eq!(wanted_of(never.clone(), false, &[]), Wanted::AsItIs, "{never}");
-        assert_eq!(wanted_of(never.clone(), false, HELD), Wanted::Off, "{never}: nothing is left");
+        assert_eq!(wanted_of(&never, false, &[]), Wanted::AsItIs, "{never}");
+        assert_eq!(wanted_of(&never, false, HELD), Wanted::Off, "{never}: nothing is left");
     }
     assert_eq!(
-        wanted_of(json!({}), true, &[]),
+        wanted_of(&json!({}), true, &[]),
         Wanted::AsItIs,
         "the server takes none on what is being deleted"
     );
     assert_eq!(
-        wanted(&entry(json!({}), false, &[]), None, false, || 0),
+        wanted(&entry(&json!({}), false, &[]), None, false, || 0),
         Wanted::AsItIs,
         "without the consent"
     );
@@ -73,7 +73,7 @@ fn it_is_there_while_a_policy_writes_that_takes_back() {
 
 #[test]
 fn it_stays_until_all_is_looked_through_and_nothing_is_left() {
-    let deleted = entry(json!({}), true, HELD);
+    let deleted = entry(&json!({}), true, HELD);
     let with = |state, left| wanted(&deleted, Some(&[target("deployments", state)]), true, || left);
     assert_eq!(with(Synced, 0), Wanted::Off);
     assert_eq!(with(Synced, 1), Wanted::Later);
@@ -88,13 +88,13 @@ fn it_stays_until_all_is_looked_through_and_nothing_is_left() {
 
 #[test]
 fn what_cannot_be_taken_back_holds_no_policy() {
-    let deleted = entry(json!({}), true, HELD);
+    let deleted = entry(&json!({}), true, HELD);
     assert_eq!(wanted(&deleted, None, false, || 9), Wanted::Off, "an operator that writes nothing");
-    let edited = entry(json!({"enforcement": {"onDelete": "Keep"}}), true, HELD);
+    let edited = entry(&json!({"enforcement": {"onDelete": "Keep"}}), true, HELD);
     assert_eq!(wanted(&edited, None, true, || 9), Wanted::Off, "it keeps now");
     let invalid = json!({"rules": [{"name": "r", "path": "$.[", "assert": {"exists": true}}]});
-    assert_eq!(wanted_of(invalid.clone(), true, HELD), Wanted::Off, "nothing is watched for it");
-    assert_eq!(wanted_of(invalid, false, HELD), Wanted::AsItIs, "it may be mended");
+    assert_eq!(wanted_of(&invalid, true, HELD), Wanted::Off, "nothing is watched for it");
+    assert_eq!(wanted_of(&invalid, false, HELD), Wanted::AsItIs, "it may be mended");
 }
 
 #[test]
@@ -136,7 +136,7 @@ async fn a_policy_goes_some_calm_after_nothing_is_left() {
         allow_enforce: true,
         left: Arc::new(move |_policy: &str| counted.load(Ordering::Relaxed)),
     };
-    let deleted = Arc::new(entry(json!({}), true, HELD));
+    let deleted = Arc::new(entry(&json!({}), true, HELD));
     let set = PolicySet { revision: 1, entries: [(Arc::clone(&deleted.name), deleted)].into() };
     let targets = [target("deployments", Synced)].into();
     let board = Board { policies: [("p".into(), targets)].into() };

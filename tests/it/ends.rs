@@ -124,6 +124,12 @@ async fn what_a_policy_set_and_still_owns_is_taken_back_when_it_ends_or_kept() {
     world.apply(&policy("Enforce", "Release", &all)).await.unwrap();
     until(&world, "all is written", is_written).await;
 
+    who_does_not_enforce_any_more_takes_back_what_it_still_owns(&world, &all).await;
+    deleted_policies_wait_until_they_are_done(&world, &all).await;
+    policies_that_go_meanwhile_are_cleaned_up_after(world, &all).await;
+}
+
+async fn who_does_not_enforce_any_more_takes_back_what_it_still_owns(world: &World<'_>, all: &[&str]) {
     // Somebody takes the annotation over, and an object is not selected any more.
     world.plane.kubectl().run(&["label", "deployment", "-n", "shop", "web", "ours=no"]).await.unwrap();
     world
@@ -132,8 +138,8 @@ async fn what_a_policy_set_and_still_owns_is_taken_back_when_it_ends_or_kept() {
         .run(&["annotate", "--overwrite", "deployment", "-n", "shop", "web", "corp.io/owner=me"])
         .await
         .unwrap();
-    world.apply(&policy("Audit", "Release", &all)).await.unwrap();
-    let web = until(&world, "the entry goes", |web| managers(web).is_empty()).await;
+    world.apply(&policy("Audit", "Release", all)).await.unwrap();
+    let web = until(world, "the entry goes", |web| managers(web).is_empty()).await;
     assert_eq!(
         (owner(&web), &web["metadata"]["labels"]["team"], &web["spec"]["paused"]),
         (&"me".into(), &Value::Null, &true.into())
@@ -155,9 +161,6 @@ async fn what_a_policy_set_and_still_owns_is_taken_back_when_it_ends_or_kept() {
         .run(&["patch", "deployment", "-n", "shop", "web", "-p", r#"{"spec":{"paused":false}}"#])
         .await
         .unwrap();
-
-    deleted_policies_wait_until_they_are_done(&world, &all).await;
-    policies_that_go_meanwhile_are_cleaned_up_after(world, &all).await;
 }
 
 /// Deletes the policy while writes are stopped, and then while a right is missing.

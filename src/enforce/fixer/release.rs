@@ -73,7 +73,7 @@ impl Fixer {
             match self.gate.swap(target, intent, permit).await {
                 Ok(after) => return self.let_go_of(target, leftover, (&patch, &after)),
                 Err(Refusal::Changed) => {
-                    debug!(name = &*target.object.name, "the object changed; it is read again")
+                    debug!(name = &*target.object.name, "the object changed; it is read again");
                 }
                 Err(refusal) => return self.not_let_go(target, leftover, refusal),
             }

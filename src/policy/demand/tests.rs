@@ -298,7 +298,7 @@ fn what_a_target_lacks_and_what_is_left_out_of_it_is_told() {
     let policy: WatchPolicy = serde_saphyr::from_str(policy).unwrap();
     let settings = Settings { system_namespaces: ["kube-system".into()].into(), ..Settings::default() };
     let policy = Arc::new(compile(&policy, &settings).unwrap());
-    let targets = policy_targets(&policy, &catalog(), &mut BTreeMap::new());
+    let targets = policy_targets((&policy, false), &catalog(), &mut BTreeMap::new());
     assert_eq!((targets[0].lacks_pod, &*targets[0].left_out), (true, &["kube-system".into()][..]));
 }
 
@@ -319,7 +319,7 @@ fn who_takes_back_what_it_wrote_looks_at_all_objects_until_it_is_done() {
         let demand = demand(set, &catalog());
         demand.watches.iter().map(|spec| spec.labels.as_deref().map(str::to_owned)).collect::<Vec<_>>()
     };
-    assert_eq!(watched(&set), [Some("a=b".to_owned())]);
+    assert_eq!(watched(&set), [Some("a in (b)".to_owned())]);
     let entry = Arc::make_mut(set.entries.get_mut("p0").unwrap());
     entry.finalizers = [crate::policy::FINALIZER.into()].into();
     assert_eq!(watched(&set), [None], "its selector may not select any more what it wrote to");
