@@ -43,8 +43,12 @@ bench: ## Times the hot path, and following many Pods, beside other implementati
 	cargo bench --locked --bench judge --bench informer --bench queue
 
 .PHONY: soak
-soak: tools ## Measures a large cluster, and kills API servers: docs/performance.md
-	$(call say,Soak)
+soak: tools ## Long runs of what make test does a little of, and measures of a large cluster: docs/performance.md
+	$(call say,Random edits)
+	WATCHPOLICY_EDITS=10000 cargo test --locked --lib -- --nocapture observe::trials::edits
+	$(call say,The model of all writes)
+	MODEL_SEEDS=10000 cargo test --locked --release --test model -- --nocapture
+	$(call say,A large cluster)
 	cargo test --locked --release --test it -- --ignored --nocapture --test-threads=1
 
 .PHONY: demo

@@ -120,7 +120,7 @@ impl Operator {
         let retries = Retries { max: config.max_retries, ..Retries::default() };
         let queue = queue((QUEUE, config.workers.get()), retries, &metrics);
         let store = Arc::new(Store::new(limits(&config.limits)));
-        let ledger = Ledger::new();
+        let ledger = Ledger::bounded(config.limits.verdict_bytes);
 
         let mut observing = (CancellationToken::new(), JoinSet::new());
         let parts = fleet::Parts {
@@ -337,7 +337,12 @@ fn observe(
         fleet::Limits { targets: config.limits.targets, namespaced: config.limits.namespaced_watches };
     let (fleet, board) = Fleet::new(
         parts,
-        fleet::Settings { informer: patience, linger: config.watch.linger, limits: watches },
+        fleet::Settings {
+            informer: patience,
+            linger: config.watch.linger,
+            resync: config.watch.resync,
+            limits: watches,
+        },
     );
     tasks.spawn(fleet.run(set.clone(), served.clone(), stop.clone()));
     (set, board, served)

@@ -82,6 +82,8 @@ pub struct WatchConfig {
     pub page_size: u32,
     /// How long a watch that no policy wants any more stays open.
     pub linger: Duration,
+    /// How often every object is judged again; `None` for never.
+    pub resync: Option<Duration>,
     /// How often the right to watch is asked again; a revoked one does not end a watch.
     pub access_check: Duration,
     /// The longest wait between two tries of a list or a watch.
@@ -204,11 +206,16 @@ fn watch(flags: &RunFlags) -> Result<WatchConfig, ConfigError> {
     ] {
         at_least(flag, value, shortest)?;
     }
+    let resync = (!flags.resync.is_zero()).then_some(flags.resync);
+    if let Some(resync) = resync {
+        at_least("resync", resync, shortest)?;
+    }
     // Bookmarks come about once a minute; less patience would open every quiet watch again and again.
     at_least("watch-liveness", flags.watch_liveness, Duration::from_secs(90))?;
     Ok(WatchConfig {
         page_size: flags.page_size,
         linger: flags.watch_linger,
+        resync,
         access_check: flags.access_check,
         backoff_max: flags.relist_backoff_max,
         list_timeout: flags.list_timeout,

@@ -5,10 +5,12 @@
 //! shows and not what there is. An object that passes costs its name and a few words; only failing and erring rules
 //! are stored.
 //!
-//! What bounds it: one record for each object that a target takes, one finding for each of its rules that fails. One
-//! mutex, held for one object or one page at a time.
+//! What bounds it: one record for each object that a target takes, of some words a policy; and [`Ledger::bounded`], past
+//! which findings are counted and not listed, the least severe of the policy with the most of them first. One mutex,
+//! held for one object or one page at a time.
 
 mod book;
+mod finding;
 mod news;
 mod obstacles;
 mod standing;
@@ -23,7 +25,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use book::{Book, Posted};
-pub use book::{Finding, Page, Place, Tally, Usage};
+pub use book::{Page, Tally, Usage};
+pub use finding::{Finding, Place};
 use news::Followers;
 pub use news::{News, Noted, Turn, Wanted};
 pub use obstacles::Obstacles;
@@ -78,6 +81,12 @@ struct State {
     dirty: BTreeSet<Arc<str>>,
     followers: Followers,
     uids: RandomState,
+    /// The most bytes that records and findings may take together; `None` for no end.
+    most: Option<usize>,
+    /// What the records take.
+    records: usize,
+    /// What the findings of all books take.
+    findings: usize,
 }
 
 /// What is known of one object.
@@ -89,10 +98,30 @@ struct Record {
     standings: Box<[(Arc<str>, Standing)]>,
 }
 
+impl Record {
+    /// About how many bytes it takes, with its entry.
+    fn bytes(&self) -> usize {
+        let heap: usize = self.standings.iter().map(|(_, standing)| standing.heap_bytes()).sum();
+        size_of::<(ObjectName, Self)>() + size_of_val::<[_]>(&self.standings) + heap
+    }
+}
+
 impl Ledger {
-    /// An empty ledger.
+    /// An empty ledger without a bound.
     pub fn new() -> Arc<Self> {
         Arc::new(Self::default())
+    }
+
+    /// An empty ledger that takes about so many bytes at most, as long as records alone take less.
+    pub fn bounded(most: usize) -> Arc<Self> {
+        let state = State { most: Some(most), ..State::default() };
+        Arc::new(Self { state: Mutex::new(state), ..Self::default() })
+    }
+
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        let state = self.state.lock();
+        state.records + state.findings
     }
 
     /// Enters what all policies say of an object, in place of all that was known of it. A rule that failed before on
@@ -178,7 +207,10 @@ impl Ledger {
     /// The objects on which rules of a policy fail.
     pub fn failing(&self, policy: &str) -> BTreeSet<ObjectKey> {
         let state = self.state.lock();
-        state.books.get(policy).into_iter().flat_map(|book| book.failing().cloned()).collect()
+        match state.books.get(policy) {
+            Some(book) if book.is_cut() => state.failing(policy),
+            book => book.into_iter().flat_map(|book| book.failing().cloned()).collect(),
+        }
     }
 
     /// Waits until verdicts of some policies changed, and names them. For one caller: what it was told once, nobody is
@@ -303,7 +335,9 @@ impl State {
             }
             let old = before.next_if(|(other, _)| *other == policy).map(|(_, standing)| standing);
             let book = self.books.entry(Arc::clone(&policy)).or_default();
+            let known = book.bytes();
             let Posted { standing, changed, before, after } = book.post(object, old.as_ref(), judgement, now);
+            self.findings = (self.findings + book.bytes()).saturating_sub(known);
             if changed {
                 self.dirty.insert(Arc::clone(&policy));
                 self.followers.changed(key, !before.is_empty() || !after.is_empty());
@@ -316,8 +350,36 @@ impl State {
         if !standings.is_empty() {
             let ObjectKey { resource, object } = key.clone();
             let record = Record { uid, standings: standings.into() };
+            self.records += record.bytes();
             self.objects.entry(resource).or_default().insert(object, record);
         }
+        self.shed();
+    }
+
+    /// Drops findings until there is room. They stay counted, and are listed again when they are judged the next time.
+    fn shed(&mut self) {
+        while self.most.is_some_and(|most| self.records + self.findings > most) {
+            let largest = self.books.values_mut().max_by_key(|book| book.bytes());
+            let Some(book) = largest.filter(|book| book.bytes() > 0) else { return };
+            let known = book.bytes();
+            book.unlist_last();
+            self.findings = (self.findings + book.bytes()).saturating_sub(known);
+        }
+    }
+
+    /// The objects on which rules of a policy fail, those among them whose findings are not listed.
+    fn failing(&self, policy: &str) -> BTreeSet<ObjectKey> {
+        let fails = |record: &Record| {
+            let mut standings = record.standings.iter().filter(|(name, _)| **name == *policy);
+            standings
+                .any(|(_, standing)| standing.places().iter().any(|noted| noted.outcome == Outcome::Fail))
+        };
+        let failing = |(resource, objects): (&GroupResource, &HashMap<ObjectName, Record, RandomState>)| {
+            let objects = objects.iter().filter(|(_, record)| fails(record));
+            let key = |object: &ObjectName| ObjectKey { resource: resource.clone(), object: object.clone() };
+            objects.map(|(object, _)| key(object)).collect::<Vec<_>>()
+        };
+        self.objects.iter().flat_map(failing).collect()
     }
 
     fn note_fixes(
@@ -330,6 +392,7 @@ impl State {
         let record = self.objects.get(&key.resource).and_then(|objects| objects.get(&key.object));
         let standing = record.and_then(|record| record.standings.iter().find(|(name, _)| **name == *policy));
         let (Some((name, standing)), Some(book)) = (standing, self.books.get_mut(policy)) else { return };
+        let known = book.bytes();
         for (rule, fix) in fixes {
             let Some(place) = standing.place(key, &rule) else { continue };
             if let Some(finding) = book.note(&place, fix, now) {
@@ -338,6 +401,8 @@ impl State {
                 self.followers.tell(News { policy: Arc::clone(name), place, finding, turn: Turn::Fix });
             }
         }
+        self.findings = (self.findings + book.bytes()).saturating_sub(known);
+        self.shed();
     }
 
     fn note_objects(&mut self, noted: Option<Noted>) {
@@ -359,6 +424,7 @@ impl State {
     fn take(&mut self, key: &ObjectKey) -> Option<Record> {
         let objects = self.objects.get_mut(&key.resource)?;
         let record = objects.remove(&key.object);
+        self.records = self.records.saturating_sub(record.as_ref().map_or(0, Record::bytes));
         if objects.is_empty() {
             self.objects.remove(&key.resource);
         }
@@ -374,7 +440,9 @@ impl State {
     ) {
         for (policy, standing) in standings {
             if let Some(book) = self.books.get_mut(&policy) {
+                let known = book.bytes();
                 book.strike(key, &standing, now);
+                self.findings = (self.findings + book.bytes()).saturating_sub(known);
                 self.dirty.insert(policy);
                 self.followers.changed(key, !standing.places().is_empty());
             }
@@ -383,9 +451,12 @@ impl State {
 
     fn withdraw(&mut self, policy: &str) {
         let Some((name, book)) = self.books.remove_entry(policy) else { return };
+        self.findings = self.findings.saturating_sub(book.bytes());
+        let mut freed = 0;
         for resource in book.resources() {
             let Some(objects) = self.objects.get_mut(resource) else { continue };
             objects.retain(|object, record| {
+                let known = record.bytes();
                 let standings = std::mem::take(&mut record.standings).into_vec();
                 let (gone, kept): (Vec<_>, Vec<_>) =
                     standings.into_iter().partition(|(other, _)| *other == name);
@@ -396,12 +467,15 @@ impl State {
                     self.followers.changed(&key, !standing.places().is_empty());
                 }
                 record.standings = kept.into();
-                !record.standings.is_empty()
+                let stays = !record.standings.is_empty();
+                freed += known - if stays { record.bytes() } else { 0 };
+                stays
             });
             if objects.is_empty() {
                 self.objects.remove(resource);
             }
         }
+        self.records = self.records.saturating_sub(freed);
         self.dirty.insert(name);
     }
 }

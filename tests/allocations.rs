@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test that meets the unexpected should stop there and then"
 )]
 
@@ -10,7 +11,7 @@ mod fixtures;
 
 use allocation_counter::{AllocationInfo, measure};
 use watchpolicy::jsonpath::{Document, Projection};
-use watchpolicy::policy::{Judgement, Outcome};
+use watchpolicy::policy::{Judgement, Outcome, SharedPaths};
 
 fn counted<T>(run: impl FnOnce() -> T) -> (AllocationInfo, T) {
     let mut result = None;
@@ -50,4 +51,24 @@ fn judging_an_object_that_passes_allocates_nothing_but_the_verdict() {
         assert_eq!(verdict.outcome, Outcome::Pass, "{verdict:?}");
         assert_eq!(info.count_total, 1, "the list of the rules' results");
     }
+}
+
+#[test]
+fn judging_by_many_policies_together_allocates_what_they_find_and_the_verdicts() {
+    let sample = fixtures::pod();
+    let policies: Vec<_> = (0..20).map(|_| fixtures::four_rules(&sample)).collect();
+    let (roots, projection) = fixtures::projection(&policies[0], &sample);
+    let document = Document::decode(&sample.raw, &projection, &sample.types).unwrap();
+    let shared = SharedPaths::of(policies.iter().map(|policy| (policy, &roots)));
+    let judge = || fixtures::judge_together(&policies, &shared, &sample, &roots, &document);
+    let (info, judgements) = counted(judge);
+    for judgement in judgements {
+        let Judgement::Judged(verdict) = judgement else { panic!("{judgement:?}") };
+        assert_eq!(verdict.outcome, Outcome::Pass, "{verdict:?}");
+    }
+    assert_eq!(
+        info.count_total,
+        2 + 1 + 20,
+        "what is found, the list of judgements, and of each the list of results"
+    );
 }

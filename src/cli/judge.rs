@@ -7,7 +7,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 
 use crate::jsonpath::{Document, Projection, Roots, TypeMeta};
-use crate::policy::{Judgement, Subject};
+use crate::policy::{Judgement, SharedPaths, Subject};
 use crate::resource::GroupResource;
 
 use super::family::{Family, Member};
@@ -74,14 +74,14 @@ impl World {
         let mut judged = Vec::new();
         for Member { resource, object, document } in &members {
             let namespace = document.id.namespace.as_ref().and_then(|name| namespaces.get(name));
-            for (policy, roots) in benches.get(resource).into_iter().flat_map(|bench| &bench.policies) {
+            let Some(Bench { policies, shared, .. }) = benches.get(resource) else { continue };
+            let mut survey = shared.survey(document);
+            for (index, (policy, roots)) in policies.iter().enumerate() {
                 let kind = &object.types.kind;
                 let subject = Subject { resource, kind, roots, document, namespace, now };
-                judged.push(Judged {
-                    policy,
-                    object,
-                    judgement: policy.program.judge_among(&subject, &family),
-                });
+                let share = survey.as_mut().and_then(|survey| shared.of_policy(index, survey));
+                let judgement = policy.program.judge_sharing(&subject, share, &family);
+                judged.push(Judged { policy, object, judgement });
             }
         }
         Ok(judged)
@@ -138,6 +138,8 @@ impl World {
 /// What judges the objects of one resource.
 struct Bench<'p> {
     policies: Vec<(&'p Policy, Roots)>,
+    /// What they find together.
+    shared: SharedPaths,
     /// What all of the policies read.
     projection: Projection,
 }
@@ -154,6 +156,8 @@ impl<'p> Bench<'p> {
             }
             (policy, roots)
         };
-        Self { policies: running.map(concerned).collect(), projection }
+        let policies: Vec<_> = running.map(concerned).collect();
+        let shared = SharedPaths::of(policies.iter().map(|(policy, roots)| (&*policy.program, roots)));
+        Self { policies, shared, projection }
     }
 }

@@ -123,6 +123,18 @@ pub struct RunFlags {
     )]
     pub watch_linger: Duration,
 
+    /// How often every object is judged again by what is known of it, which asks nothing of the API server; 0 for never,
+    /// since changes are told by watches
+    #[arg(
+        long,
+        env = "WATCHPOLICY_RESYNC",
+        value_name = "DURATION",
+        default_value = "0",
+        value_parser = parse,
+        help_heading = "Watching"
+    )]
+    pub resync: Duration,
+
     /// How often the right to watch a resource is asked again
     #[arg(
         long,
@@ -209,6 +221,17 @@ pub struct RunFlags {
         help_heading = "Limits"
     )]
     pub max_document_bytes: usize,
+
+    /// What is kept of violations; past it the least severe of the policy with the most are counted and not listed
+    #[arg(
+        long,
+        env = "WATCHPOLICY_MAX_VERDICT_BYTES",
+        value_name = "SIZE",
+        default_value = "64Mi",
+        value_parser = size,
+        help_heading = "Limits"
+    )]
+    pub max_verdict_bytes: usize,
 
     /// Resources that are watched
     #[arg(

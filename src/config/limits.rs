@@ -5,6 +5,9 @@ use super::{ConfigError, RunFlags, fault};
 /// The least that makes sense of one object: its labels and a few fields.
 const LEAST_DOCUMENT: usize = 4 << 10;
 
+/// The least that is worth listing.
+const LEAST_VERDICTS: usize = 1 << 20;
+
 /// The checked limits. Sizes are bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitsConfig {
@@ -14,6 +17,8 @@ pub struct LimitsConfig {
     pub bytes: usize,
     /// What is kept of all objects.
     pub total_bytes: usize,
+    /// What is kept of violations.
+    pub verdict_bytes: usize,
     /// What is kept of one object.
     pub document_bytes: usize,
     /// Resources that are watched.
@@ -46,6 +51,12 @@ pub(super) fn checked(flags: &RunFlags) -> Result<LimitsConfig, ConfigError> {
             "--max-document-bytes",
         ),
         ("max-cached-bytes", flags.max_cached_bytes, flags.max_bytes_per_target, "--max-bytes-per-target"),
+        (
+            "max-verdict-bytes",
+            flags.max_verdict_bytes,
+            LEAST_VERDICTS,
+            "what the status of a few policies lists",
+        ),
     ] {
         if value < least {
             let rule = format!("smaller than {of}; give at least {least}");
@@ -56,6 +67,7 @@ pub(super) fn checked(flags: &RunFlags) -> Result<LimitsConfig, ConfigError> {
         objects: flags.max_objects_per_target,
         bytes: flags.max_bytes_per_target,
         total_bytes: flags.max_cached_bytes,
+        verdict_bytes: flags.max_verdict_bytes,
         document_bytes: flags.max_document_bytes,
         targets: flags.max_targets,
         namespaced_watches: flags.max_namespaced_watches,

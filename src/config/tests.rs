@@ -141,10 +141,20 @@ fn election_can_be_switched_off() {
 
 #[test]
 fn limits_that_leave_no_room_are_refused() {
-    let LimitsConfig { objects, bytes, total_bytes, document_bytes, targets, namespaced_watches } =
-        config(&[]).unwrap().limits;
+    let LimitsConfig {
+        objects,
+        bytes,
+        total_bytes,
+        verdict_bytes,
+        document_bytes,
+        targets,
+        namespaced_watches,
+    } = config(&[]).unwrap().limits;
     assert_eq!((objects, targets, namespaced_watches), (150_000, 200, 256));
-    assert_eq!((bytes, total_bytes, document_bytes), (96 << 20, 192 << 20, 256 << 10));
+    assert_eq!(
+        (bytes, total_bytes, document_bytes, verdict_bytes),
+        (96 << 20, 192 << 20, 256 << 10, 64 << 20)
+    );
     for (written, named) in [
         (["--max-targets", "0"], "at least 1"),
         (["--max-document-bytes", "1Ki"], "at least 4096"),

@@ -150,8 +150,9 @@ pub struct Target {
     #[schemars(schema_with = "schema::label_selector")]
     pub label_selector: Option<LabelSelector>,
 
-    /// Takes the objects whose fields fit, for fields that the server can select this kind by.
-    /// Example: `status.phase!=Succeeded`.
+    /// Takes the objects whose fields fit: `field=value` or `field!=value`, joined by commas, for fields that the server
+    /// can select this kind by: `metadata.name`, `metadata.namespace`, a few of built-in kinds, and the
+    /// `selectableFields` of a CustomResourceDefinition. Example: `status.phase!=Succeeded,spec.nodeName!=`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub field_selector: Option<String>,

@@ -103,13 +103,20 @@ fn judge(
     // One view has each policy once.
     let mut seen = (views.len() > 1).then(BTreeSet::new);
     for view in views.iter().filter(|view| newest == Some(&view.document.id.uid)) {
-        for served in view.serving.iter().filter(|served| served.policy.judges()) {
+        let shared = &view.serving.shared;
+        let mut survey = shared.survey(&view.document);
+        let serving = view.serving.iter().enumerate();
+        for (index, served) in serving.filter(|(_, served)| served.policy.judges()) {
             let policy = &served.policy;
-            if seen.as_mut().is_some_and(|seen| !seen.insert(&policy.name)) {
+            if seen.as_ref().is_some_and(|seen| seen.contains(&policy.name)) {
                 continue;
             }
             // Before Namespaces were ever known, nothing can be said; they are enqueued with all in them when they are.
+            // An older view may be served by a program that does without.
             let Some(namespace) = namespace_of(&key.object, policy, store) else { continue };
+            if let Some(seen) = &mut seen {
+                seen.insert(&policy.name);
+            }
             let subject = Subject {
                 resource: &key.resource,
                 kind: &view.types.kind,
@@ -118,7 +125,8 @@ fn judge(
                 namespace: namespace.as_deref(),
                 now,
             };
-            let judgement = policy.judge_among(&subject, store);
+            let share = survey.as_mut().and_then(|survey| shared.of_policy(index, survey));
+            let judgement = policy.judge_sharing(&subject, share, store);
             if let Judgement::Judged(verdict) = &judgement {
                 served.series.evaluated(result(verdict.outcome));
                 fails |= policy.mends() && verdict.rules.iter().any(|rule| rule.outcome == Outcome::Fail);

@@ -29,15 +29,23 @@ impl Budget {
 
     /// Pays for one step, or tells that nothing is left.
     pub fn spend(&mut self) -> Result<(), EvalError> {
-        self.0 = self.0.checked_sub(1).ok_or(EvalError::OverBudget)?;
+        self.spend_all(1)
+    }
+
+    /// Pays for so many steps at once, or for none where they are more than are left.
+    pub(super) fn spend_all(&mut self, steps: u32) -> Result<(), EvalError> {
+        self.0 = self.0.checked_sub(steps).ok_or(EvalError::OverBudget)?;
         Ok(())
+    }
+
+    /// The steps taken of a budget that had this many.
+    pub(super) fn spent_of(&self, allowed: u32) -> u32 {
+        allowed - self.0
     }
 
     /// Pays for work on this many units, of which a step covers so many; nothing for less than a step.
     pub(super) fn spend_for(&mut self, units: usize, per_step: usize) -> Result<(), EvalError> {
-        let steps = u32::try_from(units / per_step).or(Err(EvalError::OverBudget))?;
-        self.0 = self.0.checked_sub(steps).ok_or(EvalError::OverBudget)?;
-        Ok(())
+        self.spend_all(u32::try_from(units / per_step).or(Err(EvalError::OverBudget))?)
     }
 }
 
@@ -236,7 +244,7 @@ impl Path {
 }
 
 /// A `null` member of an object counts as absent, as for the API server.
-fn present<'s>(node: Option<&'s Node>, trail: &Trail<'_>) -> Option<&'s Node> {
+pub(super) fn present<'s>(node: Option<&'s Node>, trail: &Trail<'_>) -> Option<&'s Node> {
     node.filter(|node| !(trail.is_member() && matches!(node, Node::Null)))
 }
 

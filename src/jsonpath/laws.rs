@@ -7,7 +7,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::text;
-use super::{Budget, Document, Due, Node, Path, PathError, Projection, Roots, Scope, Trail, TypeMeta};
+use super::{
+    Budget, DEFAULT_STEPS, Document, Due, Node, Path, PathError, Planner, Projection, Roots, Scope, Survey,
+    Trail, TypeMeta,
+};
 
 fn name() -> impl Strategy<Value = &'static str> {
     prop::sample::select(&text::NAMES[..])
@@ -109,6 +112,29 @@ fn told_of_elements(under: &Path, path: &Path, scope: &Scope<'_>) -> Vec<String>
     all
 }
 
+/// What is due at a path that is walked alone, and the steps that it takes.
+fn due_alone(path: &Path, scope: &Scope<'_>) -> Option<(Vec<Option<Node>>, u32)> {
+    let (mut places, mut budget) = (Vec::new(), Budget::default());
+    let mut place = |node: Option<&Node>, _: &Trail<'_>| {
+        places.push(node.cloned());
+        ControlFlow::Continue(())
+    };
+    let end = path.places(scope, &mut budget, &mut place).ok()?;
+    assert_eq!(end == Due::Nothing, places.is_empty());
+    Some((places, budget.spent_of(DEFAULT_STEPS)))
+}
+
+/// The elements of a `forEach` that is walked alone, and the steps that it takes.
+fn elements_alone(path: &Path, scope: &Scope<'_>) -> Option<(Vec<Option<Node>>, u32)> {
+    let (mut elements, mut budget) = (Vec::new(), Budget::default());
+    let mut element = |node: &Node, _: &Trail<'_>| {
+        elements.push(Some(node.clone()));
+        ControlFlow::Continue(())
+    };
+    path.elements(scope, &mut budget, &mut element).ok()?;
+    Some((elements, budget.spent_of(DEFAULT_STEPS)))
+}
+
 fn decode(object: &Value, projection: &Projection) -> Node {
     let types = TypeMeta { api_version: "v1".into(), kind: "Pod".into() };
     Document::decode(&object.to_string(), projection, &types).unwrap().root.unwrap()
@@ -151,6 +177,42 @@ proptest! {
         };
         let due = path.places(&scope, &mut Budget::default(), &mut place);
         prop_assert_eq!(due.is_ok_and(|due| due == Due::Places), visited > 0);
+    }
+
+    #[test]
+    fn paths_find_together_what_each_finds_alone_and_never_for_less(
+        object in object(), paths in prop::collection::vec(path(), 1..6), roots in roots()
+    ) {
+        let whole = Node::from(&object);
+        let (scope, mut planner) = (Scope::new(&whole, &roots), Planner::new(&roots));
+        let planned: Vec<_> =
+            paths.iter().map(|path| [planner.path(path), planner.elements(path)]).collect();
+        let plan = planner.finish();
+        let mut survey = Survey::new(&plan, &whole);
+        survey.find(planned.iter().flatten().flatten().copied());
+        for (path, [due, elements]) in paths.iter().zip(planned) {
+            let due = (due, due_alone(path, &scope), true);
+            let elements = (elements, elements_alone(path, &scope), false);
+            for (together, alone, counts_nothing) in [due, elements] {
+                let mut budget = Budget::default();
+                let places = together.and_then(|together| survey.places(together, &mut budget));
+                let Some(places) = places else { continue };
+                let counts = places.iter().filter(|node| counts_nothing || node.is_some());
+                let (wanted, steps) = alone.unwrap();
+                prop_assert_eq!(counts.map(|node| node.cloned()).collect::<Vec<_>>(), wanted, "{}", path);
+                let paid = budget.spent_of(DEFAULT_STEPS);
+                prop_assert!(paid >= steps, "{}: {} steps together, {} alone", path, paid, steps);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_found_together_has_no_place_there(path in path(), roots in roots()) {
+        let mut planner = Planner::new(&roots);
+        let is_one_value = path.root().joins_containers() && path.segments().is_empty();
+        let lacks_pod = path.root().needs_pod() && roots.pod.is_none();
+        prop_assert_eq!(planner.path(&path).is_none(), is_one_value || lacks_pod);
+        prop_assert_eq!(planner.elements(&path).is_none(), lacks_pod);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! [`Path`] is parsed once and refuses what it cannot do; [`Projection`] gathers what a set of paths reads on one
 //! resource; [`Document`] is the raw item with only that kept; [`Path::places`], [`Path::each`] and
-//! [`Path::elements`] evaluate in a [`Scope`] under a [`Budget`], and report real places as [`Trail`]s.
+//! [`Path::elements`] evaluate in a [`Scope`] under a [`Budget`], and report real places as [`Trail`]s; what the paths
+//! of a [`Plan`] find in one object is found together by a [`Survey`].
 //! Everything here is pure.
 
 mod brackets;
@@ -27,9 +28,11 @@ mod number;
 mod parse;
 mod path;
 mod pattern;
+mod plan;
 mod projection;
 mod roots;
 mod routes;
+mod survey;
 #[cfg(test)]
 mod text;
 mod trail;
@@ -45,6 +48,8 @@ pub use number::Number;
 pub use parse::{MAX_CHARACTERS, MAX_SEGMENTS, PathError};
 pub use path::{Path, Root};
 pub(crate) use pattern::build_within;
+pub use plan::{Plan, Planned, Planner};
 pub use projection::{Level, Projection};
 pub use roots::{Part, Roots};
+pub use survey::Survey;
 pub use trail::{Step, Trail};

@@ -8,41 +8,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Object;
+use super::finding::{Finding, Place};
 use super::obstacles::Obstacles;
-use super::standing::{Standing, is_found, place_on};
+use super::standing::{Standing, is_found};
 use crate::crd::{FixStatus, Severity, Summary, Violation, WatchPolicyStatus};
-use crate::policy::{Judgement, NodeVerdict, Outcome, RuleVerdict};
+use crate::policy::{Judgement, Outcome, RuleVerdict};
 use crate::resource::{GroupResource, ObjectKey, ObjectName};
-
-/// Where a finding stands: the worst severity first, then by object, then by rule.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The rule's severity.
-    pub severity: Reverse<Severity>,
-    /// The object.
-    pub key: ObjectKey,
-    /// The rule.
-    pub rule: Arc<str>,
-}
-
-/// A rule that fails, or errs, on an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The `apiVersion` in which the object was judged.
-    pub api_version: Arc<str>,
-    /// The object's kind.
-    pub kind: Arc<str>,
-    /// The object's uid.
-    pub uid: Arc<str>,
-    /// Fail or Error.
-    pub outcome: Outcome,
-    /// Since when the rule does not pass on this object.
-    pub first_seen: Timestamp,
-    /// The failing and erring nodes.
-    pub nodes: Box<[NodeVerdict]>,
-    /// What became of the rule's fix, where it was tried.
-    pub fix: Option<FixStatus>,
-}
 
 /// Counts of a policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -167,7 +138,11 @@ fn place(violation: &Violation) -> Place {
 pub(super) struct Book {
     counts: BTreeMap<GroupResource, Counts>,
     findings: BTreeMap<Place, Arc<Finding>>,
-    /// How many of the findings are failures, by severity.
+    /// About how many bytes they take.
+    bytes: usize,
+    /// Findings that are counted, and for which there was no room.
+    unlisted: u64,
+    /// Failures by severity, whether they are listed or not.
     failures: BTreeMap<Severity, u64>,
     /// What each exception that fits some object does.
     exceptions: BTreeMap<Arc<str>, Usage>,
@@ -199,11 +174,13 @@ impl Book {
         let new = Standing::of(&judgement);
         let before = self.remove_findings(judged.key, old);
         let after = self.new_findings(judged, judgement, &before, now);
-        let changed = old != new.as_ref() || before != after;
+        // What was not listed before is news only where the standing says so.
+        let changed = old != new.as_ref() || before.iter().any(|found| !after.contains(found));
+        for mark in new.iter().flat_map(Standing::places).filter(|mark| mark.outcome == Outcome::Fail) {
+            *self.failures.entry(mark.severity).or_default() += 1;
+        }
         for (place, finding) in &after {
-            if finding.outcome == Outcome::Fail {
-                *self.failures.entry(place.severity.0).or_default() += 1;
-            }
+            self.bytes += finding.bytes();
             self.findings.insert(place.clone(), Arc::clone(finding));
         }
         self.seeds.retain(|seed| !seed.is_of(judged));
@@ -258,13 +235,39 @@ impl Book {
         standing: Option<&Standing>,
     ) -> Vec<(Place, Arc<Finding>)> {
         let places = standing.map(Standing::places).unwrap_or_default();
-        let removed: Vec<_> =
-            places.iter().filter_map(|entry| self.findings.remove_entry(&place_on(key, entry))).collect();
-        for (place, _) in removed.iter().filter(|(_, finding)| finding.outcome == Outcome::Fail) {
-            self.failures.entry(place.severity.0).and_modify(|count| *count = count.saturating_sub(1));
+        let mut removed = Vec::with_capacity(places.len());
+        for mark in places {
+            if mark.outcome == Outcome::Fail {
+                self.failures.entry(mark.severity).and_modify(|count| *count = count.saturating_sub(1));
+            }
+            match self.findings.remove_entry(&mark.place(key)) {
+                Some(found) => {
+                    self.bytes = self.bytes.saturating_sub(found.1.bytes());
+                    removed.push(found);
+                }
+                None => self.unlisted = self.unlisted.saturating_sub(1),
+            }
         }
         self.failures.retain(|_, count| *count > 0);
         removed
+    }
+
+    /// Drops the least severe finding, which is still counted.
+    pub(super) fn unlist_last(&mut self) {
+        if let Some((_, finding)) = self.findings.pop_last() {
+            self.bytes = self.bytes.saturating_sub(finding.bytes());
+            self.unlisted += 1;
+        }
+    }
+
+    /// About how many bytes its findings take; 0 without any.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there are findings that are only counted.
+    pub(super) fn is_cut(&self) -> bool {
+        self.unlisted > 0
     }
 
     fn new_findings(
@@ -338,7 +341,9 @@ impl Book {
         if finding.fix.as_ref() == Some(&fix) {
             return None;
         }
+        self.bytes = self.bytes.saturating_sub(finding.bytes());
         Arc::make_mut(finding).fix = Some(fix);
+        self.bytes += finding.bytes();
         self.changed = Some(now);
         Some(Arc::clone(finding))
     }
@@ -384,7 +389,7 @@ impl Book {
     }
 
     pub(super) fn findings_on(&self, key: &ObjectKey, standing: &Standing) -> Vec<(Place, Arc<Finding>)> {
-        let places = standing.places().iter().map(|entry| place_on(key, entry));
+        let places = standing.places().iter().map(|mark| mark.place(key));
         let found = |place: Place| self.findings.get(&place).cloned().map(|finding| (place, finding));
         places.filter_map(found).collect()
     }
@@ -396,11 +401,11 @@ impl Book {
             .take(most)
             .map(|(place, finding)| (place.clone(), Arc::clone(finding)))
             .collect();
-        let more = self.findings.len().saturating_sub(worst.len());
+        let more = u64::try_from(self.findings.len().saturating_sub(worst.len())).unwrap_or(u64::MAX);
         Page {
             tally: self.tally(stale),
             worst,
-            more: u64::try_from(more).unwrap_or(u64::MAX),
+            more: more.saturating_add(self.unlisted),
             changed: self.changed,
             obstacles: Obstacles::default(),
         }

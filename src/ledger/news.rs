@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ahash::RandomState;
 use hashbrown::HashSet;
 
-use super::book::{Finding, Place};
+use super::finding::{Finding, Place};
 use crate::resource::ObjectKey;
 
 /// The most news that wait to be told.

@@ -3,10 +3,24 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::book::Place;
+use super::finding::Place;
 use crate::crd::Severity;
 use crate::policy::{Grant, Judgement, Outcome, RuleVerdict, Verdict};
 use crate::resource::ObjectKey;
+
+/// A finding on an object: where it stands but for the key, and what it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) severity: Severity,
+    pub(super) outcome: Outcome,
+    rule: Arc<str>,
+}
+
+impl Mark {
+    pub(super) fn place(&self, key: &ObjectKey) -> Place {
+        Place { severity: Reverse(self.severity), key: key.clone(), rule: Arc::clone(&self.rule) }
+    }
+}
 
 /// What one object is to one policy.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,9 +30,9 @@ pub(super) enum Standing {
     Skipped,
     /// Skipped, since some of its defects are reported at its controller.
     Owned,
-    /// With the places of its findings, but for the key.
-    Failed(Box<[(Severity, Arc<str>)]>),
-    Errored(Box<[(Severity, Arc<str>)]>),
+    /// With its findings.
+    Failed(Box<[Mark]>),
+    Errored(Box<[Mark]>),
     /// Of an object that exceptions fit: what it is, and what they do for it. Few are, and others pay nothing for it.
     Granted(Box<(Self, Box<[Grant]>)>),
 }
@@ -40,7 +54,12 @@ impl Standing {
             Judgement::Judged(verdict) => verdict,
         };
         let failing = verdict.rules.iter().filter(|rule| is_found(rule));
-        let places = || failing.map(|rule| (rule.severity, Arc::clone(&rule.rule))).collect();
+        let mark = |rule: &RuleVerdict| Mark {
+            severity: rule.severity,
+            outcome: rule.outcome,
+            rule: Arc::clone(&rule.rule),
+        };
+        let places = || failing.map(mark).collect();
         Some(match verdict.outcome {
             Outcome::Pass => Self::Passed,
             Outcome::Skip if verdict.rules.iter().any(|rule| rule.owned) => Self::Owned,
@@ -52,11 +71,11 @@ impl Standing {
 
     /// Where the finding of a rule stands, if there is one.
     pub(super) fn place(&self, key: &ObjectKey, rule: &str) -> Option<Place> {
-        let found = self.places().iter().find(|(_, name)| **name == *rule)?;
-        Some(place_on(key, found))
+        let found = self.places().iter().find(|mark| *mark.rule == *rule)?;
+        Some(found.place(key))
     }
 
-    pub(super) fn places(&self) -> &[(Severity, Arc<str>)] {
+    pub(super) fn places(&self) -> &[Mark] {
         match self {
             Self::Excluded | Self::Passed | Self::Skipped | Self::Owned => &[],
             Self::Failed(places) | Self::Errored(places) => places,
@@ -76,6 +95,11 @@ impl Standing {
         })
     }
 
+    /// Bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        size_of_val(self.places()) + size_of_val(self.grants())
+    }
+
     pub(super) fn grants(&self) -> &[Grant] {
         match self {
             Self::Granted(granted) => &granted.1,
@@ -88,11 +112,6 @@ impl Standing {
         matches!(self, Self::Granted(granted)
             if granted.0 == Self::Skipped && granted.1.iter().any(|grant| grant.needed))
     }
-}
-
-/// The place of a finding on an object.
-pub(super) fn place_on(key: &ObjectKey, (severity, rule): &(Severity, Arc<str>)) -> Place {
-    Place { severity: Reverse(*severity), key: key.clone(), rule: Arc::clone(rule) }
 }
 
 /// Whether a rule's verdict makes a finding.

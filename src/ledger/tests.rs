@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::crd::{Severity, Summary, Violation, ViolationObject, ViolationResult};
-use crate::policy::{Grant, NodeVerdict, Outcome, RuleVerdict, Verdict};
+use crate::policy::{Grant, NodeVerdict, RuleVerdict, Verdict};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub(super) fn at(seconds: i64) -> Timestamp {
@@ -354,8 +354,11 @@ fn random_judgement(kind: u8) -> Judgement {
 
 proptest! {
     #[test]
-    fn after_any_history_the_counts_are_those_of_the_last_verdicts(steps in prop::collection::vec(step(), 0..40)) {
-        let ledger = Ledger::new();
+    fn after_any_history_the_counts_are_those_of_the_last_verdicts(
+        steps in prop::collection::vec(step(), 0..40),
+        most in prop::option::of(0..4000_usize),
+    ) {
+        let ledger = most.map_or_else(Ledger::new, Ledger::bounded);
         let mut last = BTreeMap::<(u8, u8), u8>::new();
         for step in steps {
             match step {
@@ -388,8 +391,13 @@ proptest! {
             let counts = (summary.excluded, summary.passed, summary.failed, summary.errored);
             prop_assert_eq!(counts, (count(&[1]), count(&[2]), count(&[3, 5]), count(&[4])));
             prop_assert_eq!(summary.violations, count(&[3]) + 2 * count(&[5]));
-            prop_assert_eq!(u64::try_from(page.worst.len()).unwrap(), summary.violations + count(&[4]));
+            prop_assert_eq!(u64::try_from(page.worst.len()).unwrap() + page.more, summary.violations + count(&[4]));
+            let failing = last.iter().filter(|((other, _), kind)| *other == policy && [3, 5].contains(*kind));
+            let failing: BTreeSet<_> = failing.map(|((_, object), _)| pod(&object.to_string())).collect();
+            prop_assert_eq!(ledger.failing(&policy.to_string()), failing);
         }
+        (0..3_u8).for_each(|policy| ledger.withdraw(&policy.to_string()));
+        prop_assert_eq!((ledger.bytes(), objects(&ledger)), (0, 0));
     }
 }
 
@@ -402,4 +410,38 @@ fn a_follower_takes_over_when_the_leader_saw_a_violation_first() {
         ledger.adopt_first_seen("p", &stored("another", uid));
         assert_eq!(first_seen(&ledger, "p"), [("a owner".to_owned(), expected)], "{uid:?}");
     }
+}
+
+#[test]
+fn past_its_bound_the_least_severe_of_the_policy_with_the_most_is_counted_and_not_listed() {
+    let failing = |severity| judgement(Outcome::Fail, vec![rule("r", severity, Outcome::Fail)]);
+    let unbounded = Ledger::new();
+    for object in 0..10 {
+        enter(&unbounded, &object.to_string(), vec![("noisy", failing(Severity::Low))], at(0));
+    }
+    let tight = Ledger::bounded(2 * unbounded.bytes());
+    for object in 0..15 {
+        enter(&tight, &object.to_string(), vec![("noisy", failing(Severity::Low))], at(0));
+    }
+    for object in 0..10 {
+        let verdicts = vec![("noisy", failing(Severity::Critical)), ("quiet", fail())];
+        enter(&tight, &format!("late{object}"), verdicts, at(1));
+    }
+    assert!(tight.bytes() <= 2 * unbounded.bytes());
+    let page = tight.page("noisy", &[], 1000);
+    assert_eq!((page.tally.summary.violations, page.more + page.worst.len() as u64), (25, 25));
+    assert!(page.more > 0 && page.worst[0].0.severity.0 == Severity::Critical, "the worst are listed");
+    assert!(
+        !tight.page("quiet", &[], 1000).worst.is_empty(),
+        "a policy with few is not pushed out by one with many"
+    );
+    assert_eq!(tight.failing("noisy").len(), 25, "what is not listed is fixed all the same");
+    for object in 0..15 {
+        enter(&tight, &object.to_string(), vec![("noisy", pass())], at(2));
+    }
+    for object in 0..10 {
+        tight.forget(&pod(&format!("late{object}")), at(2));
+    }
+    assert_eq!(tight.page("noisy", &[], 20).more, 0);
+    assert_eq!(tight.tally("noisy").severities, BTreeMap::new());
 }

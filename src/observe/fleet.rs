@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 mod publish;
 mod running;
+mod succession;
 
 pub(super) use running::{Role, Running, Stand};
+use succession::hold;
 
 use super::board::Board;
 use super::informer::{self, Informer, Phase};
@@ -41,6 +43,8 @@ pub struct Settings {
     pub informer: informer::Settings,
     /// How long a watch is kept that nobody wants.
     pub linger: Duration,
+    /// How often all that is kept is judged again; `None` for never.
+    pub resync: Option<Duration>,
     /// How many watches there may be.
     pub limits: Limits,
 }
@@ -93,6 +97,8 @@ pub struct Fleet {
     awaiting: Vec<Arc<CompiledPolicy>>,
     /// A watch has ended since, so that what was refused may be watched.
     freed: bool,
+    /// When all was last judged again, or not yet to be.
+    resynced: Instant,
     targets: BTreeMap<Arc<str>, (i64, Vec<PolicyTarget>)>,
     since: Since,
     woken: Arc<Notify>,
@@ -113,6 +119,7 @@ impl Fleet {
             refused: BTreeSet::new(),
             awaiting: Vec::new(),
             freed: false,
+            resynced: Instant::now(),
             targets: BTreeMap::new(),
             since: BTreeMap::new(),
             woken: Arc::default(),
@@ -171,6 +178,7 @@ impl Fleet {
             }
             self.retire();
             self.mind_spares();
+            self.resync();
             let arrived = self.awaiting.iter().any(|policy| self.parts.store.around(policy).is_some());
             if arrived || (std::mem::take(&mut self.freed) && !self.refused.is_empty()) {
                 settled = settled.or_else(|| Some(Instant::now()));
@@ -203,8 +211,15 @@ impl Fleet {
             }
         }
         self.spares = spares;
-        let others: Vec<u64> =
-            self.running.keys().filter(|epoch| !current.contains(epoch)).copied().collect();
+        let is_other = |epoch: &&u64| !current.contains(*epoch);
+        let others: Vec<u64> = self.running.keys().filter(is_other).copied().collect();
+        // All of them before any is looked at: none of them is another one's successor.
+        let lingers = Role::Lingering(Instant::now() + self.settings.linger);
+        for epoch in &others {
+            if let Some(running) = self.running.get_mut(epoch).filter(|running| running.role.is_current()) {
+                running.role = lingers.clone();
+            }
+        }
         for epoch in others {
             self.unwant(epoch, catalog);
         }
@@ -253,68 +268,6 @@ impl Fleet {
             })
     }
 
-    /// A watch that the newest demand does not ask for serves whoever has nothing better yet, or lingers.
-    fn unwant(&mut self, epoch: u64, catalog: &Catalog) {
-        let Some(running) = self.running.get(&epoch) else { return };
-        let mut by = BTreeSet::new();
-        let (mut policies, mut around) = (Vec::new(), Vec::new());
-        for (old, roots) in &running.spec.policies {
-            let Some((successor, new)) = self.successor(&running.spec, old) else { continue };
-            by.insert(successor);
-            let carried = running.spec.carries(&new.0, &new.1);
-            policies.push(if carried { new } else { (Arc::clone(old), Arc::clone(roots)) });
-        }
-        for old in &running.spec.around {
-            let Some((successor, new)) = self.successor_around(&running.spec, old) else { continue };
-            by.insert(successor);
-            around.push(if running.spec.carries_around(&new) { new } else { Arc::clone(old) });
-        }
-        let resource = &running.spec.resource;
-        let served = catalog.resolve(&resource.resource, Some(&resource.version));
-        let is_served = served.is_ok_and(|found| found.served == running.spec.served);
-        if by.is_empty() && !is_served {
-            return self.stop(epoch);
-        }
-        let lingers = Role::Lingering(Instant::now() + self.settings.linger);
-        let Some(running) = self.running.get_mut(&epoch) else { return };
-        running.role = match (by.is_empty(), &running.role) {
-            (false, _) => Role::Superseded(by),
-            (true, Role::Lingering(until)) => Role::Lingering(*until),
-            (true, _) => lingers,
-        };
-        serve(running, (policies, around), &self.parts);
-    }
-
-    /// The watch that is wanted for a policy in place of another one and is not synced yet, with the policy's newest
-    /// program.
-    fn successor(&self, spec: &WatchSpec, policy: &CompiledPolicy) -> Option<(u64, Program)> {
-        self.successors(spec).find_map(|(epoch, running)| {
-            let (program, roots) = running.spec.program(&policy.name)?;
-            (program.uid == policy.uid).then(|| (*epoch, (Arc::clone(program), Arc::clone(roots))))
-        })
-    }
-
-    /// The same for the Namespaces of a policy's objects.
-    fn successor_around(
-        &self,
-        spec: &WatchSpec,
-        policy: &CompiledPolicy,
-    ) -> Option<(u64, Arc<CompiledPolicy>)> {
-        self.successors(spec).find_map(|(epoch, running)| {
-            let mut around = running.spec.around.iter();
-            let same = around.find(|other| other.name == policy.name && other.uid == policy.uid)?;
-            Some((*epoch, Arc::clone(same)))
-        })
-    }
-
-    fn successors(&self, spec: &WatchSpec) -> impl Iterator<Item = (&u64, &Running)> {
-        let resource = spec.resource.resource.clone();
-        self.running
-            .iter()
-            .filter(|(_, running)| running.role == Role::Wanted && !running.is_synced())
-            .filter(move |(_, running)| running.spec.resource.resource == resource)
-    }
-
     fn start(&mut self, spec: WatchSpec, role: Role) -> u64 {
         self.epoch += 1;
         let epoch = self.epoch;
@@ -358,7 +311,7 @@ impl Fleet {
         self.freed = true;
         let resource = running.spec.resource.resource;
         self.parts.store.close(&resource, epoch);
-        enqueue(&self.parts.queue, &resource, running.shelf.names());
+        enqueue(&self.parts.queue, &resource, running.shelf.names(), Priority::PolicyChange);
     }
 
     /// Drops the series of a resource once its last informer has really ended and cannot count any more.
@@ -368,22 +321,20 @@ impl Fleet {
         }
     }
 
-    /// Stops what has lingered long enough, and what has been replaced by watches that are synced by now.
-    fn retire(&mut self) {
+    /// Has all that is kept judged again, once in a while, from the store alone.
+    fn resync(&mut self) {
         let now = Instant::now();
-        let unsynced = |epoch: &u64| self.running.get(epoch).is_some_and(|running| !running.is_synced());
-        let is_done = |running: &Running| match &running.role {
-            Role::Wanted => false,
-            Role::Spare => {
-                self.running.values().any(|wide| wide.is_wide_of(&running.spec) && wide.is_synced())
-            }
-            Role::Superseded(by) => !by.iter().any(unsynced),
-            Role::Lingering(until) => now >= *until,
-        };
-        let done: Vec<u64> =
-            self.running.iter().filter(|(_, running)| is_done(running)).map(|(epoch, _)| *epoch).collect();
-        for epoch in done {
-            self.stop(epoch);
+        if self.settings.resync.is_none_or(|period| now < self.resynced + period) {
+            return;
+        }
+        self.resynced = now;
+        for running in self.running.values().filter(|running| !running.spec.policies.is_empty()) {
+            enqueue(
+                &self.parts.queue,
+                &running.spec.resource.resource,
+                running.shelf.names(),
+                Priority::Resync,
+            );
         }
     }
 
@@ -412,28 +363,6 @@ fn served(policies: &[Program], metrics: &Metrics) -> Vec<Served> {
     policies.iter().map(served).collect()
 }
 
-/// The programs by which a watch judges at this moment: where an edited one newly reads Namespaces that are not listed
-/// yet, the one before goes on.
-fn hold(
-    running: &Running,
-    wanted: Vec<Program>,
-    store: &Store,
-    awaiting: &mut Vec<Arc<CompiledPolicy>>,
-) -> Vec<Program> {
-    let mut held = |(new, roots): Program| {
-        let before = running.spec.program(&new.name).filter(|(old, _)| old.uid == new.uid);
-        let waits = running.spec.served.namespaced && new.reads_namespaces() && store.around(&new).is_none();
-        match before {
-            Some(before) if waits && !Arc::ptr_eq(&before.0, &new) => {
-                awaiting.push(new);
-                before.clone()
-            }
-            _ => (new, roots),
-        }
-    };
-    wanted.into_iter().map(&mut held).collect()
-}
-
 /// Makes a watch serve these policies; where that is a change, its objects are judged again.
 fn serve(running: &mut Running, (policies, around): (Vec<Program>, Vec<Arc<CompiledPolicy>>), parts: &Parts) {
     if running.spec.serves_as(&policies, &around) {
@@ -446,12 +375,12 @@ fn serve(running: &mut Running, (policies, around): (Vec<Program>, Vec<Arc<Compi
     }
     running.spec.policies = policies;
     running.spec.around = around;
-    enqueue(&parts.queue, &running.spec.resource.resource, running.shelf.names());
+    enqueue(&parts.queue, &running.spec.resource.resource, running.shelf.names(), Priority::PolicyChange);
 }
 
-fn enqueue(queue: &Queue<ObjectKey>, resource: &GroupResource, objects: Vec<ObjectName>) {
+fn enqueue(queue: &Queue<ObjectKey>, resource: &GroupResource, objects: Vec<ObjectName>, priority: Priority) {
     for object in objects {
-        queue.add(ObjectKey { resource: resource.clone(), object }, Priority::PolicyChange);
+        queue.add(ObjectKey { resource: resource.clone(), object }, priority);
     }
 }
 

@@ -15,6 +15,8 @@ mod samples;
 mod shelf_sink;
 mod standing;
 mod telling;
+#[cfg(test)]
+mod trials;
 pub mod turns;
 pub mod wire;
 

@@ -12,11 +12,14 @@ use super::measure::{self, Measured};
 use super::meter::{Meter, SORTED};
 use super::order;
 use super::peers::Peers;
+use super::sharing::Shared;
 
 /// One compiled check.
 #[derive(Debug)]
 pub(super) struct Check {
     pub(super) path: Path,
+    /// The number of the path among those of the policy; those of the fallbacks follow.
+    pub(super) number: usize,
     pub(super) fallbacks: Box<[Path]>,
     pub(super) default: Option<Node>,
     pub(super) when_absent: WhenAbsent,
@@ -35,6 +38,9 @@ pub(super) struct Hearing<'h> {
     pub(super) meter: &'h Meter,
     /// The containers that are as if they were not there.
     pub(super) exempt: Option<&'h Exempt<'h, 'h>>,
+    /// What was found for all rules together, without its places: only for telling whether something holds, where
+    /// nothing is exempt.
+    pub(super) shared: Option<Shared<'h>>,
 }
 
 impl Hearing<'_> {
@@ -158,12 +164,26 @@ impl Check {
         if self.measure == Measure::Count {
             return self.count(hearing, steps, visit);
         }
-        let scope = hearing.scope;
         let Steps { path, fallbacks, peers: _ } = steps;
-        self.path.places(scope, path, &mut |node, trail| match node {
+        self.places(hearing, path, &mut |node, trail| match node {
             Some(node) => self.measured((node, Source::Object), Spot { at: trail, due: trail }, visit),
-            None => self.stand_in(scope, fallbacks, trail, visit),
+            None => self.stand_in(hearing, fallbacks, trail, visit),
         })
+    }
+
+    /// Visits the places of the path, as they were found with those of other rules, or else by a walk.
+    fn places(
+        &self,
+        hearing: Hearing<'_>,
+        budget: &mut Budget,
+        visit: &mut dyn FnMut(Option<&Node>, &Trail<'_>) -> ControlFlow<()>,
+    ) -> Result<Due, EvalError> {
+        let Some(places) = hearing.shared.and_then(|shared| shared.places(self.number, budget)) else {
+            return self.path.places(hearing.scope, budget, visit);
+        };
+        let nowhere = Trail::root(hearing.scope.object());
+        let _ended = places.iter().try_for_each(|node| visit(*node, &nowhere));
+        Ok(if places.is_empty() { Due::Nothing } else { Due::Places })
     }
 
     /// How many nodes are found is one value, of no single place.
@@ -174,12 +194,11 @@ impl Check {
         visit: &mut VisitPlace<'_>,
     ) -> Result<Due, EvalError> {
         let mut count = 0;
-        let scope = hearing.scope;
-        self.path.places(scope, &mut steps.path, &mut |node, trail| {
+        self.places(hearing, &mut steps.path, &mut |node, trail| {
             count += usize::from(node.is_some() && !hearing.leaves_out(trail));
             ControlFlow::Continue(())
         })?;
-        let object = Trail::root(scope.object());
+        let object = Trail::root(hearing.scope.object());
         let _only = visit(Place::Found(&measure::number(count)), Spot { at: &object, due: &object });
         Ok(Due::Places)
     }
@@ -187,22 +206,29 @@ impl Check {
     /// What the first fallback that finds something finds, else the default, else nothing.
     fn stand_in(
         &self,
-        scope: &Scope<'_>,
+        hearing: Hearing<'_>,
         budget: &mut Budget,
         due: &Trail<'_>,
         visit: &mut VisitPlace<'_>,
     ) -> ControlFlow<()> {
         let here = Spot { at: due, due };
-        for fallback in &self.fallbacks {
+        for (number, fallback) in (self.number + 1..).zip(&self.fallbacks) {
             let mut found = None;
-            let ended = fallback.each(scope, budget, &mut |node, trail| {
-                if trail.is_member() && matches!(node, Node::Null) {
-                    return ControlFlow::Continue(());
-                }
+            let mut each = |node: &Node, trail: &Trail<'_>| {
                 let flow = self.measured((node, Source::Object), Spot { at: trail, due }, visit);
                 found = Some(flow);
                 flow
-            });
+            };
+            let ended = match hearing.shared.and_then(|shared| shared.places(number, budget)) {
+                Some(places) => {
+                    let _ended = places.iter().flatten().try_for_each(|node| each(node, due));
+                    Ok(())
+                }
+                None => fallback.each(hearing.scope, budget, &mut |node, trail| {
+                    let is_absent = trail.is_member() && matches!(node, Node::Null);
+                    if is_absent { ControlFlow::Continue(()) } else { each(node, trail) }
+                }),
+            };
             match (ended, found) {
                 (Err(error), _) => return visit(Place::Unknown(Complaint::Path(error), None), here),
                 (Ok(()), Some(flow)) => return flow,
@@ -278,10 +304,21 @@ impl Check {
         says.then(|| self.assertion.judge(false, None, by))
     }
 
+    /// The paths that may be found together with those of other rules, in the order of their numbers.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&self.path).chain(&self.fallbacks)
+    }
+
+    /// Numbers its paths, from `next` on.
+    pub(super) fn number_paths(&mut self, next: &mut usize) {
+        self.number = *next;
+        *next += self.paths().count();
+    }
+
     /// Adds what is read; `under` is the `forEach` that `$` stands in.
     pub(super) fn read(&self, roots: &Roots, under: Option<&Path>, projection: &mut Projection) {
         let others = self.assertion.places.iter().map(|operator| &operator.path);
-        for path in std::iter::once(&self.path).chain(&self.fallbacks).chain(others) {
+        for path in self.paths().chain(others) {
             projection.read(path, roots, under);
         }
     }

@@ -19,6 +19,7 @@ use super::program::{Body, CompiledPolicy, Rule};
 use super::render::NOT_SET;
 use super::report::{Case, Report, Role, Setting};
 use super::scope::Taken;
+use super::sharing::{Share, Shared};
 use super::verdict::{Judgement, NodeVerdict, Outcome, RuleVerdict, Verdict};
 
 /// The object that is judged, and when.
@@ -63,10 +64,15 @@ impl<'d> Subject<'d> {
 impl CompiledPolicy {
     /// Judges an object by all rules. What cannot be told is [`Outcome::Error`], never a pass.
     pub fn judge(&self, subject: &Subject<'_>) -> Judgement {
-        self.judge_into(subject, None)
+        self.judge_into(subject, None, None)
     }
 
-    pub(super) fn judge_into(&self, subject: &Subject<'_>, mends: Option<&Mends>) -> Judgement {
+    pub(super) fn judge_into(
+        &self,
+        subject: &Subject<'_>,
+        mends: Option<&Mends>,
+        mut share: Option<Share<'_, '_>>,
+    ) -> Judgement {
         let clock = Clock::new(subject.now);
         let taken = self.takes(subject);
         let root = match (&subject.document.root, taken) {
@@ -77,7 +83,7 @@ impl CompiledPolicy {
         };
         let scope = Scope::new(root, subject.roots).in_namespace(subject.namespace_root());
         let meter = Meter::default();
-        let hearing = Hearing { scope: &scope, clock: &clock, meter: &meter, exempt: None };
+        let hearing = Hearing { scope: &scope, clock: &clock, meter: &meter, exempt: None, shared: None };
         let setting = Setting {
             policy: self,
             hearing,
@@ -88,12 +94,14 @@ impl CompiledPolicy {
         };
         // What `*` stands for need not have pods.
         let podless = subject.roots.pod.is_none() && self.stands_for(subject.resource);
-        let heard = || self.conditions.iter().filter(|check| !podless || !check.reads_pod);
-        match all(heard(), hearing, &mut Steps::default(), Doubt::YieldsToNo) {
+        let heard = self.conditions.iter().filter(|check| !podless || !check.reads_pod);
+        let of_match = self.paths_of_match();
+        share.iter_mut().for_each(|share| share.find(..of_match));
+        match is_met(heard.clone(), hearing, share.as_ref().map(Share::found)) {
             Truth::No => return Judgement::Excluded { again: clock.again() },
             Truth::Unknown(_) => {
                 let mut report = Report::default();
-                report_guard((heard(), "match"), setting, &mut report);
+                report_guard((heard, "match"), setting, &mut report);
                 let granted = Granted::of(&self.exceptions, subject.document, Some(&scope), &clock);
                 return self.all_err(&report, &granted, &clock);
             }
@@ -101,12 +109,14 @@ impl CompiledPolicy {
         }
         let granted = Granted::of(&self.exceptions, subject.document, Some(&scope), &clock);
         let skips_all = podless && self.match_reads_pod();
+        share.iter_mut().for_each(|share| share.find(of_match..));
+        let shared = share.as_ref().map(Share::found);
         let judge = |rule: &Rule| {
             if skips_all || (podless && rule.reads_pod) {
-                skipped(rule)
-            } else {
-                judge_rule(rule, setting, &granted)
+                return told(rule, Outcome::Skip);
             }
+            let looked = shared.and_then(|shared| Bench { rule, setting }.look(shared));
+            looked.map_or_else(|| judge_rule(rule, setting, &granted), |outcome| told(rule, outcome))
         };
         let rules = self.rules.iter().map(judge).collect();
         Judgement::Judged(Verdict::of(rules, &granted, &clock))
@@ -176,12 +186,12 @@ struct Bench<'a> {
     setting: Setting<'a>,
 }
 
-/// A rule that has nothing to say about an object.
-fn skipped(rule: &Rule) -> RuleVerdict {
+/// An outcome that speaks for itself.
+fn told(rule: &Rule, outcome: Outcome) -> RuleVerdict {
     RuleVerdict {
         rule: Arc::clone(&rule.name),
         severity: rule.severity,
-        outcome: Outcome::Skip,
+        outcome,
         nodes: Vec::new(),
         more: 0,
         excepted: Vec::new(),
@@ -240,6 +250,32 @@ fn judge_in_full(rule: &Rule, setting: Setting<'_>) -> RuleVerdict {
 }
 
 impl Bench<'_> {
+    /// The outcome of a rule that surely passes or is skipped, told by what rules found together. Whatever else it may
+    /// be is told by judging it in full, under budgets of its own.
+    fn look(&self, shared: Shared<'_>) -> Option<Outcome> {
+        let meter = Meter::default();
+        let hearing = Hearing { meter: &meter, shared: Some(shared), ..self.setting.hearing };
+        let this = Bench { setting: Setting { hearing, ..self.setting }, ..*self };
+        let mut steps = Steps::default();
+        if self.rule.for_each.is_none() {
+            return this.sure_outcome(&mut steps);
+        }
+        let elements = shared.places(self.rule.number, &mut Budget::default())?;
+        let mut all = None;
+        for element in elements.iter().flatten() {
+            let nowhere = Trail::root(element);
+            let scope = hearing.scope.within(element, &nowhere);
+            let outcome = this.at(&scope, &nowhere).sure_outcome(&mut steps)?;
+            all = Some(all.map_or(outcome, |all: Outcome| all.and(outcome)));
+        }
+        Some(all.unwrap_or(Outcome::Pass))
+    }
+
+    fn sure_outcome(&self, steps: &mut Steps) -> Option<Outcome> {
+        let (_, outcome) = self.outcome(self.setting.hearing, steps);
+        matches!(outcome, Outcome::Pass | Outcome::Skip).then_some(outcome)
+    }
+
     /// Judges each element; without any, nothing is wrong.
     fn each(&self, elements: &Path, steps: &mut Steps, report: &mut Report) -> Outcome {
         let Setting { hearing, .. } = self.setting;
@@ -276,16 +312,10 @@ impl Bench<'_> {
         let Self { rule, setting } = *self;
         // What is exempt from a rule is so from its body: a guard looks at everything.
         let guard = Setting { hearing: Hearing { exempt: None, ..setting.hearing }, ..setting };
-        let applies = all(&*rule.when, guard.hearing, steps, Doubt::YieldsToNo);
-        let outcome = match applies {
-            Truth::No => return Outcome::Skip,
-            Truth::Unknown(_) => Outcome::Error,
-            Truth::Yes => match self.body(steps) {
-                Truth::Yes => return Outcome::Pass,
-                Truth::No => Outcome::Fail,
-                Truth::Unknown(_) => Outcome::Error,
-            },
-        };
+        let (applies, outcome) = self.outcome(guard.hearing, steps);
+        if matches!(outcome, Outcome::Pass | Outcome::Skip) {
+            return outcome;
+        }
         if setting.element.is_some_and(|element| setting.hearing.leaves_out(element)) {
             return Outcome::Skip;
         }
@@ -297,6 +327,21 @@ impl Bench<'_> {
             }
         }
         outcome
+    }
+
+    /// Whether the rule applies, which its guards are heard for, and what becomes of it.
+    fn outcome(&self, guard: Hearing<'_>, steps: &mut Steps) -> (Truth, Outcome) {
+        let applies = all(&self.rule.when, guard, steps, Doubt::YieldsToNo);
+        let outcome = match applies {
+            Truth::No => Outcome::Skip,
+            Truth::Unknown(_) => Outcome::Error,
+            Truth::Yes => match self.body(steps) {
+                Truth::Yes => Outcome::Pass,
+                Truth::No => Outcome::Fail,
+                Truth::Unknown(_) => Outcome::Error,
+            },
+        };
+        (applies, outcome)
     }
 
     fn body(&self, steps: &mut Steps) -> Truth {
@@ -339,6 +384,17 @@ impl Bench<'_> {
             Body::Forbid => report.forbidden(&setting, rule),
         }
     }
+}
+
+/// Whether `match` takes the object. What the shared nodes leave in doubt is looked at once more, without them.
+fn is_met<'c>(
+    conditions: impl Iterator<Item = &'c Check> + Clone,
+    hearing: Hearing<'_>,
+    shared: Option<Shared<'_>>,
+) -> Truth {
+    let judge = |hearing| all(conditions.clone(), hearing, &mut Steps::default(), Doubt::YieldsToNo);
+    let met = shared.map(|shared| judge(Hearing { shared: Some(shared), ..hearing }));
+    met.filter(|met| !matches!(met, Truth::Unknown(_))).unwrap_or_else(|| judge(hearing))
 }
 
 /// Whether all checks hold. No later check can change a sure no where that decides, nor a doubt where that does.

@@ -2,7 +2,7 @@
 //!
 //! [`compile()`] makes a [`CompiledPolicy`] of a policy, or says everything that is wrong with it. The program knows
 //! which objects it takes ([`CompiledPolicy::takes`]), what it reads of them ([`CompiledPolicy::read`]) and judges
-//! one at a time ([`CompiledPolicy::judge`]). All policies at a moment are a [`PolicySet`]; with a [`catalog::Catalog`]
+//! one at a time ([`CompiledPolicy::judge`]); what several find in one object is found once ([`SharedPaths`]). All policies at a moment are a [`PolicySet`]; with a [`catalog::Catalog`]
 //! of what the cluster serves, [`demand`] works out the watches that they need. Everything here is pure: no cluster, no clock, no log.
 
 mod advice;
@@ -42,6 +42,7 @@ mod scale;
 mod scope;
 mod selector;
 mod set;
+mod sharing;
 mod span;
 #[cfg(test)]
 mod tests;
@@ -64,4 +65,5 @@ pub use release::{Release, lets_go};
 pub use scope::Taken;
 pub use selector::Selector;
 pub use set::{Claim, FINALIZER, PolicyEntry, PolicySet, PolicyState};
+pub use sharing::{Share, SharedPaths};
 pub use verdict::{Excepted, Grant, Judgement, NODES_PER_RULE, NodeVerdict, Outcome, RuleVerdict, Verdict};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::fix::{Mend, Mends};
 use super::judge::Subject;
 use super::program::CompiledPolicy;
+use super::sharing::Share;
 use super::verdict::{Judgement, Outcome, Verdict};
 use crate::jsonpath::{Document, Roots};
 use crate::resource::GroupResource;
@@ -72,14 +73,24 @@ impl CompiledPolicy {
 
     /// Judges an object, and leaves to its controller what is reported there.
     pub fn judge_among(&self, subject: &Subject<'_>, relatives: &dyn Relatives) -> Judgement {
-        self.judge_among_into(subject, relatives, None)
+        self.judge_among_into((subject, None), relatives, None)
+    }
+
+    /// The same, with what policies find together in the document. It changes no judgement, but what it costs.
+    pub fn judge_sharing(
+        &self,
+        subject: &Subject<'_>,
+        share: Option<Share<'_, '_>>,
+        relatives: &dyn Relatives,
+    ) -> Judgement {
+        self.judge_among_into((subject, share), relatives, None)
     }
 
     /// Judges an object, of which the document holds all, and says how what fails here is to be mended. What cannot be
     /// told, is excepted or is left to a controller is not mended.
     pub fn mend(&self, subject: &Subject<'_>, relatives: &dyn Relatives) -> (Judgement, Vec<Mend>) {
         let mends = Mends::default();
-        let judgement = self.judge_among_into(subject, relatives, Some(&mends));
+        let judgement = self.judge_among_into((subject, None), relatives, Some(&mends));
         let mut mends = mends.into_inner();
         let fails = |rule: &str| match &judgement {
             Judgement::Judged(verdict) => {
@@ -93,11 +104,11 @@ impl CompiledPolicy {
 
     fn judge_among_into(
         &self,
-        subject: &Subject<'_>,
+        (subject, share): (&Subject<'_>, Option<Share<'_, '_>>),
         relatives: &dyn Relatives,
         mends: Option<&Mends>,
     ) -> Judgement {
-        let mut judgement = self.judge_into(subject, mends);
+        let mut judgement = self.judge_into(subject, mends, share);
         if let Judgement::Judged(verdict) = &mut judgement
             && self.skips_owned
             && verdict.rules.iter().any(|rule| rule.outcome == Outcome::Fail)

@@ -115,6 +115,8 @@ pub(super) struct Rule {
     pub(super) severity: Severity,
     pub(super) when: Box<[Check]>,
     pub(super) for_each: Option<Path>,
+    /// The number of `for_each` among the paths of the policy.
+    pub(super) number: usize,
     pub(super) body: Body,
     /// `None` where one is written from the rule.
     pub(super) message: Option<Template>,
@@ -135,6 +137,18 @@ pub(super) enum Body {
     Forbid,
 }
 
+impl Rule {
+    /// All checks, those that say where it applies first.
+    pub(super) fn checks(&self) -> impl Iterator<Item = &Check> {
+        self.when.iter().chain(self.body.checks())
+    }
+
+    /// The same, to be changed.
+    pub(super) fn checks_mut(&mut self) -> impl Iterator<Item = &mut Check> {
+        self.when.iter_mut().chain(self.body.checks_mut())
+    }
+}
+
 impl Body {
     /// All checks, in the order in which they are written.
     pub(super) fn checks(&self) -> impl Iterator<Item = &Check> {
@@ -144,5 +158,14 @@ impl Body {
             Self::Forbid => (&[], &[]),
         };
         all.iter().chain(any.iter().flatten())
+    }
+
+    fn checks_mut(&mut self) -> impl Iterator<Item = &mut Check> {
+        let (all, any): (&mut [Check], &mut [Box<[Check]>]) = match self {
+            Self::AllOf(checks) => (checks, &mut []),
+            Self::AnyOf(branches) => (&mut [], branches),
+            Self::Forbid => (&mut [], &mut []),
+        };
+        all.iter_mut().chain(any.iter_mut().flatten())
     }
 }

@@ -229,7 +229,7 @@ impl Rule {
         if let Some(elements) = under {
             projection.read_elements(elements, roots);
         }
-        for check in self.when.iter().chain(self.body.checks()) {
+        for check in self.checks() {
             check.read(roots, under, projection);
         }
         if self.message.as_ref().is_some_and(Template::names_container) {

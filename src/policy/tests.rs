@@ -12,4 +12,5 @@ mod messages;
 mod objects;
 mod operators;
 mod projection;
+mod sharing;
 mod surroundings;

@@ -6,11 +6,13 @@
 //! whose fields its documents carry, so that nobody is ever judged by a document that lacks what he reads.
 
 mod room;
+mod serving;
 mod shelf;
 mod shelves;
 
 pub use room::{Exceeded, Limits, Room};
-pub use shelf::{Change, Put, Served, Shelf};
+pub use serving::{Served, Serving};
+pub use shelf::{Change, Put, Shelf};
 pub use shelves::{Store, View};
 
 #[cfg(test)]

@@ -11,22 +11,11 @@ use hashbrown::hash_map::Entry;
 use parking_lot::{Mutex, RwLock};
 
 use super::room::{Exceeded, Limits, Room};
+use super::serving::{Served, Serving};
 use crate::crd::TargetState;
 use crate::jsonpath::{Document, Roots, TypeMeta};
-use crate::metrics::PolicySeries;
 use crate::policy::CompiledPolicy;
 use crate::resource::{Gvr, ObjectKey, ObjectName};
-
-/// A policy that a shelf serves, with where `$pod` is for it on this resource.
-#[derive(Clone)]
-pub struct Served {
-    /// The policy as it was compiled.
-    pub policy: Arc<CompiledPolicy>,
-    /// Its roots on the shelf's resource.
-    pub roots: Arc<Roots>,
-    /// Counts its evaluations.
-    pub series: PolicySeries,
-}
 
 /// The documents of one watch.
 pub struct Shelf {
@@ -36,7 +25,7 @@ pub struct Shelf {
     pub resource: Gvr,
     /// What its objects are.
     pub types: TypeMeta,
-    serving: ArcSwap<Vec<Served>>,
+    serving: ArcSwap<Serving>,
     around: ArcSwap<Vec<Arc<CompiledPolicy>>>,
     entries: RwLock<Entries>,
     synced: AtomicBool,
@@ -121,7 +110,7 @@ impl Shelf {
             epoch,
             resource,
             types,
-            serving: ArcSwap::from_pointee(Vec::new()),
+            serving: ArcSwap::from_pointee(Serving::default()),
             around: ArcSwap::from_pointee(Vec::new()),
             entries: RwLock::default(),
             synced: AtomicBool::new(false),
@@ -134,13 +123,13 @@ impl Shelf {
     }
 
     /// Who is judged by these documents.
-    pub fn serving(&self) -> Arc<Vec<Served>> {
+    pub fn serving(&self) -> Arc<Serving> {
         self.serving.load_full()
     }
 
     /// Changes who is judged by these documents. The caller enqueues their keys.
     pub fn serve(&self, policies: Vec<Served>) {
-        self.serving.store(Arc::new(policies));
+        self.serving.store(Arc::new(policies.into()));
     }
 
     /// Whose objects are in these Namespaces.

@@ -8,7 +8,8 @@ use hashbrown::HashMap;
 use parking_lot::RwLock;
 
 use super::room::{Limits, Room};
-use super::shelf::{Served, Shelf};
+use super::serving::Serving;
+use super::shelf::Shelf;
 use crate::jsonpath::{Document, TypeMeta};
 use crate::policy::{CompiledPolicy, Relative, Relatives, is_followed};
 use crate::resource::{GroupResource, ObjectKey, ObjectName};
@@ -16,7 +17,7 @@ use crate::resource::{GroupResource, ObjectKey, ObjectName};
 /// A document, and who is judged by it.
 pub struct View {
     /// Who is judged.
-    pub serving: Arc<Vec<Served>>,
+    pub serving: Arc<Serving>,
     /// By what.
     pub document: Arc<Document>,
     /// What its shelf holds.

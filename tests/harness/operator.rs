@@ -1,5 +1,6 @@
 //! The operator as a process: the binary as it was built, with a ServiceAccount's rights and no others.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -32,7 +33,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Operator {
     process: Guarded,
-    port: u16,
+    listen: SocketAddr,
 }
 
 impl Operator {
@@ -51,16 +52,27 @@ impl Operator {
 
     /// Starts it with a kubeconfig file and further arguments, and waits until its HTTP server answers.
     pub(crate) async fn start(plane: &ControlPlane, kubeconfig: &Path, args: &[&str]) -> Result<Self> {
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), plane, kubeconfig, args).await
+    }
+
+    /// The same on another address of this machine.
+    pub(crate) async fn start_on(
+        address: IpAddr,
+        plane: &ControlPlane,
+        kubeconfig: &Path,
+        args: &[&str],
+    ) -> Result<Self> {
         let port = ports::free()?;
         let mut command = Command::new(binary()?);
         command.arg("run").arg("--kubeconfig").arg(kubeconfig);
-        command.args(["--listen", &format!("127.0.0.1:{port}"), "--namespace", NAMESPACE]).args(args);
+        let listen = SocketAddr::new(address, port);
+        command.args(["--listen", &listen.to_string(), "--namespace", NAMESPACE]).args(args);
         // What the caller's shell says about an operator is not about this one.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WATCHPOLICY_")) {
             command.env_remove(name);
         }
         let process = Guarded::start(&format!("watchpolicy-{port}"), plane.folder(), &command)?;
-        let mut operator = Self { process, port };
+        let mut operator = Self { process, listen };
         operator.wait_until_alive().await?;
         Ok(operator)
     }
@@ -94,7 +106,7 @@ impl Operator {
 
     /// The same with a header more, as `name: value`.
     pub(crate) async fn get_with(&self, path: &str, header: &str) -> Result<(u16, String)> {
-        tokio::time::timeout(ANSWER, get(self.port, path, header)).await?
+        tokio::time::timeout(ANSWER, get(self.listen, path, header)).await?
     }
 
     /// All its series, in the text format of Prometheus.
@@ -106,7 +118,7 @@ impl Operator {
 
     /// The port of its HTTP server.
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.listen.port()
     }
 
     /// Its resident memory, in bytes.
@@ -175,8 +187,8 @@ fn binary() -> Result<PathBuf> {
 }
 
 /// HTTP/1.0, so that the answer ends with the connection and is never in chunks.
-async fn get(port: u16, path: &str, header: &str) -> Result<(u16, String)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+async fn get(address: SocketAddr, path: &str, header: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address).await?;
     let header = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
     stream.write_all(format!("GET {path} HTTP/1.0\r\n{header}\r\n").as_bytes()).await?;
     let mut answer = String::new();

@@ -1,4 +1,4 @@
-//! Where etcd, kube-apiserver, kube-controller-manager, kubectl, helm and promtool are.
+//! Where etcd, kube-apiserver, kube-controller-manager, kubectl, helm and promtool are, and foreign definitions.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -19,6 +19,11 @@ pub(crate) async fn helm() -> Result<PathBuf> {
 /// The folder of promtool.
 pub(crate) async fn promtool() -> Result<PathBuf> {
     find("tests/promtool/tools.sh").await
+}
+
+/// The folder of the definitions of OpenReports.
+pub(crate) async fn openreports() -> Result<PathBuf> {
+    find("tests/openreports/tools.sh").await
 }
 
 /// Finds the tools or builds them, which the first time takes minutes: the progress goes to standard error.

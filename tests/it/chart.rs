@@ -104,6 +104,9 @@ async fn values_that_are_not_known_or_not_of_their_type_are_refused_by_name() {
         ("leaderElection.leaseDuration=15", "leaseDuration"),
         ("metrics.service.port=0", "port"),
         ("monitoring.rules.enable=true", "enable"),
+        ("reports.results=Everything", "results"),
+        ("reports.qps=0", "qps"),
+        ("events.onResource=true", "onResource"),
         ("networkPolicy.apiServerPorts={}", "apiServerPorts"),
         ("rbac.targets.read[0].resources={pods}", "apiGroups"),
         ("rbac.targets.read[0].verbs={get}", "verbs"),
@@ -137,6 +140,8 @@ async fn values_that_cannot_work_are_refused_with_a_way_out() {
         ("monitoring.serviceMonitor.enabled=true,metrics.service.enabled=false", "use monitoring.podMonitor"),
         ("monitoring.serviceMonitor.enabled=true,monitoring.podMonitor.enabled=true", "Choose one"),
         ("extraArgs={--metrics-auth}", "Use the value metrics.auth"),
+        ("extraArgs={--reports=All}", "Use the value reports.results"),
+        ("events.enabled=false,events.onResources=true", "no events are written then"),
         ("serviceAccount.create=false", "Name the ServiceAccount that is there"),
         ("podDisruptionBudget.minAvailable=2", "no node that runs one could be drained"),
         ("podDisruptionBudget.minAvailable=100%", "no node that runs one could be drained"),
@@ -187,7 +192,9 @@ async fn names_that_look_like_numbers_or_have_dots_are_rendered_as_names() {
     for object in objects(&rendered) {
         let name = object["metadata"]["name"].as_str().expect("a name is text");
         assert!(!name.starts_with("my.") && object["metadata"]["labels"].is_object(), "{name}");
-        assert!(object["metadata"]["namespace"].as_str().is_none_or(|namespace| namespace == "123"));
+        // Events about what has no namespace are in `default`.
+        let namespaces = ["123", "default"];
+        assert!(object["metadata"]["namespace"].as_str().is_none_or(|own| namespaces.contains(&own)));
         let account = object.pointer("/spec/template/spec/serviceAccountName");
         assert!(account.is_none_or(|account| account == "123"), "{account:?}");
     }

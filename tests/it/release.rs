@@ -14,20 +14,20 @@ use crate::violations::violations_as;
 use crate::world::{DEADLINE, Policy, QUICK, crd, namespace, shared};
 
 /// A control plane with a release in it.
-struct Cluster {
-    plane: ControlPlane,
+pub(crate) struct Cluster {
+    pub(crate) plane: ControlPlane,
     helm: Helm,
 }
 
 impl Cluster {
-    async fn install(args: &[&str]) -> (Self, String) {
+    pub(crate) async fn install(args: &[&str]) -> (Self, String) {
         let plane = ControlPlane::start().await.unwrap();
         let helm = Helm::with(plane.access().admin_kubeconfig()).await.unwrap();
         let notes = helm.run(&[INSTALL, args].concat()).await.unwrap();
         (Self { plane, helm }, notes)
     }
 
-    async fn kubectl(&self, args: &[&str]) -> anyhow::Result<String> {
+    pub(crate) async fn kubectl(&self, args: &[&str]) -> anyhow::Result<String> {
         self.plane.kubectl().run(args).await
     }
 
@@ -37,7 +37,7 @@ impl Cluster {
         self.helm.run(&[&upgrade, args].concat()).await.unwrap();
     }
 
-    async fn json(&self, args: &[&str]) -> Value {
+    pub(crate) async fn json(&self, args: &[&str]) -> Value {
         let text = self.kubectl(&[&["get", "-o", "json"], args].concat()).await.unwrap();
         serde_json::from_str(&text).unwrap()
     }
@@ -48,7 +48,7 @@ impl Cluster {
     }
 
     /// The operator with the arguments that its pods would have.
-    async fn operator(&self) -> Operator {
+    pub(crate) async fn operator(&self) -> Operator {
         let deployment = self.json(&["-n", NAMESPACE, "deployment/watchpolicy"]).await;
         let args = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
         let args: Vec<&str> = args.as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
@@ -59,7 +59,7 @@ impl Cluster {
         operator
     }
 
-    async fn until(&self, name: &str, what: &str, wanted: impl Fn(&Policy) -> bool) -> Policy {
+    pub(crate) async fn until(&self, name: &str, what: &str, wanted: impl Fn(&Policy) -> bool) -> Policy {
         let look = async || {
             let text = self.kubectl(&["get", "wpol", name, "-o", "json"]).await.map_err(|e| e.to_string())?;
             let policy = Policy(serde_json::from_str(&text).map_err(|error| error.to_string())?);
@@ -235,7 +235,14 @@ fn covers(grant: &Verb, needed: &Verb) -> bool {
 
 /// The operator's own business, which must never be refused; policies' targets may be.
 fn is_own(request: &Request) -> bool {
-    let groups = ["watchpolicy.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "coordination.k8s.io"];
+    let groups = [
+        "watchpolicy.io",
+        "apiextensions.k8s.io",
+        "apiregistration.k8s.io",
+        "coordination.k8s.io",
+        "events.k8s.io",
+        "openreports.io",
+    ];
     groups.contains(&request.group.as_str())
 }
 
@@ -269,7 +276,7 @@ spec:
     eventually(DEADLINE, "every verb that is granted is used", all_used).await.unwrap();
 
     let mut all = own;
-    all.extend(granted(|_, name| name == "watchpolicy-read").await);
+    all.extend(granted(|_, name| ["watchpolicy-read", "watchpolicy-reporting"].contains(&name)).await);
     // What the other tests grant; only they refuse targets, and only in groups of their own.
     let of_tests = |space: &str, name: &str| match space {
         "" => name.starts_with("test-"),

@@ -1,10 +1,12 @@
 //! `GET /violations` and guarded metrics, with tokens and rights of a real API server.
 
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+
 use anyhow::Result;
 use serde_json::Value;
 
 use crate::harness::operator::NAMESPACE;
-use crate::harness::{ControlPlane, Operator};
+use crate::harness::{ControlPlane, Operator, eventually};
 use crate::world::{DEADLINE, QUICK, World, install, namespace, shared};
 
 /// What the owner of a token of a ServiceAccount in the operator's namespace is answered.
@@ -73,6 +75,88 @@ async fn all_violations_are_told_in_pages_to_those_who_may_list_policies_alone()
     assert_eq!(code, 401);
     assert!(body.contains("--audience watchpolicy") && !body.contains(&other), "{body}");
     assert!(!world.operator.log().unwrap().contains(&other));
+}
+
+/// An address of this machine that is none of loopback, which the API server does not proxy to. What is sent to it stays
+/// in the machine: the kernel delivers it over the loopback interface. `None` where there is no such address.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // Nothing is sent; the kernel only says from where it would be.
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|address| !address.is_loopback())
+}
+
+/// Puts a process in the place of a pod of the operator's Service: there are no nodes to run one.
+async fn stand_in(plane: &ControlPlane, address: IpAddr, port: u16) {
+    let pod = format!(
+        "
+apiVersion: v1
+kind: Pod
+metadata: {{name: stand-in, namespace: {NAMESPACE}}}
+spec: {{containers: [{{name: watchpolicy, image: none}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: stand-in, namespace: {NAMESPACE}, labels: {{kubernetes.io/service-name: watchpolicy}}}}
+addressType: IPv4
+ports: [{{name: http, port: {port}}}]
+endpoints:
+- addresses: ['{address}']
+  conditions: {{ready: true}}
+  targetRef: {{kind: Pod, name: stand-in, namespace: {NAMESPACE}}}
+"
+    );
+    plane.kubectl().apply(&pod).await.unwrap();
+    let status = format!(r#"{{"status": {{"podIP": "{address}", "podIPs": [{{"ip": "{address}"}}]}}}}"#);
+    let patch = ["patch", "pod", "stand-in", "-n", NAMESPACE, "--subresource=status", "--type=merge", "-p"];
+    plane.kubectl().run(&[&patch[..], &[&status]].concat()).await.unwrap();
+}
+
+/// `watchpolicy violations` by a ServiceAccount, with what it prints.
+async fn command(plane: &ControlPlane, account: &str) -> Result<String> {
+    let kubeconfig = plane.access().service_account_kubeconfig(NAMESPACE, account).await?;
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_watchpolicy"));
+    command.args(["violations", "--format", "json", "--policy", "proxied", "--kubeconfig"]).arg(kubeconfig);
+    let output = command.output().await?;
+    let words = String::from_utf8(output.stderr)?;
+    anyhow::ensure!(output.status.success(), "{words}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+#[tokio::test]
+async fn the_command_reaches_the_operator_through_the_api_servers_proxy_with_the_role_of_the_chart() {
+    let Some(address) = own_address() else {
+        println!(
+            "not tried: this machine has no address but loopback, and the API server does not proxy to that"
+        );
+        return;
+    };
+    let world = shared().await.unwrap();
+    let kubeconfig = install(world.plane).await.unwrap();
+    let operator = Operator::start_on(address, world.plane, &kubeconfig, QUICK).await.unwrap();
+    operator.wait_until_ready().await.unwrap();
+    stand_in(world.plane, address, operator.port()).await;
+    world.apply(&namespace("proxied")).await.unwrap();
+    let policy = POLICY.replace("all-violations", "proxied").replace("map-*", "map");
+    world.apply(&policy).await.unwrap();
+    let map = "{apiVersion: v1, kind: ConfigMap, metadata: {name: map, namespace: proxied}}";
+    world.apply(map).await.unwrap();
+    world.until("proxied", "it is found", |p| p.count("violations") == 2).await.unwrap();
+
+    world.plane.kubectl().run(&["create", "serviceaccount", "-n", NAMESPACE, "jane"]).await.unwrap();
+    let refused = format!("{:#}", command(world.plane, "jane").await.unwrap_err());
+    assert!(refused.contains("bind yourself to the Role"), "{refused}");
+    let subject = format!("--serviceaccount={NAMESPACE}:jane");
+    let bind = ["create", "rolebinding", "jane-violations", "-n", NAMESPACE, "--role=watchpolicy-violations"];
+    world.plane.kubectl().run(&[&bind[..], &[&subject]].concat()).await.unwrap();
+    let look = async || {
+        let page: Value = serde_json::from_str(&command(world.plane, "jane").await?)?;
+        let rules: Vec<_> =
+            page["violations"].as_array().unwrap().iter().map(|one| one["rule"].clone()).collect();
+        anyhow::ensure!(rules == ["team", "owner"], "{page:#}");
+        Ok(())
+    };
+    eventually(DEADLINE, "the violations come through the proxy", look).await.unwrap();
 }
 
 #[tokio::test]

@@ -201,7 +201,8 @@ fn observe(
         metrics: Arc::clone(metrics),
     };
     let linger = Duration::from_secs(60);
-    let settings = fleet::Settings { informer: settings, linger, limits: fleet::Limits::default() };
+    let settings =
+        fleet::Settings { informer: settings, linger, resync: None, limits: fleet::Limits::default() };
     let (fleet, board) = Fleet::new(parts, settings);
     stage.spawn(fleet.run(set.clone(), served, stage.stop.clone()));
     (set, board)

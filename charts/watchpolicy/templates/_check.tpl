@@ -7,6 +7,7 @@
 {{- include "watchpolicy.check.election" . }}
 {{- include "watchpolicy.check.disruption" . }}
 {{- include "watchpolicy.check.flags" . }}
+{{- include "watchpolicy.check.events" . }}
 {{- include "watchpolicy.check.labels" . }}
 {{- include "watchpolicy.check.monitoring" . }}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) }}
@@ -65,7 +66,7 @@
 
 {{/* What the chart sets by a value or from the pod: the operator takes it once, and a second one does nothing or harm. */}}
 {{- define "watchpolicy.check.flags" -}}
-{{- $set := dict "allow-enforce" "enforcement.enabled" "write-qps" "enforcement.writeQps" "allow-fix-of" "enforcement.allowFixOf" "log-level" "log.level" "log-format" "log.format" "leader-elect" "leaderElection.enabled" "lease-name" "fullnameOverride" "lease-duration" "leaderElection.leaseDuration" "renew-deadline" "leaderElection.renewDeadline" "retry-period" "leaderElection.retryPeriod" "serve-violations" "violations.enabled" "metrics-auth" "metrics.auth" "tls-cert-file" "tls.secretName" "tls-key-file" "tls.secretName" }}
+{{- $set := dict "allow-enforce" "enforcement.enabled" "write-qps" "enforcement.writeQps" "allow-fix-of" "enforcement.allowFixOf" "events" "events.enabled" "events-on-resources" "events.onResources" "reports" "reports.results" "report-qps" "reports.qps" "log-level" "log.level" "log-format" "log.format" "leader-elect" "leaderElection.enabled" "lease-name" "fullnameOverride" "lease-duration" "leaderElection.leaseDuration" "renew-deadline" "leaderElection.renewDeadline" "retry-period" "leaderElection.retryPeriod" "serve-violations" "violations.enabled" "metrics-auth" "metrics.auth" "tls-cert-file" "tls.secretName" "tls-key-file" "tls.secretName" }}
 {{- $ofPod := list "namespace" "identity" }}
 {{- $given := list }}
 {{- range .Values.extraArgs }}
@@ -107,6 +108,12 @@
 {{- end }}
 {{- if and $monitoring.serviceMonitor.enabled $monitoring.podMonitor.enabled }}
 {{- fail "\n\nmonitoring has both serviceMonitor and podMonitor: every series would be there twice. Choose one." }}
+{{- end }}
+{{- end }}
+
+{{- define "watchpolicy.check.events" -}}
+{{- if and .Values.events.onResources (not .Values.events.enabled) }}
+{{- fail "\n\nevents.onResources is true and events.enabled is false: no events are written then. Set events.enabled=true, or leave events.onResources out." }}
 {{- end }}
 {{- end }}
 

@@ -10,11 +10,10 @@ use tracing::info;
 use super::{BUSY, Fixer, Next, Order, ground};
 use crate::crd::FixStatus;
 use crate::enforce::case::Case;
-use crate::enforce::proposal::{Fixing, Proposal};
+use crate::enforce::proposal::Proposal;
 use crate::enforce::refusal::Refusal;
 use crate::enforce::rest::Fixes;
 use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Node, TypeMeta};
-use crate::ledger::Finding;
 use crate::metrics::Remediation;
 use crate::policy::{CompiledPolicy, Outcome, last_writer, owner_of};
 use crate::resource::{GroupResource, ObjectKey};
@@ -152,34 +151,38 @@ impl Fixer {
     }
 
     /// How long to wait before anything that fails can be paid for: then the object is not even read.
-    pub(super) fn throttled(&self, key: &ObjectKey, failing: &[Failing]) -> Option<Duration> {
+    pub(super) fn throttled(&self, key: &ObjectKey, failing: &[Arc<CompiledPolicy>]) -> Option<Duration> {
         let now = Instant::now();
         let mut memory = self.memory.lock();
-        let mut wait = |(policy, ..): &Failing| {
+        let mut wait = |policy: &Arc<CompiledPolicy>| {
             memory.budgets.wait(&policy.name, policy.enforcement.max_per_minute, now).unwrap_or_default()
         };
         let wait = failing.iter().map(&mut wait).min().filter(|wait| !wait.is_zero())?;
         drop(memory);
-        for (policy, rule, _) in failing.iter().filter(|(.., finding)| finding.fix.is_none()) {
-            let outcome = Remediation::Throttled.as_str().to_owned();
-            let fix =
-                FixStatus { outcome, path: None, from: None, to: None, message: Some(THROTTLED.to_owned()) };
-            self.note_all(&policy.name, key, vec![(Arc::clone(rule), fix)]);
+        for (name, place, finding) in self.parts.ledger.findings_on(key) {
+            let fixes = |policy: &Arc<CompiledPolicy>| policy.name == name && policy.fixes(&place.rule);
+            if finding.outcome == Outcome::Fail && finding.fix.is_none() && failing.iter().any(fixes) {
+                self.note_all(&name, key, vec![(place.rule, throttled())]);
+            }
         }
         Some(wait)
     }
 
-    /// The rules that fail on an object, and that a policy of the case has a fix for.
-    pub(super) fn failing(&self, key: &ObjectKey, case: &Case) -> Vec<Failing> {
-        let found = self.parts.ledger.findings_on(key).into_iter();
-        let failing = found.filter_map(|(name, place, finding)| {
-            let of_policy = |fixing: &&Fixing| fixing.policy.name == name && fixing.policy.fixes(&place.rule);
-            let fixing = case.fixing.iter().find(of_policy).filter(|_| finding.outcome == Outcome::Fail)?;
-            Some((Arc::clone(&fixing.policy), place.rule, finding))
-        });
-        failing.collect()
+    /// The policies of a case that do not hold on an object, as far as they were last judged.
+    pub(super) fn failing(&self, key: &ObjectKey, case: &Case) -> Vec<Arc<CompiledPolicy>> {
+        let outcomes = self.parts.ledger.outcomes_on(key);
+        let fails = |policy: &CompiledPolicy| {
+            let of_policy = |(name, outcome): &(Arc<str>, Outcome)| {
+                *name == policy.name && matches!(outcome, Outcome::Fail | Outcome::Error)
+            };
+            outcomes.iter().any(of_policy)
+        };
+        let policies = case.fixing.iter().map(|fixing| &fixing.policy);
+        policies.filter(|policy| fails(policy)).cloned().collect()
     }
 }
 
-/// A rule of a policy that fails on an object.
-pub(super) type Failing = (Arc<CompiledPolicy>, Arc<str>, Arc<Finding>);
+fn throttled() -> FixStatus {
+    let outcome = Remediation::Throttled.as_str().to_owned();
+    FixStatus { outcome, path: None, from: None, to: None, message: Some(THROTTLED.to_owned()) }
+}

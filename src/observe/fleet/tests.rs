@@ -100,6 +100,7 @@ impl Server {
     }
 }
 
+const LINGER: Duration = Duration::from_secs(60);
 const ALL: &str = "/apis/example.com/v1/widgets";
 const IN_A: &str = "/apis/example.com/v1/namespaces/a/widgets";
 const IN_B: &str = "/apis/example.com/v1/namespaces/b/widgets";
@@ -134,7 +135,7 @@ impl Harbour {
             metrics,
         };
         let settings =
-            Settings { informer: informer::Settings::default(), linger: Duration::from_secs(60), limits };
+            Settings { informer: informer::Settings::default(), linger: LINGER, resync: None, limits };
         let (fleet, board) = Fleet::new(parts, settings);
         let (policies, sets) = watch::channel(Arc::default());
         let (catalog, catalogs) = watch::channel(Some(Arc::new(serving(&["v1"]))));
@@ -171,14 +172,16 @@ impl Harbour {
         self.board.borrow().policies[policy][0].message.as_deref().unwrap_or_default().to_owned()
     }
 
-    /// Who is judged by what is known of an object in namespace `a`, with the generation; the best view first.
+    /// Who is judged by what is known of an object in namespace `a`, with the generation; the best view first. As a
+    /// worker does it: who reads Namespaces that are not known is judged by an older view, if there is one.
     fn judged(&self, name: &str) -> Vec<(String, i64)> {
         let object = ObjectName { namespace: Some("a".into()), name: name.into() };
         let key = ObjectKey { resource: GroupResource::new("example.com", "widgets"), object };
         let mut judged: Vec<(String, i64)> = Vec::new();
         for view in self.store.views(&key) {
             for served in view.serving.iter() {
-                if !judged.iter().any(|(name, _)| **name == *served.policy.name) {
+                let knows = !served.policy.reads_namespaces() || self.store.around(&served.policy).is_some();
+                if knows && !judged.iter().any(|(name, _)| **name == *served.policy.name) {
                     judged.push((served.policy.name.to_string(), served.policy.generation));
                 }
             }
@@ -347,6 +350,9 @@ async fn policies_that_come_together_cost_one_list() {
 
 const NAMESPACES: &str = "/api/v1/namespaces";
 const OF_NAMESPACE: &str = "$namespace.metadata.labels.team";
+/// Reads both; the quotes are those of the path in [`entry`].
+const COLOR_OF_NAMESPACE: &str =
+    "$.spec.color', fallbacks: ['$namespace.metadata.labels.team'], message: 'none";
 
 #[tokio::test(start_paused = true)]
 async fn a_target_is_not_synced_before_the_namespaces_that_it_reads_are() {
@@ -445,4 +451,35 @@ async fn an_edit_that_newly_reads_namespaces_judges_by_the_old_program_until_the
     assert_eq!(harbour.judged("x")[0], ("p".to_owned(), 2));
     assert_eq!(harbour.target("p"), (TargetState::Synced, 2));
     harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_needs_a_wider_watch_and_newly_reads_namespaces_keeps_its_verdicts_until_both_are_there()
+{
+    for first in [ALL, NAMESPACES] {
+        let mut harbour = Harbour::new(&[(ALL, Answer::One("x")), (NAMESPACES, Answer::Nothing)]);
+        harbour.show(&[("p", 1, "[]", SIZE)]).await;
+        harbour.server.answers.lock().insert(ALL.into(), Answer::Nothing);
+        harbour.show(&[("p", 2, "[]", COLOR_OF_NAMESPACE)]).await;
+        assert_eq!((harbour.judged("x"), harbour.target("p").1), (vec![("p".to_owned(), 1)], 1));
+
+        harbour.server.answers.lock().insert(first.into(), Answer::One("x"));
+        harbour.pass(150).await;
+        assert_eq!(
+            (harbour.judged("x"), harbour.target("p").1),
+            (vec![("p".to_owned(), 1)], 1),
+            "{first} alone"
+        );
+        harbour.show(&[("p", 2, "[]", COLOR_OF_NAMESPACE), ("q", 1, "[]", SIZE)]).await;
+        assert!(harbour.judged("x").contains(&("p".to_owned(), 1)), "also when another policy comes");
+
+        for path in [ALL, NAMESPACES] {
+            harbour.server.answers.lock().insert(path.into(), Answer::One("x"));
+        }
+        harbour.pass(150).await;
+        assert!(harbour.judged("x").contains(&("p".to_owned(), 2)));
+        assert_eq!(harbour.target("p"), (TargetState::Synced, 2));
+        assert_eq!(harbour.store.shelves().len(), 2, "the old watches are stopped");
+        harbour.end().await;
+    }
 }

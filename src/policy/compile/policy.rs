@@ -87,6 +87,7 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
     for rule in &mut compiled.rules {
         rule.reads_pod = rule.finds_pod();
     }
+    compiled.number_paths();
     let mut of_namespaces = Projection::default();
     compiled.read_namespace(&mut of_namespaces);
     compiled.reads_namespaces = of_namespaces != Projection::default();

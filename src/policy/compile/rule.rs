@@ -84,6 +84,8 @@ fn compile(rule: &WrittenRule, severity: Severity, at: &Field<'_>, findings: &mu
             Some(path) => Some(path?),
             None => None,
         },
+        // Told from the whole policy when it is there; so are those of its checks.
+        number: 0,
         body: body?,
         message,
         // Told from the whole rule when it is there.
@@ -198,6 +200,7 @@ fn compile_check(check: &WrittenCheck, at: &Field<'_>, findings: &mut Findings) 
     let when_absent = when_absent.unwrap_or_else(|| absence(&assertion, *quantifier));
     Some(Check {
         path: path?,
+        number: 0,
         fallbacks,
         default: match default {
             Some(default) => Some(default?),

@@ -14,7 +14,7 @@ use crate::resource::GroupResource;
 use super::cases::{CONFIG_MAPS, DEPLOYMENTS, compiled, decode, everything, json, now, parse, settings};
 
 /// Knows no other object.
-struct Nobody;
+pub(super) struct Nobody;
 
 impl Relatives for Nobody {
     fn find(&self, _: &CompiledPolicy, _: &str, _: Option<&str>) -> Option<Relative> {

@@ -35,6 +35,20 @@ fn a_target_takes_what_all_its_fields_allow() {
 }
 
 #[test]
+fn a_target_takes_objects_by_their_fields() {
+    let pods = ("", "pods");
+    for (selector, taken) in [
+        ("metadata.name=web", true),
+        ("metadata.name!=web", false),
+        ("spec.nodeName=", true),
+        ("status.phase=Running", false),
+    ] {
+        let target = format!("resources: [pods], fieldSelector: '{selector}'");
+        assert_eq!(takes(&target, pods, "{name: web}"), taken, "{selector}");
+    }
+}
+
+#[test]
 fn a_target_is_of_its_group_and_resource() {
     assert!(!takes("group: apps, resources: [deployments]", ("apps", "statefulsets"), "{}"));
     assert!(!takes("group: apps, resources: [deployments]", ("extensions", "deployments"), "{}"));

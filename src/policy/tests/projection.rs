@@ -10,7 +10,7 @@ use crate::resource::GroupResource;
 use super::cases::{compiled, decode, everything, now};
 
 /// Policies that read in every way there is.
-fn policies() -> Vec<CompiledPolicy> {
+pub(super) fn policies() -> Vec<CompiledPolicy> {
     let target = "targets: [{group: apps, resources: [deployments], labelSelector: {matchExpressions: \
                   [{key: team, operator: NotIn, values: [c]}]}}]";
     [
@@ -74,7 +74,7 @@ fn containers() -> impl Strategy<Value = Value> {
 }
 
 prop_compose! {
-    fn object()(
+    pub(super) fn object()(
         spec in value(),
         status in value(),
         pod in value(),

@@ -138,11 +138,12 @@ impl ReportWriter {
     }
 
     async fn wait_until_served(&self, catalog: &mut watch::Receiver<Option<Arc<Catalog>>>) {
-        let known = catalog.borrow().clone();
-        if known.is_some_and(|catalog| !serves(&catalog)) {
+        until(catalog, |_known| true).await;
+        let serves = catalog.borrow().as_deref().is_some_and(serves);
+        if !serves {
             info!("the cluster does not serve openreports.io; reports are written as soon as it does");
+            until(catalog, |served| served).await;
         }
-        until(catalog, |served| served).await;
     }
 
     /// One term: takes over what is there, and keeps all reports as they should be.
