@@ -55,6 +55,9 @@ fn set(policies: &[Arc<CompiledPolicy>]) -> PolicySet {
         uid: Arc::clone(&policy.uid),
         generation: policy.generation,
         mode: Some(policy.mode),
+        on_delete: Some(policy.enforcement.on_delete),
+        deleting: false,
+        finalizers: Box::default(),
         state: PolicyState::Compiled(Arc::clone(policy)),
         stored: None,
     };

@@ -231,6 +231,9 @@ fn entry(name: &str, generation: i64, namespaces: &str, path: &str) -> PolicyEnt
         uid: format!("u-{name}").into(),
         generation,
         mode: Some(crate::crd::Mode::Audit),
+        on_delete: None,
+        deleting: false,
+        finalizers: Box::default(),
         state,
         stored: None,
     }
