@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use book::Book;
 pub use book::{Page, Tally, Usage};
 pub use finding::{Finding, Place};
 pub use news::{News, Noted, Turn, Wanted};

@@ -144,13 +144,13 @@ impl CompiledPolicy {
     fn controllers(&self, subject: &Subject<'_>, relatives: &dyn Relatives) -> Option<Vec<Relative>> {
         let Document { id, controller, .. } = subject.document;
         let (mut above, mut next) = (Vec::<Relative>::new(), controller.clone());
-        while let Some(uid) = next {
+        while let Some(uid) = next.take() {
             let comes_back = *uid == *id.uid || above.iter().any(|passed| passed.document.id.uid == uid);
             if comes_back || above.len() == MOST_HOPS {
                 return None;
             }
             let Some(relative) = relatives.find(self, &uid, id.namespace.as_deref()) else { break };
-            next.clone_from(&relative.document.controller);
+            next = relative.document.controller.clone();
             above.push(relative);
         }
         Some(above)

@@ -69,7 +69,7 @@ fn collect(
     drafts: &mut Vec<Draft>,
     troubles: &mut Vec<Trouble>,
 ) {
-    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (version, kind) = (text("apiVersion"), text("kind"));
     let is_ours = version.starts_with(GROUP);
     let is_list = kind == "List" || (is_ours && kind == "WatchPolicyList");
