@@ -60,7 +60,7 @@ cluster: build controlplane helm ## Runs a control plane to play with, until Ctr
 	@cargo run --locked --quiet --example devcluster -- up
 
 .PHONY: tools
-tools: controlplane helm promtool $(CARGO_DENY) ## Builds the tools of the tests, where they are missing
+tools: controlplane helm promtool openreports $(CARGO_DENY) ## Builds the tools of the tests, where they are missing
 
 .PHONY: controlplane
 controlplane: ## Builds etcd, kube-apiserver, kube-controller-manager and kubectl, where they are missing
@@ -76,6 +76,11 @@ helm: ## Builds Helm 4, where it is missing
 promtool: ## Builds promtool, where it is missing
 	$(call say,promtool)
 	@tests/promtool/tools.sh
+
+.PHONY: openreports
+openreports: ## Gets the definitions of OpenReports, where they are missing
+	$(call say,OpenReports)
+	@tests/openreports/tools.sh
 
 .PHONY: crd
 crd: ## Writes the CRD anew from its types: crds/watchpolicy.yaml and the copy in the chart

@@ -42,7 +42,7 @@ fn main() {
     }
     let mut criterion = short();
     for Workload { group, name, rules, prepare } in &workloads {
-        let mut group = criterion.benchmark_group(group);
+        let mut group = criterion.benchmark_group(*group);
         let mut run = prepare();
         group.bench_function(BenchmarkId::new(*name, rules), |bencher| bencher.iter(&mut run));
         group.finish();

@@ -166,3 +166,18 @@ fn limits_that_leave_no_room_are_refused() {
     }
     assert!(flags(&["--max-cached-bytes", "1.5Gi"]).is_err());
 }
+
+#[test]
+fn what_is_told_has_defaults_and_no_events_are_none_on_objects_either() {
+    let told = |written: &[&str]| {
+        let reporting = config(written).unwrap().reporting;
+        (reporting.events, reporting.reports, reporting.report_qps.get())
+    };
+    assert_eq!(told(&[]), (Events::OnPolicies, Reports::Failures, 20));
+    assert_eq!(told(&["--events-on-resources", "--reports=All"]), (Events::OnResources, Reports::All, 20));
+    let off = ["--events=false", "--reports", "none", "--report-qps", "5"];
+    assert_eq!(told(&off), (Events::Off, Reports::None, 5));
+    let error = config(&["--events=false", "--events-on-resources"]).unwrap_err().to_string();
+    assert!(error.contains("--events-on-resources") && error.contains("leave one"), "{error}");
+    assert!(flags(&["--report-qps", "0"]).is_err() && flags(&["--reports", "some"]).is_err());
+}

@@ -73,7 +73,9 @@ proptest! {
     #[test]
     fn what_jsonpath_rust_finds_is_found(document in document(), segments in text::segments()) {
         let path = format!("${segments}");
-        prop_assume!(Path::parse(&path).is_ok() && !path.contains("@[?") && !path.contains("count("));
+        // Also where the filter is one selector of several.
+        let filters_current = path.split("@[").skip(1).any(|rest| rest.split(']').next().is_some_and(|of| of.contains('?')));
+        prop_assume!(Path::parse(&path).is_ok() && !filters_current && !path.contains("count("));
         let ours: Vec<Node> = found(&path, &document).into_iter().map(|(_, value)| value).collect();
         prop_assert_eq!(
             sorted(&ours), sorted(&found_by_jsonpath_rust(&path, &document)), "{} in {}", path, document

@@ -34,9 +34,16 @@ pub enum Node {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Members(Box<[(Arc<str>, Node)]>);
 
+/// Members that are looked through one by one: most differ from a name in its length already, which a search by order
+/// cannot use.
+const FEW: usize = 8;
+
 impl Members {
     /// The member's value, if there is one of this name.
     pub fn get(&self, name: &str) -> Option<&Node> {
+        if self.0.len() <= FEW {
+            return self.0.iter().find(|(member, _)| **member == *name).map(|(_, node)| node);
+        }
         let at = self.0.binary_search_by(|(member, _)| (**member).cmp(name)).ok()?;
         self.0.get(at).map(|(_, node)| node)
     }

@@ -1,5 +1,7 @@
 //! What the paths of a plan find in one object, each shared part found once.
 
+use std::ops::Range;
+
 use super::containers::Joined;
 use super::eval::{Budget, DEFAULT_STEPS, EvalError, present};
 use super::node::Node;
@@ -10,7 +12,10 @@ use super::trail::Trail;
 use super::walk::{Flow, Walk, settle};
 
 /// Places that are remembered of an object. What would need more is walked by each rule alone.
-const MOST_PLACES: usize = 1 << 16;
+const MOST_PLACES: u32 = 1 << 16;
+
+/// Places that there is room for from the beginning.
+const EXPECTED_PLACES: usize = 256;
 
 /// What paths of a plan find in one object: nodes without their places, enough to tell that rules pass.
 ///
@@ -38,9 +43,22 @@ enum List {
 /// Where the places of a stem are, and how many steps a walk of its own takes there at most.
 #[derive(Clone, Copy, Debug)]
 struct Found {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
     steps: u32,
+}
+
+impl Found {
+    /// Nothing, where there are more places than are remembered.
+    fn new(start: usize, end: usize, steps: u32) -> Option<Self> {
+        let index = |at| u32::try_from(at).ok().filter(|at| *at <= MOST_PLACES);
+        Some(Self { start: index(start)?, end: index(end)?, steps })
+    }
+
+    fn range(self) -> Range<usize> {
+        let index = |at| usize::try_from(at).unwrap_or(usize::MAX);
+        index(self.start)..index(self.end)
+    }
 }
 
 impl<'s> Survey<'s> {
@@ -51,7 +69,7 @@ impl<'s> Survey<'s> {
             *first = List::Found(Found { start: 0, end: 1, steps: 0 });
         }
         // Most stems have one place; lists of a few are among them.
-        let mut places = Vec::with_capacity(2 * plan.stems.len());
+        let mut places = Vec::with_capacity(EXPECTED_PLACES.min(2 * plan.stems.len()));
         places.push(Some(object));
         Self { plan, object, lists, places }
     }
@@ -59,16 +77,18 @@ impl<'s> Survey<'s> {
     /// Finds these paths, as far as they were not found before.
     pub fn find(&mut self, paths: impl IntoIterator<Item = Planned>) {
         for Planned(stem) in paths {
-            self.list(stem);
+            if matches!(self.lists.get(stem), Some(List::Unasked)) {
+                self.list(stem);
+            }
         }
     }
 
     /// The places where a path makes a value due, with what is there (as [`Path::places`](super::Path::places)), or
     /// the elements of a `forEach`. Takes of the budget what a walk would, and nothing where it answers `None`.
     pub fn places(&self, Planned(stem): Planned, budget: &mut Budget) -> Option<&[Option<&'s Node>]> {
-        let List::Found(Found { start, end, steps }) = *self.lists.get(stem)? else { return None };
-        let places = self.places.get(start..end)?;
-        budget.spend_all(steps).ok()?;
+        let List::Found(found) = *self.lists.get(stem)? else { return None };
+        let places = self.places.get(found.range())?;
+        budget.spend_all(found.steps).ok()?;
         Some(places)
     }
 
@@ -92,16 +112,17 @@ impl<'s> Survey<'s> {
         let above = self.list(*above)?;
         let (start, allowed) = (self.places.len(), DEFAULT_STEPS - above.steps);
         let mut budget = Budget::new(allowed);
-        for place in above.start..above.end {
+        let mut followed = Ok(());
+        for place in above.range() {
             let node = *self.places.get(place)?;
-            let followed = self.follow(way, node, &mut budget);
-            if followed.is_err() || self.places.len() > MOST_PLACES {
-                self.places.truncate(start);
-                return None;
-            }
+            followed = followed.and_then(|()| self.follow(way, node, &mut budget));
         }
         let steps = above.steps + budget.spent_of(allowed);
-        Some(Found { start, end: self.places.len(), steps })
+        let found = followed.ok().and_then(|()| Found::new(start, self.places.len(), steps));
+        if found.is_none() {
+            self.places.truncate(start);
+        }
+        found
     }
 
     fn follow(&mut self, way: &Way, node: Option<&'s Node>, budget: &mut Budget) -> Result<(), EvalError> {

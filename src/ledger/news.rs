@@ -101,28 +101,28 @@ impl Followers {
         self.news.push_back(news);
     }
 
-    /// Tells what began and what ended between two judgements of a policy on an object. What began is no news where it
-    /// was told before.
+    /// Tells what began and what ended between two judgements of a policy on an object. What began is no news where the
+    /// rule failed before, or where an earlier run told it.
     pub(super) fn compare(
         &mut self,
         policy: &Arc<str>,
         before: Vec<(Place, Arc<Finding>)>,
         after: Vec<(Place, Arc<Finding>)>,
-        is_known: bool,
+        is_known: impl Fn(&str) -> bool,
     ) {
         if self.wanted != Some(Wanted::All) {
             return;
         }
-        let is_in = |findings: &[(Place, Arc<Finding>)], rule: &str| {
-            findings.iter().any(|(place, _)| *place.rule == *rule)
-        };
-        let news = |(place, finding), turn| News { policy: Arc::clone(policy), place, finding, turn };
-        let (ended, stays): (Vec<_>, Vec<_>) =
-            before.into_iter().partition(|(place, _)| !is_in(&after, &place.rule));
-        let began = after.into_iter().filter(|(place, _)| !is_known && !is_in(&stays, &place.rule));
-        let began: Vec<_> = began.map(|found| news(found, Turn::Began)).collect();
-        let ended = ended.into_iter().map(|found| news(found, Turn::Ended));
-        ended.chain(began).for_each(|news| self.tell(news));
+        let mut news =
+            |(place, finding), turn| self.tell(News { policy: Arc::clone(policy), place, finding, turn });
+        for ended in before {
+            if !after.iter().any(|(place, _)| place.rule == ended.0.rule) {
+                news(ended, Turn::Ended);
+            }
+        }
+        for began in after.into_iter().filter(|(place, _)| !is_known(&place.rule)) {
+            news(began, Turn::Began);
+        }
     }
 
     /// Something of an object changed; whether rules failed there before or after.

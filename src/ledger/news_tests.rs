@@ -130,3 +130,18 @@ fn all_objects_are_noted_where_that_is_wanted() {
     ledger.forget(&pod("good"), at(1));
     assert_eq!(noted(&ledger), ["good"]);
 }
+
+#[test]
+fn a_finding_that_there_is_no_room_for_is_missed_and_does_not_begin_again_and_again() {
+    let ledger = Ledger::bounded(1);
+    ledger.listen(Wanted::All);
+    let mut told = Vec::new();
+    for n in 0..3 {
+        enter(&ledger, "a", vec![("p", fail())], at(n));
+        told.extend(turns(&ledger));
+    }
+    assert_eq!(told, one(Turn::Began));
+    assert!(!ledger.lists_all_on(&pod("a")));
+    enter(&ledger, "a", vec![("p", pass())], at(3));
+    assert!(ledger.lists_all_on(&pod("a")));
+}

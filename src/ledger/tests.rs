@@ -2,11 +2,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::FutureExt;
+use hashbrown::HashMap;
 use proptest::prelude::*;
 
 use super::*;
 use crate::crd::{Severity, Summary, Violation, ViolationObject, ViolationResult};
 use crate::policy::{Grant, NodeVerdict, RuleVerdict, Verdict};
+use crate::resource::ObjectName;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub(super) fn at(seconds: i64) -> Timestamp {

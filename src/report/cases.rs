@@ -53,6 +53,9 @@ fn entry_of(name: &str, state: PolicyState) -> PolicyEntry {
         uid,
         generation: GENERATION,
         mode: Some(Mode::Audit),
+        on_delete: None,
+        deleting: false,
+        finalizers: Box::default(),
         state,
         stored: None,
     }

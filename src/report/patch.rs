@@ -118,7 +118,7 @@ async fn send(client: &kube::Client, patch: &StatusPatch, permit: &Permit) -> Re
     let request = request(patch).map_err(|error| Refusal::Other(shown(&error.to_string(), MAX_WORDS)))?;
     server::send(client, request, permit).await.map_err(|fault| match fault {
         Fault::Lost(lost) => Refusal::Lost(lost),
-        Fault::Refused(refused) => refusal(refused),
+        Fault::Refused(refused) => refusal(&refused),
         Fault::Unanswered(error) => Refusal::Other(error),
     })
 }
@@ -145,7 +145,7 @@ fn request(patch: &StatusPatch) -> anyhow::Result<http::Request<Vec<u8>>> {
 }
 
 /// A failed `test` is a 422 that names no field; a status that the schema refuses is one that does.
-fn refusal(refused: Refused) -> Refusal {
+fn refusal(refused: &Refused) -> Refusal {
     match refused.code {
         404 => Refusal::Gone,
         422 if refused.fields.is_empty() => Refusal::Gone,
@@ -278,12 +278,12 @@ mod tests {
     fn a_missing_policy_and_a_failed_test_mean_gone_and_a_refused_status_does_not() {
         let refused = |code: u16, fields: &[&str]| {
             let code = http::StatusCode::from_u16(code).unwrap();
-            refusal(server::refused(code, answer("", fields).to_string().as_bytes()))
+            refusal(&server::refused(code, answer("", fields).to_string().as_bytes()))
         };
         assert_eq!(refused(404, &[]), Refusal::Gone);
         assert_eq!(refused(422, &[]), Refusal::Gone);
         assert!(matches!(refused(422, &["status.conditions"]), Refusal::Fields(_)));
-        let unreadable = refusal(server::refused(http::StatusCode::BAD_GATEWAY, b"<html>"));
+        let unreadable = refusal(&server::refused(http::StatusCode::BAD_GATEWAY, b"<html>"));
         for other in [refused(403, &[]), refused(500, &[]), unreadable] {
             assert!(matches!(other, Refusal::Other(_)), "{other:?}");
         }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 
-use super::conditions::{Writes, enforcing, statements};
+use super::conditions::{Writes, enforcing, releasing, statements};
 use super::shown::shown;
 use crate::crd::status::{
     MAX_ACTUAL, MAX_API_VERSION, MAX_LABEL, MAX_MESSAGE, MAX_NAME, MAX_OTHER_PATHS, MAX_PATH, MAX_TARGETS,
@@ -109,7 +109,16 @@ fn base(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
     let before = previous.map(|previous| &*previous.conditions).unwrap_or_default();
     let generation = view.generation();
     let mut statements = statements(entry, *targets);
-    statements.extend(entry.running().map(|policy| enforcing(policy, *writes, page.denied.as_deref())));
+    match writes.left {
+        None => {
+            let denied = page.obstacles.rights();
+            statements.extend(entry.running().map(|policy| enforcing(policy, *writes, denied.as_deref())));
+        }
+        Some(left) => {
+            statements.retain(|statement| statement.kind != "Reconciling");
+            statements.extend(releasing(left, writes.stopped, &page.obstacles, *targets));
+        }
+    }
     if page.tally.summary.errored > 0
         && let Some(ready) = statements.first_mut()
     {

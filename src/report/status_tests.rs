@@ -406,3 +406,21 @@ fn the_metrics_show_running_policies_with_their_verdicts_and_others_without() {
     assert!(samples[0].violations.is_empty());
     assert!(samples[1].violations.contains(&("medium", 1)) && samples[1].violations.contains(&("high", 0)));
 }
+
+#[test]
+fn a_policy_that_takes_back_what_it_wrote_says_how_much_is_left_and_why() {
+    let entry = PolicyEntry { finalizers: [crate::policy::FINALIZER.into()].into(), ..running("p") };
+    let targets = [target("deployments", Synced), target("jobs", Forbidden)];
+    let mut page = Page::default();
+    page.obstacles.stuck = Some("the server is moody".into());
+    let writes = Writes { allowed: true, stopped: true, left: Some(2) };
+    let view = View { entry: &entry, targets: Some(&targets), page: &page, previous: None, writes };
+    let status = render(&view, at(0));
+    let enforcing = status.conditions.iter().find(|condition| condition.type_ == "Enforcing").unwrap();
+    assert_eq!((enforcing.status.as_str(), enforcing.reason.as_str()), ("False", "Releasing"));
+    for words in ["2 objects are left", "jobs.apps", "writes are stopped", "moody", "watchpolicy.io/release"]
+    {
+        assert!(enforcing.message.contains(words), "{words}: {}", enforcing.message);
+    }
+    assert!(conditions(&status).contains(&"Reconciling=True/Releasing".to_owned()));
+}

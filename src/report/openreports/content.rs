@@ -18,6 +18,8 @@ use crate::resource::ObjectKey;
 pub(super) const API_VERSION: &str = "openreports.io/v1alpha1";
 /// Who reports.
 const SOURCE: &str = "watchpolicy";
+/// What the name of each report begins with.
+pub(super) const PREFIX: &str = "watchpolicy-";
 /// The label that reports are found by, and its value.
 pub(super) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", SOURCE);
 /// The annotation with the digest of what a report says, times left out.
@@ -58,7 +60,7 @@ impl Place {
         let harmless = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let fits = (1..=MAX_UID).contains(&uid.len()) && uid.bytes().all(harmless) && !uid.ends_with('-');
         let name = if fits { uid.to_owned() } else { hex(&digest_of(uid.as_bytes())) };
-        Self { namespace: key.object.namespace.clone(), name: format!("{SOURCE}-{name}").into() }
+        Self { namespace: key.object.namespace.clone(), name: format!("{PREFIX}{name}").into() }
     }
 }
 

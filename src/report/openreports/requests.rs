@@ -7,7 +7,7 @@ use http::Request;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use serde::Deserialize;
 
-use super::content::{API_VERSION, Content, DIGEST, MANAGED_BY, Place, RESOURCE, parsed};
+use super::content::{API_VERSION, Content, DIGEST, MANAGED_BY, PREFIX, Place, RESOURCE, parsed};
 use super::memory::Memory;
 use crate::observe::wire::{Collection, Wire, WireError};
 use crate::resource::Gvr;
@@ -83,9 +83,12 @@ pub(super) async fn earlier(wire: &Wire) -> Result<Memory, WireError> {
     Ok(memory)
 }
 
-/// An item that cannot be read is no report of ours.
+/// An item that cannot be read, or has the label and not the name, is no report of ours.
 fn take(raw: &str, memory: &mut Memory) -> bool {
     let Ok(Item { metadata }) = serde_json::from_str::<Item>(raw) else { return true };
+    if !metadata.name.starts_with(PREFIX) {
+        return true;
+    }
     let place = Place { namespace: metadata.namespace.as_deref().map(Arc::from), name: metadata.name.into() };
     let digest = metadata.annotations.get(DIGEST).and_then(|text| parsed(text));
     let resource = metadata.annotations.get(RESOURCE).map(String::as_str).unwrap_or_default();

@@ -37,7 +37,11 @@ fn board(state: TargetState) -> Arc<Board> {
 
 impl Bench {
     fn start(mode: Mode, earlier: &Value) -> Self {
-        let (fake, ledger) = (Fake::default(), Ledger::new());
+        Self::start_with(Ledger::new(), mode, earlier)
+    }
+
+    fn start_with(ledger: Arc<Ledger>, mode: Mode, earlier: &Value) -> Self {
+        let fake = Fake::default();
         fake.lists(earlier);
         let entry: PolicyEntry = running("p");
         let entries = [(entry.name.clone(), Arc::new(entry))].into();
@@ -158,7 +162,10 @@ async fn what_an_earlier_run_wrote_is_taken_over_and_what_is_nobodys_goes_when_a
     first.pass(1).await;
     let report = first.fake.sent()[0].body.clone();
 
-    let bench = Bench::start(Mode::Failures, &earlier(&report, &["watchpolicy-a", "watchpolicy-gone"]));
+    let bench = Bench::start(
+        Mode::Failures,
+        &earlier(&report, &["watchpolicy-a", "watchpolicy-gone", "somebody-elses"]),
+    );
     bench.board.send_replace(board(TargetState::Listing));
     bench.judge("a", &["spec.a"], 500);
     bench.pass(100).await;
@@ -203,4 +210,12 @@ async fn many_reports_are_written_at_a_pace() {
     assert!((100..=125).contains(&written), "{written} in 5 s of 20 a second, after a burst of 20");
     bench.pass(10).await;
     assert_eq!(bench.writes().len(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_ledger_has_no_room_for_is_left_as_it_was_reported() {
+    let bench = Bench::start_with(Ledger::bounded(1), Mode::Failures, &none());
+    bench.judge("a", &["spec.a"], 0);
+    bench.pass(60).await;
+    assert_eq!(bench.writes(), [""; 0], "nothing is reported of what is only counted, and nothing deleted");
 }
