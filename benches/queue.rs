@@ -20,7 +20,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ahash::RandomState;
 use futures::stream::{Stream, poll_fn};
@@ -91,6 +91,9 @@ struct Theirs {
     scheduled: Scheduled,
     working: HashSet<ObjectKey, RandomState>,
     order: VecDeque<ObjectKey>,
+    /// When the next key is due: in the past, since a key that is due now comes with the next tick of the timer, up to a
+    /// millisecond later; and later than the one before, or a key that waits would be moved each time.
+    due: tokio::time::Instant,
 }
 
 impl Theirs {
@@ -101,7 +104,8 @@ impl Theirs {
             source.borrow_mut().pop_front().map_or(Poll::Pending, |one| Poll::Ready(Some(one)))
         });
         let scheduled = Box::pin(scheduler(Box::pin(taken) as Pin<Box<dyn Stream<Item = _>>>));
-        Self { requests, scheduled, working: HashSet::default(), order: VecDeque::new() }
+        let due = tokio::time::Instant::now() - Duration::from_secs(1);
+        Self { requests, scheduled, working: HashSet::default(), order: VecDeque::new(), due }
     }
 
     fn end(&mut self) {
@@ -113,7 +117,8 @@ impl Theirs {
 
 impl Contender for Theirs {
     fn add(&mut self, key: &ObjectKey) {
-        let request = ScheduleRequest { message: key.clone(), run_at: tokio::time::Instant::now() };
+        self.due += Duration::from_nanos(1);
+        let request = ScheduleRequest { message: key.clone(), run_at: self.due };
         self.requests.borrow_mut().push_back(request);
     }
 

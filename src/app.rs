@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::config::{Config, ElectionConfig, LimitsConfig};
-use crate::enforce::{self, Fixer, Gate, Worker};
+use crate::enforce::{self, Fixer, Gate, Leftovers, Worker};
 use crate::http::Readiness;
 use crate::leader::{self, Elector, Leadership};
 use crate::ledger::Ledger;
@@ -138,14 +138,18 @@ impl Operator {
         };
         let mut fixing = (CancellationToken::new(), JoinSet::new());
         let fixes = self::queue((FIX_QUEUE, FIXERS), Retries { backoff: FIX_BACKOFF, ..retries }, &metrics);
+        let fences = policy::Fences::new(&config.enforcement.allow_fix_of);
+        let leftovers = Arc::new(Leftovers::new(Arc::clone(&store), fences, Arc::clone(&config.namespace)));
         let parts = enforce::Parts {
             queue: Arc::clone(&fixes),
             store: Arc::clone(&store),
             ledger: Arc::clone(&ledger),
             metrics: Arc::clone(&metrics),
             leadership: leadership.clone(),
+            set: set.clone(),
+            leftovers: Arc::clone(&leftovers),
         };
-        fix(config, parts, (client.clone(), set.clone()), &mut fixing);
+        fix(config, parts, client.clone(), &mut fixing);
         let worker = Arc::new(Worker {
             queue: Arc::clone(&queue),
             store: Arc::clone(&store),
@@ -170,7 +174,7 @@ impl Operator {
 
         let mut reporting = (CancellationToken::new(), JoinSet::new());
         let wire = wire(config, client.clone());
-        let parts = reporting::Parts { client, wire, store, ledger, metrics, leadership, catalog };
+        let parts = reporting::Parts { client, wire, store, ledger, metrics, leadership, catalog, leftovers };
         reporting::report(config, parts, (set, board), &mut reporting);
         Ok(Self { queue, observing, workers, fixes, fixing, reporting, leading, serving, readiness })
     }
@@ -230,7 +234,7 @@ fn queue(
 fn fix(
     config: &Config,
     parts: enforce::Parts,
-    (client, set): (kube::Client, watch::Receiver<Arc<PolicySet>>),
+    client: kube::Client,
     (stop, tasks): &mut (CancellationToken, JoinSet<()>),
 ) {
     let settings = enforce::Settings {
@@ -239,7 +243,7 @@ fn fix(
         per_second: config.enforcement.write_qps,
     };
     let fixer = Arc::new(Fixer::new(parts, Gate::new(client), settings, jiff::Timestamp::now));
-    tasks.spawn(Arc::clone(&fixer).sweep(set, stop.clone()));
+    tasks.spawn(Arc::clone(&fixer).sweep(stop.clone()));
     for _ in 0..FIXERS {
         tasks.spawn(Arc::clone(&fixer).run());
     }

@@ -12,6 +12,7 @@
 mod book;
 mod finding;
 mod news;
+mod obstacles;
 mod standing;
 mod state;
 
@@ -22,9 +23,11 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use book::Book;
 pub use book::{Page, Tally, Usage};
 pub use finding::{Finding, Place};
 pub use news::{News, Noted, Turn, Wanted};
+pub use obstacles::Obstacles;
 use standing::Standing;
 use state::State;
 
@@ -133,21 +136,42 @@ impl Ledger {
         self.change(|state| state.note_fixes(policy, key, fixes, now));
     }
 
-    /// Notes which right the fixes of a policy lack, in words; `None` once they do not.
-    pub fn note_denied(&self, policy: &str, denied: Option<Arc<str>>) {
+    /// Notes which right the fixes of a policy lack on a resource, in words; `None` once they do not.
+    pub fn note_denied(&self, policy: &str, resource: &GroupResource, denied: Option<Arc<str>>) {
+        self.note_obstacles(policy, |obstacles| obstacles.deny(resource, denied));
+    }
+
+    /// Notes what else keeps a policy that ended from letting go of objects; `None` once nothing does.
+    pub fn note_stuck(&self, policy: &str, stuck: Option<Arc<str>>) {
+        self.note_obstacles(policy, |obstacles| {
+            let is_news = obstacles.stuck != stuck;
+            obstacles.stuck = stuck;
+            is_news
+        });
+    }
+
+    fn note_obstacles(&self, policy: &str, note: impl FnOnce(&mut Obstacles) -> bool) {
         self.change(|state| {
-            let is_news = state.books.get_mut(policy).is_some_and(|book| book.deny(denied));
-            if is_news {
+            let mut obstacles = state.obstacles.remove(policy).unwrap_or_default();
+            if note(&mut obstacles) {
                 state.dirty.insert(policy.into());
             }
+            if obstacles != Obstacles::default() {
+                state.obstacles.insert(policy.into(), obstacles);
+            }
         });
+    }
+
+    /// Forgets what keeps policies from writing that are not there any more.
+    pub fn retain_obstacles(&self, keep: impl Fn(&str) -> bool) {
+        self.state.lock().obstacles.retain(|policy, _| keep(policy));
     }
 
     /// The objects on which rules of a policy fail.
     pub fn failing(&self, policy: &str) -> BTreeSet<ObjectKey> {
         let state = self.state.lock();
         match state.books.get(policy) {
-            Some(book) if book.is_cut() => state.failing(policy),
+            Some(book) if book.unlisted() > 0 => state.failing(policy),
             book => book.into_iter().flat_map(|book| book.failing().cloned()).collect(),
         }
     }
@@ -167,13 +191,20 @@ impl Ledger {
     /// What a policy's status shows: counts, and the worst violations, at most `most` of them. `stale` are resources
     /// whose watch is lost: their verdicts are counted as such.
     pub fn page(&self, policy: &str, stale: &[GroupResource], most: usize) -> Page {
-        self.state.lock().books.get(policy).map(|book| book.page(stale, most)).unwrap_or_default()
+        let state = self.state.lock();
+        let page = state.books.get(policy).map(|book| book.page(stale, most)).unwrap_or_default();
+        Page { obstacles: state.obstacles.get(policy).cloned().unwrap_or_default(), ..page }
     }
 
     /// The findings of a policy that stand after a place, in order, at most `most` of them.
     pub fn findings(&self, policy: &str, after: Option<&Place>, most: usize) -> Vec<(Place, Arc<Finding>)> {
         let state = self.state.lock();
         state.books.get(policy).map(|book| book.findings(after, most)).unwrap_or_default()
+    }
+
+    /// How many findings of a policy are counted, and not listed for want of room.
+    pub fn unlisted(&self, policy: &str) -> u64 {
+        self.state.lock().books.get(policy).map_or(0, Book::unlisted)
     }
 
     /// The findings on one object, by policy.

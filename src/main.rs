@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use watchpolicy::cli::{self, Answer, Command};
 use watchpolicy::config::{Config, RunFlags, Surroundings};
+use watchpolicy::report::{printable, printable_lines};
 use watchpolicy::{app, logging};
 
 /// Many small allocations of many lifetimes: the system's allocator keeps twice the memory of this one.
@@ -71,7 +72,8 @@ fn answer(answer: anyhow::Result<Answer>) -> ExitCode {
 }
 
 fn print(text: &str) -> anyhow::Result<()> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
+    // Names and values may hold what acts on a terminal, whatever the format.
+    match io::stdout().lock().write_all(printable_lines(text).as_bytes()) {
         // Whoever reads has read enough, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
@@ -80,5 +82,5 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 fn complain(error: &str) {
     // There is nowhere left to say that stderr is closed.
-    writeln!(io::stderr().lock(), "watchpolicy: {error}").unwrap_or_default();
+    writeln!(io::stderr().lock(), "watchpolicy: {}", printable(error)).unwrap_or_default();
 }

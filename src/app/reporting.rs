@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Snapshots;
 use crate::config::{Config, Events, Reports};
+use crate::enforce::Leftovers;
 use crate::leader::Leadership;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -15,7 +16,7 @@ use crate::observe::wire::Wire;
 use crate::policy::catalog::Catalog;
 use crate::report::events::{self, Announcer, EventWriter};
 use crate::report::openreports::{self, Identify, Identity, Mode, ReportWriter};
-use crate::report::{self, StatusWriter};
+use crate::report::{self, Finalizers, StatusWriter};
 use crate::resource::ObjectKey;
 use crate::store::Store;
 
@@ -28,6 +29,7 @@ pub(super) struct Parts {
     pub(super) metrics: Arc<Metrics>,
     pub(super) leadership: Leadership,
     pub(super) catalog: watch::Receiver<Option<Arc<Catalog>>>,
+    pub(super) leftovers: Arc<Leftovers>,
 }
 
 /// Starts all that tells.
@@ -38,10 +40,16 @@ pub(super) fn report(
     (stop, tasks): &mut (CancellationToken, JoinSet<()>),
 ) {
     let announcer = tell_events(config, &parts, set.clone(), (stop, tasks));
-    let settings =
-        report::Settings { interval: config.status_interval, allow_enforce: config.enforcement.allow };
     write_reports(config, &parts, (set.clone(), board.clone()), (stop, tasks));
-    let Parts { client, ledger, metrics, leadership, .. } = parts;
+    let Parts { client, ledger, metrics, leadership, leftovers, .. } = parts;
+    let settings = report::Settings {
+        interval: config.status_interval,
+        allow_enforce: config.enforcement.allow,
+        left: Arc::new(move |policy: &str| leftovers.count(policy)),
+    };
+    let finalizers =
+        Finalizers::new(client.clone(), Arc::clone(&ledger), settings.clone(), leadership.clone());
+    tasks.spawn(finalizers.run(set.clone(), board.clone(), stop.clone()));
     let writer = StatusWriter::new(client, ledger, metrics, settings, leadership).announcing(announcer);
     tasks.spawn(writer.run(set, board, stop.clone()));
 }

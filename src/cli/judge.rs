@@ -34,13 +34,16 @@ pub(super) struct Judged<'w> {
 }
 
 impl World {
-    /// Finds the resource of each object, and puts those that name no namespace into the default one.
+    /// Finds the resource of each object, and puts it where the server would: into the default namespace if it names none,
+    /// and into none if its kind lives in none.
     pub(super) fn new(objects: Vec<Object>, kinds: &mut Kinds, troubles: &mut Vec<Trouble>) -> Self {
         kinds.learn_definitions(&objects, troubles);
         let place = |mut object: Object| {
             let resource = kinds.resource(object.group(), &object.types.kind);
-            if resource.namespaced && object.id.namespace.is_none() {
-                object.put_into(DEFAULT_NAMESPACE);
+            match (resource.namespaced, &object.id.namespace) {
+                (true, None) => object.put_into(Some(DEFAULT_NAMESPACE)),
+                (false, Some(_)) => object.put_into(None),
+                (true, Some(_)) | (false, None) => {}
             }
             (resource.name, object)
         };

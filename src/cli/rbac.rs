@@ -8,6 +8,7 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::crd::{Mode, OnDelete};
 use crate::policy::{CompiledPolicy, CompiledTarget};
 use crate::resource::GroupResource;
 
@@ -103,6 +104,12 @@ impl Rights {
             for resource in between.iter().filter(|_| target.names(&pods)) {
                 self.allow(resource, &reading(), places(target, resource, namespaced));
             }
+        }
+        if policy.mends() && policy.mode == Mode::Enforce && policy.enforcement.on_delete == OnDelete::Release
+        {
+            // For its finalizer.
+            let policies = GroupResource::new("watchpolicy.io", "watchpolicies");
+            self.allow(&policies, &["patch"].into(), vec![None]);
         }
         if reads_namespaces {
             self.allow(&GroupResource::new("", "namespaces"), &reading(), vec![None]);
@@ -257,6 +264,19 @@ mod tests {
             let spec = format!("mode: {mode}\ntargets: [{{resources: [pods]}}]\n{RULES}");
             assert_eq!(manifests(&[&spec], false)[0]["rules"][0]["verbs"], verbs, "{mode}");
         }
+    }
+
+    #[test]
+    fn a_policy_that_takes_back_what_it_wrote_is_held_by_a_finalizer() {
+        let with = |mode| {
+            let enforcement = "enforcement: {onDelete: Release}";
+            let spec = format!("mode: {mode}\ntargets: [{{resources: [pods]}}]\n{RULES}\n{enforcement}");
+            manifests(&[&spec], false)[0]["rules"].clone()
+        };
+        let held =
+            json!({"apiGroups": ["watchpolicy.io"], "resources": ["watchpolicies"], "verbs": ["patch"]});
+        assert_eq!(with("Enforce")[1], held);
+        assert_eq!(with("Plan").as_array().unwrap().len(), 1);
     }
 
     #[test]

@@ -40,6 +40,12 @@ impl Budgets {
         Self { per_second, all: Window::default(), policies: HashMap::default() }
     }
 
+    /// How long to wait before a request of a policy can be paid for; nothing is paid.
+    pub(super) fn wait(&mut self, policy: &str, per_minute: u32, now: Instant) -> Option<Duration> {
+        let own = self.policies.get_mut(policy).and_then(|own| own.wait(per_minute, MINUTE, now));
+        own.max(self.all.wait(self.per_second.get(), SECOND, now))
+    }
+
     /// Pays for one request of a policy.
     ///
     /// # Errors
@@ -47,12 +53,10 @@ impl Budgets {
     pub(super) fn pay(&mut self, policy: &Arc<str>, per_minute: u32, now: Instant) -> Result<(), Duration> {
         self.policies
             .retain(|_, window| window.0.back().is_some_and(|sent| now.duration_since(*sent) < MINUTE));
-        let own = self.policies.entry(Arc::clone(policy)).or_default();
-        let waits = [own.wait(per_minute, MINUTE, now), self.all.wait(self.per_second.get(), SECOND, now)];
-        if let Some(wait) = waits.into_iter().flatten().max() {
+        if let Some(wait) = self.wait(policy, per_minute, now) {
             return Err(wait);
         }
-        own.0.push_back(now);
+        self.policies.entry(Arc::clone(policy)).or_default().0.push_back(now);
         self.all.0.push_back(now);
         Ok(())
     }

@@ -14,14 +14,21 @@ pub(super) struct Case {
     pub(super) types: TypeMeta,
     pub(super) uid: Arc<str>,
     pub(super) fixing: Vec<Fixing>,
+    /// Whether the Namespace that it is in is being deleted.
+    pub(super) is_ending: bool,
 }
 
 impl Case {
     fn new(key: &ObjectKey, types: TypeMeta, uid: &Arc<str>, fixing: Fixing) -> Self {
-        let version = types.api_version.rsplit('/').next().unwrap_or_default().into();
-        let resource = Gvr { resource: key.resource.clone(), version };
-        Self { resource, types, uid: Arc::clone(uid), fixing: vec![fixing] }
+        let resource = version_of(key, &types);
+        Self { resource, types, uid: Arc::clone(uid), fixing: vec![fixing], is_ending: false }
     }
+}
+
+/// An object's resource in the version in which a watch shows it.
+pub(super) fn version_of(key: &ObjectKey, types: &TypeMeta) -> Gvr {
+    let version = types.api_version.rsplit('/').next().unwrap_or_default().into();
+    Gvr { resource: key.resource.clone(), version }
 }
 
 /// The policies that fix an object, each in the version in which its watch shows it, the newest watch first.

@@ -24,7 +24,10 @@ const MOST: usize = 65_536;
 /// A rule that is mended on an object: who breaks it elsewhere each time fights as well.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ground {
+    /// The uid of the policy.
     pub(super) policy: Arc<str>,
+    /// Its generation: who edits a policy begins anew.
+    pub(super) generation: i64,
     pub(super) key: ObjectKey,
     pub(super) rule: Arc<str>,
 }
@@ -114,7 +117,7 @@ mod tests {
     fn ground() -> Ground {
         let object = ObjectName { namespace: None, name: "a".into() };
         let key = ObjectKey { resource: GroupResource::new("", "namespaces"), object };
-        Ground { policy: "owners".into(), key, rule: "owner".into() }
+        Ground { policy: "u".into(), generation: 1, key, rule: "owner".into() }
     }
 
     /// How many fixes are made within a time by who breaks the place at once, each time.

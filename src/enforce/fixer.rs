@@ -1,6 +1,9 @@
 //! The fixer: takes keys of objects on which rules with fixes fail, reads the object afresh, judges it again, and has
 //! what still fails changed, or tried out. Only the leader fixes.
 
+mod outcome;
+mod release;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,23 +14,24 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::budget::Budgets;
 use super::case::{Case, cases};
 use super::contest::{Contests, Ground};
-use super::gate::{Gate, Intent, MANAGER, Target};
-use super::owner;
+use super::gate::{Gate, Intent, Target};
+use super::leftovers::Leftovers;
+use super::namespaces::Namespaces;
 use super::proposal::{Fresh, Proposal, hold_back_conflicts};
 use super::refusal::Refusal;
-use super::rest::{Fixes, Rests};
-use crate::jsonpath::{Document, Node, TypeMeta};
+use super::rest::Rests;
+use crate::jsonpath::{Document, TypeMeta};
 use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, Priority, Remediation};
-use crate::policy::{Patch, PolicySet};
+use crate::policy::{CompiledPolicy, Patch, PolicySet};
 use crate::queue::Queue;
-use crate::resource::ObjectKey;
+use crate::resource::{Gvr, ObjectKey, ObjectName};
 use crate::store::Store;
 
 /// How often an object that changes under our hands is read again at once.
@@ -58,6 +62,10 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Who may write.
     pub leadership: Leadership,
+    /// Which policies there are.
+    pub set: watch::Receiver<Arc<PolicySet>>,
+    /// What those that ended have left.
+    pub leftovers: Arc<Leftovers>,
 }
 
 /// Fixes objects.
@@ -75,6 +83,9 @@ struct Memory {
     budgets: Budgets,
     contests: Contests,
     rests: Rests,
+    /// Of what was to be let go of.
+    kept: Rests,
+    namespaces: Namespaces,
 }
 
 /// What is to become of a key.
@@ -106,15 +117,22 @@ struct Order<'o> {
     dry_run: bool,
 }
 
-fn ground(policy: &Arc<str>, key: &ObjectKey, rule: &Arc<str>) -> Ground {
-    Ground { policy: Arc::clone(policy), key: key.clone(), rule: Arc::clone(rule) }
+fn ground(policy: &CompiledPolicy, key: &ObjectKey, rule: &Arc<str>) -> Ground {
+    let CompiledPolicy { uid, generation, .. } = policy;
+    Ground { policy: Arc::clone(uid), generation: *generation, key: key.clone(), rule: Arc::clone(rule) }
 }
 
 impl Fixer {
     /// A fixer that has sent nothing yet.
     pub fn new(parts: Parts, gate: Gate, settings: Settings, clock: fn() -> Timestamp) -> Self {
         let budgets = Budgets::new(settings.per_second);
-        let memory = Memory { budgets, contests: Contests::default(), rests: Rests::default() };
+        let memory = Memory {
+            budgets,
+            contests: Contests::default(),
+            rests: Rests::default(),
+            kept: Rests::default(),
+            namespaces: Namespaces::default(),
+        };
         Self { parts, gate, settings, clock, memory: Mutex::new(memory), hasher: RandomState::new() }
     }
 
@@ -133,21 +151,20 @@ impl Fixer {
         }
     }
 
-    /// Enqueues all that fails, each time that this replica begins to write: what was found before was nobody's to fix.
-    pub async fn sweep(self: Arc<Self>, set: watch::Receiver<Arc<PolicySet>>, stop: CancellationToken) {
+    /// Enqueues all that fails, and all on which something is left, each time that this replica begins to write: what was
+    /// found before was nobody's to fix.
+    pub async fn sweep(self: Arc<Self>, stop: CancellationToken) {
         let mut leadership = self.parts.leadership.clone();
         let mut writes = false;
         loop {
             let now = leadership.permit().is_ok() && !leadership.stopped();
-            if now && !std::mem::replace(&mut writes, now) {
-                let policies = Arc::clone(&set.borrow());
-                for policy in policies.running().filter(|policy| policy.mends()) {
-                    self.parts
-                        .ledger
-                        .failing(&policy.name)
-                        .into_iter()
-                        .for_each(|key| self.parts.queue.add(key, Priority::PolicyChange));
-                }
+            if now && !writes {
+                self.enqueue_all();
+            }
+            if writes && !now {
+                // What others do meanwhile makes it untrue.
+                let mut memory = self.memory.lock();
+                (memory.rests, memory.kept) = Default::default();
             }
             writes = now;
             if stop.run_until_cancelled(leadership.changed()).await.is_none() {
@@ -156,31 +173,51 @@ impl Fixer {
         }
     }
 
+    fn enqueue_all(&self) {
+        let Parts { set, ledger, leftovers, queue, .. } = &self.parts;
+        let set = Arc::clone(&set.borrow());
+        let mending = set.running().filter(|policy| policy.mends());
+        let failing = mending.flat_map(|policy| ledger.failing(&policy.name));
+        for key in failing.chain(leftovers.everywhere(&set)) {
+            queue.add(key, Priority::PolicyChange);
+        }
+    }
+
     async fn mend(&self, key: &ObjectKey) -> Next {
-        let (Ok(permit), cases) = (self.parts.leadership.permit(), cases(key, &self.parts.store)) else {
-            return Next::Done;
-        };
+        let Ok(permit) = self.parts.leadership.permit() else { return Next::Done };
+        let cases = cases(key, &self.parts.store);
         if cases.is_empty() {
             self.memory.lock().rests.forget(key);
         }
         let mut next = Next::Done;
         for case in cases {
-            next = next.and(self.mend_case(key, &case, &permit).await);
+            next = next.and(self.mend_case(key, case, &permit).await);
         }
-        next
+        next.and(self.release(key, &permit).await)
     }
 
-    async fn mend_case(&self, key: &ObjectKey, case: &Case, permit: &Permit) -> Next {
+    async fn mend_case(&self, key: &ObjectKey, mut case: Case, permit: &Permit) -> Next {
+        let failing = self.failing(key, &case);
+        if failing.is_empty() {
+            let mut memory = self.memory.lock();
+            case.fixing.iter().for_each(|fixing| memory.rests.end(key, &fixing.policy.name));
+            return Next::Done;
+        }
+        // Before anything is read: a long queue that has to wait asks the server for nothing.
+        if let Some(wait) = self.throttled(key, &failing) {
+            return Next::After(wait);
+        }
+        case.is_ending = self.is_in_ending_namespace(key).await;
         let target = Target { resource: &case.resource, object: &key.object, types: &case.types };
         for _ in 0..READS {
             let document = match self.gate.read(target).await {
                 Ok(document) => document,
-                Err(refusal) => return self.unread(key, case, &refusal),
+                Err(refusal) => return self.unread(key, &case, &refusal),
             };
             if document.id.uid != case.uid {
                 return Next::Done;
             }
-            match self.mend_document(key, case, document, permit).await {
+            match self.mend_document(key, &case, document, permit).await {
                 Some(next) => return next,
                 None => debug!(%key, "the object changed before it was fixed; it is read again"),
             }
@@ -188,11 +225,29 @@ impl Fixer {
         Next::Retry
     }
 
+    /// Whether the object's Namespace is being deleted: as a watch of Namespaces says, or else as it is read now and then.
+    /// Where it may not be read, nothing says so.
+    async fn is_in_ending_namespace(&self, key: &ObjectKey) -> bool {
+        let Some(namespace) = &key.object.namespace else { return false };
+        let known = self.parts.store.is_ending(namespace);
+        let known = known.or_else(|| self.memory.lock().namespaces.is_ending(namespace, Instant::now()));
+        if let Some(known) = known {
+            return known;
+        }
+        let resource = Gvr::new("", "v1", "namespaces");
+        let object = ObjectName { namespace: None, name: Arc::clone(namespace) };
+        let types = TypeMeta { api_version: "v1".into(), kind: "Namespace".into() };
+        let found = self.gate.read(Target { resource: &resource, object: &object, types: &types }).await;
+        let is_ending = found.is_ok_and(|found| found.deleting.is_some());
+        self.memory.lock().namespaces.note(namespace, is_ending, Instant::now());
+        is_ending
+    }
+
     /// The object could not be read.
     fn unread(&self, key: &ObjectKey, case: &Case, refusal: &Refusal) -> Next {
         if let Refusal::Denied(words) = refusal {
             for fixing in &case.fixing {
-                self.deny(&fixing.policy.name, key, words);
+                self.deny(&fixing.policy.name, &key.resource, words);
             }
         }
         match refusal {
@@ -214,11 +269,18 @@ impl Fixer {
         for mut proposal in self.proposals(key, case, &document, (self.clock)()) {
             let Ok(object) = &document.root else { break };
             let dry_run = proposal.only_plans(self.settings.allow);
-            if let Some((outcome, why)) = self.held_back(key, &document) {
+            if let Some((outcome, why)) = self.held_back(key, case, &document) {
                 proposal.hold_back(|_| Some((outcome, why.into())));
             }
             if !dry_run {
-                next = next.and(self.leave_contested(key, &mut proposal, object));
+                match self.may_write(&proposal.fixing.policy.name) {
+                    Ready::Yes => next = next.and(self.leave_contested(key, &mut proposal, object)),
+                    Ready::Soon => {
+                        proposal.hold_back(|_| Some((Remediation::Waiting, UNHELD.into())));
+                        next = next.and(Next::After(UNHELD_WAIT));
+                    }
+                    Ready::Ended => continue,
+                }
             }
             if proposal.changes.is_empty() {
                 self.note(key, &proposal, proposal.fixes(Remediation::Impossible, None));
@@ -244,72 +306,6 @@ impl Fixer {
             }
         }
         Some(next)
-    }
-
-    /// How long to wait before a patch may be sent: because the same was sent lately, and its outcome stands; or because
-    /// a budget is used up.
-    fn waits(&self, key: &ObjectKey, order: Order<'_>) -> Option<Duration> {
-        let policy = &order.proposal.fixing.policy;
-        let now = Instant::now();
-        let mut memory = self.memory.lock();
-        if let Some((fixes, wait)) = memory.rests.of(key, &policy.name, self.fingerprint(order), now) {
-            drop(memory);
-            self.parts.ledger.note_fixes(&policy.name, key, fixes, (self.clock)());
-            return Some(wait);
-        }
-        let wait = memory.budgets.pay(&policy.name, policy.enforcement.max_per_minute, now).err()?;
-        drop(memory);
-        self.note(key, order.proposal, order.proposal.fixes(Remediation::Throttled, Some(THROTTLED)));
-        Some(wait)
-    }
-
-    /// What is remembered of what was sent.
-    fn fingerprint(&self, order: Order<'_>) -> u64 {
-        self.hasher.hash_one((serde_json::to_string(order.patch).unwrap_or_default(), order.dry_run))
-    }
-
-    /// The server took a patch; its answer is judged.
-    fn taken(&self, key: &ObjectKey, types: &TypeMeta, order: Order<'_>, after: &Document) -> Next {
-        let Order { proposal, dry_run, .. } = order;
-        let policy = &proposal.fixing.policy.name;
-        self.parts.ledger.note_denied(policy, None);
-        let fresh = self.fresh(key, types, after, (self.clock)());
-        let fixes = proposal.fixes_after(fresh, dry_run);
-        if !dry_run {
-            info!(policy = &**policy, object = %key, "an object was written");
-            let mut memory = self.memory.lock();
-            for rule in proposal.rules() {
-                memory.contests.fixed(ground(policy, key, rule), Instant::now());
-            }
-        }
-        self.settle(key, order, fixes)
-    }
-
-    /// The server did not take a patch.
-    fn refused(&self, key: &ObjectKey, order: Order<'_>, refusal: Refusal) -> Next {
-        let proposal = order.proposal;
-        let waiting = |words: &str| {
-            self.note(key, proposal, proposal.fixes(Remediation::Waiting, Some(words)));
-        };
-        match refusal {
-            Refusal::Gone | Refusal::Lost => Next::Done,
-            Refusal::Changed => Next::Retry,
-            Refusal::Busy(wait) => {
-                waiting("the server asks to wait");
-                Next::After(wait.max(BUSY))
-            }
-            Refusal::Failed(words) => {
-                waiting(&words);
-                Next::Retry
-            }
-            Refusal::Denied(words) => {
-                self.deny(&proposal.fixing.policy.name, key, &words);
-                self.settle(key, order, proposal.fixes(Remediation::NotVerified, Some(&words)))
-            }
-            Refusal::Refused(words) => {
-                self.settle(key, order, proposal.fixes(Remediation::Refused, Some(&words)))
-            }
-        }
     }
 
     fn fresh<'f>(
@@ -350,7 +346,12 @@ impl Fixer {
     }
 
     /// Why nothing of the object is fixed now, whoever wants it.
-    fn held_back(&self, key: &ObjectKey, document: &Document) -> Option<(Remediation, &'static str)> {
+    fn held_back(
+        &self,
+        key: &ObjectKey,
+        case: &Case,
+        document: &Document,
+    ) -> Option<(Remediation, &'static str)> {
         let own = &self.settings.namespace;
         let is_namespace = key.resource.group.is_empty() && &*key.resource.resource == "namespaces";
         if key.object.namespace.as_ref() == Some(own) || (is_namespace && key.object.name == *own) {
@@ -359,68 +360,38 @@ impl Fixer {
         if document.deleting.is_some() {
             return Some((Remediation::Deleting, "the object is being deleted"));
         }
+        if case.is_ending {
+            return Some((Remediation::Deleting, "the object's Namespace is being deleted"));
+        }
         let stopped =
             "writes are stopped for the whole operator, by the annotation watchpolicy.io/writes of its Lease";
         self.parts.leadership.stopped().then_some((Remediation::Stopped, stopped))
     }
 
-    /// Holds back what somebody else writes again and again.
-    fn leave_contested(&self, key: &ObjectKey, proposal: &mut Proposal, object: &Node) -> Next {
-        let policy = Arc::clone(&proposal.fixing.policy.name);
-        let own = format!("{MANAGER}{policy}");
-        let now = Instant::now();
-        let wait = std::cell::Cell::new(Next::Done);
-        let mut memory = self.memory.lock();
-        let contests = std::cell::RefCell::new(&mut memory.contests);
-        proposal.hold_back_of(|rule, change| {
-            let left = contests.borrow_mut().enter(&ground(&policy, key, rule), now).err()?;
-            wait.set(wait.get().and(Next::After(left)));
-            let by = owner::of(object, &change.place, &own).or_else(|| owner::last(object, &own));
-            let by = by.unwrap_or("somebody else");
-            let why = format!(
-                "{by} writes the field again and again; it is left alone for a while, longer each time"
-            );
-            Some((Remediation::Contested, why.into()))
-        });
-        wait.get()
-    }
-
-    /// Notes the outcome of something that was sent. What did not mend rests.
-    fn settle(&self, key: &ObjectKey, order: Order<'_>, fixes: Fixes) -> Next {
-        let policy = &order.proposal.fixing.policy.name;
-        let mended = fixes.iter().all(|(_, fix)| fix.outcome == Remediation::Fixed.as_str());
-        self.note(key, order.proposal, fixes.clone());
-        let sent = self.fingerprint(order);
-        let mut memory = self.memory.lock();
-        if mended {
-            memory.rests.end(key, policy);
-            return Next::Done;
+    /// Whether a policy, as it is now, may write: what it writes must be found again when it ends.
+    fn may_write(&self, policy: &str) -> Ready {
+        let set = self.parts.set.borrow();
+        match set.entries.get(policy).filter(|entry| entry.enforcing().is_some()) {
+            None => Ready::Ended,
+            Some(entry) if entry.takes_back() && !entry.is_held() => Ready::Soon,
+            Some(_) => Ready::Yes,
         }
-        Next::After(memory.rests.begin(key, policy, (sent, fixes), Instant::now()))
-    }
-
-    fn note(&self, key: &ObjectKey, proposal: &Proposal, fixes: Fixes) {
-        let policy = &proposal.fixing.policy.name;
-        for (_, fix) in &fixes {
-            let outcome = Remediation::ALL.iter().find(|outcome| outcome.as_str() == fix.outcome);
-            outcome.into_iter().for_each(|outcome| self.parts.metrics.remediation(policy, *outcome));
-        }
-        self.parts.ledger.note_fixes(policy, key, fixes, (self.clock)());
-    }
-
-    /// Notes a missing right, with the rule that cures it.
-    fn deny(&self, policy: &str, key: &ObjectKey, words: &str) {
-        let resource = &key.resource;
-        let cure = format!(
-            "the operator lacks the right to fix {resource}; add to its ClusterRole: {{apiGroups: [\"{}\"], resources: \
-             [\"{}\"], verbs: [\"get\", \"patch\"]}}; the server says: {words}",
-            resource.group, resource.resource
-        );
-        self.parts.ledger.note_denied(policy, Some(cure.into()));
     }
 }
 
-const THROTTLED: &str = "the budget of writes is used up for now (maxPerMinute, or --write-qps)";
+/// Whether a policy may write.
+enum Ready {
+    Yes,
+    /// Once its finalizer is there.
+    Soon,
+    /// It is gone, or enforces no more.
+    Ended,
+}
+
+/// How soon a policy gets its finalizer.
+const UNHELD_WAIT: Duration = Duration::from_secs(1);
+const UNHELD: &str =
+    "the policy has no finalizer yet, without which nothing could be taken back when it is deleted";
 
 #[cfg(test)]
 #[path = "fixer_tests.rs"]

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http_body_util::BodyExt;
 use kube::client::Body;
@@ -7,9 +8,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::super::leftovers::Leftovers;
 use super::super::proposal::Fixing;
 use super::*;
-use crate::crd::{Mode, WatchPolicy};
+use crate::crd::WatchPolicy;
 use crate::jsonpath::Projection;
 use crate::leader::testing::Lead;
 use crate::ledger::Judged;
@@ -29,10 +31,17 @@ struct Server {
     /// Answers to patches instead of carrying them out.
     refusals: Mutex<VecDeque<(u16, &'static str)>>,
     log: Mutex<Vec<String>>,
+    namespace_ends: AtomicBool,
 }
 
 impl Server {
-    fn answer(&self, method: &str, query: &str, body: &[u8]) -> (u16, Value) {
+    fn answer(&self, method: &str, uri: &http::Uri, body: &[u8]) -> (u16, Value) {
+        if !uri.path().contains("configmaps") {
+            let ends = self.namespace_ends.load(Ordering::Relaxed);
+            let ends = ends.then_some("2026-01-01T00:00:00Z");
+            return (200, json!({"metadata": {"name": "n", "uid": "ns", "deletionTimestamp": ends}}));
+        }
+        let query = uri.query().unwrap_or_default();
         let dry_run = query.contains("dryRun=All");
         self.log.lock().push(format!("{method}{}", if dry_run { " dry" } else { "" }));
         if method == "GET" {
@@ -67,8 +76,7 @@ impl Server {
             async move {
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
-                let query = parts.uri.query().unwrap_or_default();
-                let (code, answer) = server.answer(parts.method.as_str(), query, &body);
+                let (code, answer) = server.answer(parts.method.as_str(), &parts.uri, &body);
                 let answer = Body::from(answer.to_string().into_bytes());
                 Ok::<_, Infallible>(http::Response::builder().status(code).body(answer).unwrap())
             }
@@ -87,6 +95,11 @@ impl Server {
 
 /// A policy that wants `data.a` to be `good`.
 fn policy(mode: &str) -> CompiledPolicy {
+    policy_that(mode, "Keep")
+}
+
+/// The same with what it does when it is deleted.
+fn policy_that(mode: &str, on_delete: &str) -> CompiledPolicy {
     let object = json!({
         "apiVersion": "watchpolicy.io/v1alpha1",
         "kind": "WatchPolicy",
@@ -95,11 +108,27 @@ fn policy(mode: &str) -> CompiledPolicy {
             "mode": mode,
             "targets": [{"resources": ["configmaps"]}],
             "rules": [{"name": "a", "path": "$.data.a", "assert": {"equals": "good"}, "fix": {"set": "good"}}],
-            "enforcement": {"maxPerMinute": 5},
+            "enforcement": {"maxPerMinute": 5, "onDelete": on_delete},
         },
     });
     let policy: WatchPolicy = serde_json::from_value(object).unwrap();
     compile(&policy, &policy::Settings::default()).unwrap()
+}
+
+/// A policy alone.
+fn set_of(policy: &Arc<CompiledPolicy>) -> PolicySet {
+    let entry = PolicyEntry {
+        name: Arc::clone(&policy.name),
+        uid: "u".into(),
+        generation: 1,
+        mode: Some(policy.mode),
+        on_delete: Some(policy.enforcement.on_delete),
+        deleting: false,
+        finalizers: Box::default(),
+        state: PolicyState::Compiled(Arc::clone(policy)),
+        stored: None,
+    };
+    PolicySet { revision: 1, entries: [(Arc::clone(&entry.name), Arc::new(entry))].into() }
 }
 
 struct World {
@@ -107,18 +136,25 @@ struct World {
     fixer: Arc<Fixer>,
     key: ObjectKey,
     lead: Lead,
+    sets: watch::Sender<Arc<PolicySet>>,
     _fixers: JoinSet<()>,
 }
 
 impl World {
     /// A fixer, and a ConfigMap that fails.
     fn new(mode: &str, allow: bool) -> Self {
+        Self::with(policy(mode), allow, &json!([]))
+    }
+
+    /// The same with this policy, and with these managed fields of the ConfigMap.
+    fn with(policy: CompiledPolicy, allow: bool, managed: &Value) -> Self {
         let server = Arc::new(Server::default());
-        *server.object.lock() =
-            json!({"metadata": {"name": "c", "namespace": "n", "uid": "u"}, "data": {"a": "bad"}});
+        *server.object.lock() = json!({
+            "metadata": {"name": "c", "namespace": "n", "uid": "u", "managedFields": managed}, "data": {"a": "bad"},
+        });
         let metrics = Metrics::new("test").unwrap();
         let resource = Gvr::new("", "v1", "configmaps");
-        let policy = Arc::new(policy(mode));
+        let policy = Arc::new(policy);
         let roots = Arc::new(policy.roots(&resource.resource));
         let mut projection = Projection::default();
         policy.read(&resource.resource, &roots, &mut projection);
@@ -154,19 +190,22 @@ impl World {
             Timestamp::UNIX_EPOCH,
         );
         let shelf = Shelf::new(1, resource, types, Arc::default());
-        shelf.serve(vec![Served { policy, roots, series: metrics.policy("good") }]);
+        shelf.serve(vec![Served { policy: Arc::clone(&policy), roots, series: metrics.policy("good") }]);
         shelf.put(document);
         store.open(Arc::new(shelf));
         let lead = Lead::new(true);
         let queue = Queue::new(Retries::default(), 7, metrics.queue("fixes"));
-        let parts = Parts { queue, store, ledger, metrics, leadership: lead.leadership() };
+        let (sets, set) = watch::channel(Arc::new(set_of(&policy)));
+        let leftovers =
+            Arc::new(Leftovers::new(Arc::clone(&store), policy::Fences::default(), "system".into()));
+        let parts = Parts { queue, store, ledger, metrics, leadership: lead.leadership(), set, leftovers };
         let settings =
             Settings { allow, namespace: "system".into(), per_second: NonZeroU32::new(100).unwrap() };
         let fixer =
             Arc::new(Fixer::new(parts, Gate::new(server.client()), settings, || Timestamp::UNIX_EPOCH));
         let mut fixers = JoinSet::new();
         fixers.spawn(Arc::clone(&fixer).run());
-        Self { server, fixer, key, lead, _fixers: fixers }
+        Self { server, fixer, key, lead, sets, _fixers: fixers }
     }
 
     /// Has the object looked at, and gives what was asked of the server.
@@ -243,7 +282,7 @@ async fn a_missing_right_is_named_and_the_change_is_told_all_the_same() {
     world.server.refusals.lock().push_back((403, "User \"x\" cannot patch resource \"configmaps\""));
     world.fix().await;
     assert_eq!(world.outcome(), "NotVerified");
-    let denied = world.fixer.parts.ledger.page("good", &[], 1).denied.unwrap();
+    let denied = world.fixer.parts.ledger.page("good", &[], 1).obstacles.rights().unwrap();
     assert!(denied.contains(r#"resources: ["configmaps"], verbs: ["get", "patch"]"#), "{denied}");
 }
 
@@ -258,18 +297,8 @@ async fn who_does_not_lead_asks_nothing() {
 async fn who_begins_to_lead_fixes_what_was_found_before() {
     let world = World::new("Enforce", true);
     world.lead.set(false);
-    let entry = PolicyEntry {
-        name: "good".into(),
-        uid: "u".into(),
-        generation: 1,
-        mode: Some(Mode::Enforce),
-        state: PolicyState::Compiled(Arc::new(policy("Enforce"))),
-        stored: None,
-    };
-    let entries = [(Arc::clone(&entry.name), Arc::new(entry))].into();
-    let (_sets, set) = watch::channel(Arc::new(PolicySet { revision: 1, entries }));
     let mut tasks = JoinSet::new();
-    tasks.spawn(Arc::clone(&world.fixer).sweep(set, CancellationToken::new()));
+    tasks.spawn(Arc::clone(&world.fixer).sweep(CancellationToken::new()));
     sleep(SECOND).await;
     assert_eq!(world.server.log(), [""; 0]);
     world.lead.set(true);
@@ -286,4 +315,98 @@ async fn who_breaks_it_again_and_again_is_left_alone_after_three_fixes() {
         patches += world.fix().await.iter().filter(|request| *request == "PATCH").count();
     }
     assert_eq!((patches, world.outcome()), (3, "Contested".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_used_up_a_budget_does_not_even_read() {
+    let world = World::new("Enforce", true);
+    for round in 0..5 {
+        world.fixer.memory.lock().contests = Contests::default();
+        world.server.object.lock()["data"] = json!({"a": format!("bad {round}")});
+        assert_eq!(world.fix().await, ["GET", "PATCH"]);
+    }
+    world.server.object.lock()["data"] = json!({"a": "bad"});
+    assert_eq!(world.fix().await, [""; 0]);
+    sleep(SECOND * 61).await;
+    assert_eq!(
+        (world.server.log().len(), world.server.value()),
+        (2, json!("good")),
+        "once there is some left"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_whose_namespace_is_being_deleted_is_not_fixed() {
+    let world = World::new("Enforce", true);
+    world.server.namespace_ends.store(true, Ordering::Relaxed);
+    assert_eq!(world.fix().await, ["GET"]);
+    assert_eq!((world.outcome(), world.server.value()), ("Deleting".to_owned(), json!("bad")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_back_what_it_wrote_writes_nothing_before_its_finalizer_is_there() {
+    let policy = Arc::new(policy_that("Enforce", "Release"));
+    let world = World::with(policy_that("Enforce", "Release"), true, &json!([]));
+    assert_eq!(world.fix().await, ["GET"]);
+    assert_eq!(world.outcome(), "Waiting");
+    let mut set = set_of(&policy);
+    for entry in set.entries.values_mut() {
+        Arc::make_mut(entry).finalizers = [policy::FINALIZER.into()].into();
+    }
+    world.sets.send_replace(Arc::new(set));
+    sleep(SECOND * 2).await;
+    assert_eq!(
+        (world.server.log(), world.server.value()),
+        (vec!["GET".to_owned(), "PATCH".to_owned()], json!("good"))
+    );
+}
+
+/// Managed fields of which a policy that is gone has some.
+fn of_a_policy_that_is_gone() -> Value {
+    let fields = json!({"f:data": {"f:b": {}}});
+    json!([
+        {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}},
+        {"manager": "watchpolicy/gone", "operation": "Update", "fieldsV1": fields},
+    ])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_is_gone_leaves_no_ghost_of_a_manager() {
+    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
+    assert_eq!(world.fixer.parts.leftovers.count("gone"), 1);
+    assert_eq!(world.fix().await, ["GET", "PATCH"]);
+    let left = world.server.object.lock()["metadata"]["managedFields"].clone();
+    assert_eq!((left.as_array().unwrap().len(), &left[0]["manager"]), (1, &json!("kubectl")));
+    assert_eq!(world.fix().await, ["GET"], "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_write_lets_go_of_nothing_either() {
+    let world = World::with(policy("Audit"), false, &of_a_policy_that_is_gone());
+    assert_eq!(world.fix().await, [""; 0], "without the consent of the operator");
+    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
+    world.lead.set(false);
+    assert_eq!(world.fix().await, [""; 0], "without leadership");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_not_let_go_of_is_tried_again_slowly() {
+    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
+    world.server.refusals.lock().push_back((403, "admission webhook denied the request"));
+    assert_eq!(world.fix().await, ["GET", "PATCH"]);
+    sleep(SECOND * 3500).await;
+    assert_eq!(world.server.log(), [""; 0]);
+    sleep(SECOND * 200).await;
+    assert_eq!(world.server.log(), ["GET", "PATCH"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_begins_to_lead_lets_go_of_what_policies_left_that_ended_before() {
+    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
+    world.lead.set(false);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&world.fixer).sweep(CancellationToken::new()));
+    world.lead.set(true);
+    sleep(SECOND).await;
+    assert_eq!(world.server.log(), ["GET", "PATCH"]);
 }

@@ -11,11 +11,12 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::client::Body;
 use tokio::time::timeout;
 
+use super::go_json;
 use super::refusal::Refusal;
-use crate::jsonpath::{Document, Node, Path, Projection, Roots, TypeMeta};
+use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Node, Path, Projection, Roots, TypeMeta};
 use crate::leader::Permit;
 use crate::policy::Patch;
-use crate::resource::{Gvr, ObjectName};
+use crate::resource::{Gvr, ObjectKey, ObjectName};
 
 /// How long the server may take for one answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -23,8 +24,6 @@ const ANSWER: Duration = Duration::from_secs(10);
 const MAX_ANSWER: usize = 16 << 20;
 const JSON: &str = "application/json";
 const JSON_PATCH: &str = "application/json-patch+json";
-/// Before the policy's name in managedFields.
-pub(super) const MANAGER: &str = "watchpolicy/";
 
 /// The object that is about to be written.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +34,10 @@ pub(super) struct Target<'t> {
 }
 
 impl Target<'_> {
+    pub(super) fn key(&self) -> ObjectKey {
+        ObjectKey { resource: self.resource.resource.clone(), object: self.object.clone() }
+    }
+
     /// Names are percent-encoded, since some kinds allow any character in them.
     fn path(&self) -> String {
         let Gvr { resource, version } = self.resource;
@@ -97,9 +100,8 @@ impl Gate {
     ) -> Result<Arc<Document>, Refusal> {
         let Intent { policy, patch, dry_run } = intent;
         let dry_run = if dry_run { "&dryRun=All" } else { "" };
-        let path = format!("{}?fieldManager={MANAGER}{policy}{dry_run}", target.path());
-        let body = serde_json::to_string(patch).map_err(|error| Refusal::Failed(error.to_string()))?;
-        let body = as_go_writes(&body).into_bytes();
+        let path = format!("{}?fieldManager={FIELD_MANAGER_PREFIX}{policy}{dry_run}", target.path());
+        let body = go_json::to_vec(patch).map_err(|error| Refusal::Failed(error.to_string()))?;
         let request =
             http::Request::patch(path).header(ACCEPT, JSON).header(CONTENT_TYPE, JSON_PATCH).body(body);
         permit.guard(self.send(request, target)).await.map_err(|_lost| Refusal::Lost)?
@@ -142,22 +144,6 @@ impl Gate {
     }
 }
 
-/// JSON with the escapes of Go's encoder. The server tells whether a `test` holds by comparing bytes with what that
-/// encoder made of the object. These characters stand nowhere but in strings.
-fn as_go_writes(json: &str) -> String {
-    let mut written = String::with_capacity(json.len());
-    for letter in json.chars() {
-        match letter {
-            '&' | '<' | '>' | '\u{2028}' | '\u{2029}' => {
-                written.push_str("\\u");
-                written.extend(format!("{:04x}", u32::from(letter)).chars());
-            }
-            other => written.push(other),
-        }
-    }
-    written
-}
-
 /// The innermost cause says what happened; the outer layers only that something did.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;
@@ -165,15 +151,4 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         innermost = source;
     }
     innermost.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_test_is_written_byte_for_byte_as_the_server_keeps_the_value() {
-        assert_eq!(as_go_writes(r#"{"a&b":"<é>"}"#), r#"{"a\u0026b":"\u003cé\u003e"}"#);
-        assert_eq!(as_go_writes("\"\u{2028}\""), r#""\u2028""#);
-    }
 }

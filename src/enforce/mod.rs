@@ -9,8 +9,10 @@ mod case;
 mod contest;
 mod fixer;
 mod gate;
+mod go_json;
 mod journal;
-mod owner;
+mod leftovers;
+mod namespaces;
 mod proposal;
 mod refusal;
 mod rest;
@@ -18,4 +20,5 @@ mod worker;
 
 pub use fixer::{Fixer, Parts, Settings};
 pub use gate::Gate;
+pub use leftovers::Leftovers;
 pub use worker::Worker;

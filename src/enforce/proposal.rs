@@ -6,16 +6,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::crd::{FixStatus, Mode, OnConflict};
-use crate::jsonpath::{Document, Node, Roots};
+use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Node, Roots};
 use crate::metrics::Remediation;
 use crate::policy::{
-    Change, CompiledPolicy, Judgement, Mend, Obstacle, Outcome, Patch, Pointer, Relatives, Subject, Token,
-    clash, settle,
+    Change, Changes, CompiledPolicy, Judgement, Mend, Obstacle, Outcome, Patch, Pointer, Relatives, Subject,
+    Token, owner_of, settle,
 };
 use crate::resource::GroupResource;
 
-use super::gate::MANAGER;
-use super::owner;
 use super::rest::Fixes;
 
 /// A policy that fixes objects of a resource, with where `$pod` is there.
@@ -51,8 +49,8 @@ pub(super) struct Proposal {
     pub(super) fixing: Fixing,
     mends: Vec<Mend>,
     pub(super) changes: Vec<Change>,
-    /// What became of rules already, before anything is sent.
-    settled: BTreeMap<Arc<str>, (Remediation, Box<str>)>,
+    /// Of each mend, what became of it already, before anything is sent.
+    settled: Vec<Option<(Remediation, Box<str>)>>,
 }
 
 impl Proposal {
@@ -60,12 +58,7 @@ impl Proposal {
     pub(super) fn new(fixing: &Fixing, fresh: Fresh<'_>) -> Self {
         let (_, mut mends) = fixing.policy.mend(&fresh.subject(fixing), fresh.relatives);
         let changes = settle(&mut mends);
-        let mut settled = BTreeMap::new();
-        for mend in &mends {
-            if let Err(obstacle) = &mend.change {
-                settled.entry(Arc::clone(&mend.rule)).or_insert_with(|| said(obstacle));
-            }
-        }
+        let settled = mends.iter().map(|mend| mend.change.as_ref().err().map(said)).collect();
         Self { fixing: fixing.clone(), mends, changes, settled }
     }
 
@@ -86,10 +79,11 @@ impl Proposal {
     ) {
         let Self { mends, changes, settled, .. } = self;
         changes.retain(|change| {
-            let wanting = || mends.iter().filter(|mend| mend.change.as_ref() == Ok(change));
-            let Some(why) = wanting().find_map(|mend| why(&mend.rule, change)) else { return true };
-            for mend in wanting() {
-                settled.insert(Arc::clone(&mend.rule), why.clone());
+            let wants = |mend: &Mend| mend.change.as_ref() == Ok(change);
+            let mut wanting = mends.iter().filter(|mend| wants(mend));
+            let Some(why) = wanting.find_map(|mend| why(&mend.rule, change)) else { return true };
+            for (_, settled) in mends.iter().zip(&mut *settled).filter(|(mend, _)| wants(mend)) {
+                *settled = Some(why.clone());
             }
             false
         });
@@ -101,10 +95,10 @@ impl Proposal {
         if policy.enforcement.on_conflict != OnConflict::Yield {
             return;
         }
-        let own = format!("{MANAGER}{}", policy.name);
+        let own = format!("{FIELD_MANAGER_PREFIX}{}", policy.name);
         self.hold_back(|change| {
             change.judged.as_ref()?;
-            let manager = owner::of(object, &change.place, &own)?;
+            let manager = owner_of(object, &change.place, &own)?;
             Some((Remediation::Yielded, format!("{manager} owns the field, and the policy yields").into()))
         });
     }
@@ -146,25 +140,19 @@ impl Proposal {
     }
 
     fn fixes_by(&self, outcome: impl Fn(&Mend) -> (Remediation, Option<Box<str>>)) -> Fixes {
-        let mut fixes = Fixes::new();
-        for mend in &self.mends {
-            if fixes.iter().any(|(rule, _)| *rule == mend.rule) {
-                continue;
-            }
-            let (outcome, message) = match self.settled.get(&mend.rule) {
+        let mut rules: Vec<(&Arc<str>, Vec<Told<'_>>)> = Vec::new();
+        for (mend, settled) in self.mends.iter().zip(&self.settled) {
+            let (outcome, why) = match settled {
                 Some((outcome, why)) => (*outcome, Some(why.clone())),
                 None => outcome(mend),
             };
-            let fix = FixStatus {
-                outcome: outcome.as_str().to_owned(),
-                path: Some(mend.path.clone().into()),
-                from: mend.from.clone().map(Into::into),
-                to: mend.to.clone().map(Into::into),
-                message: message.map(Into::into),
-            };
-            fixes.push((Arc::clone(&mend.rule), fix));
+            let told = Told { mend, outcome, why };
+            match rules.iter_mut().find(|(rule, _)| **rule == mend.rule) {
+                Some((_, places)) => places.push(told),
+                None => rules.push((&mend.rule, vec![told])),
+            }
         }
-        fixes
+        rules.into_iter().filter_map(|(rule, places)| Some((Arc::clone(rule), in_one(&places)?))).collect()
     }
 
     /// Whether the change is in the template of a workload's pods.
@@ -203,6 +191,35 @@ fn said(obstacle: &Obstacle) -> (Remediation, Box<str>) {
     }
 }
 
+/// What became of one place.
+struct Told<'m> {
+    mend: &'m Mend,
+    outcome: Remediation,
+    why: Option<Box<str>>,
+}
+
+/// What became of the places of a rule: one that was not mended speaks for all, and where they differ it says so.
+fn in_one(places: &[Told<'_>]) -> Option<FixStatus> {
+    let is_mended = |told: &&Told<'_>| matches!(told.outcome, Remediation::Fixed | Remediation::Planned);
+    let Told { mend, outcome, why } = places.iter().find(|told| !is_mended(told)).or(places.first())?;
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for told in places {
+        *counts.entry(told.outcome.as_str()).or_default() += 1;
+    }
+    let counts = (counts.len() > 1).then(|| {
+        let counts: Vec<_> = counts.iter().map(|(outcome, count)| format!("{outcome} {count}")).collect();
+        format!("its {} places: {}", places.len(), counts.join(", "))
+    });
+    let message: Vec<_> = why.as_deref().map(str::to_owned).into_iter().chain(counts).collect();
+    Some(FixStatus {
+        outcome: outcome.as_str().to_owned(),
+        path: Some(mend.path.clone().into()),
+        from: mend.from.clone().map(Into::into),
+        to: mend.to.clone().map(Into::into),
+        message: (!message.is_empty()).then(|| message.join("; ")),
+    })
+}
+
 /// Holds back what two policies want differently: at once, or as soon as one of them has written. A policy that only
 /// plans holds back none that enforces. `after` gives the object as it would be after a patch.
 pub(super) fn hold_back_conflicts(
@@ -217,9 +234,10 @@ pub(super) fn hold_back_conflicts(
             let then =
                 document.as_deref().map(|document| Proposal::new(&other.fixing, Fresh { document, ..fresh }));
             let then = then.map(|then| then.changes).unwrap_or_default();
+            let wanted: Changes<'_, _> =
+                other.changes.iter().chain(&then).map(|change| (change, ())).collect();
             for change in &proposal.changes {
-                if let Some(against) = other.changes.iter().chain(&then).find(|wanted| clash(change, wanted))
-                {
+                if let Some((against, ())) = wanted.against(change) {
                     if !proposal.outranks(other) {
                         conflicts.push((at, change.clone(), Arc::clone(&other.fixing.policy.name)));
                     }
@@ -236,5 +254,30 @@ pub(super) fn hold_back_conflicts(
         if let Some(proposal) = proposals.get_mut(at) {
             proposal.hold_back(|wanted| (*wanted == change).then(why));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::Write;
+
+    use super::*;
+
+    fn mend(path: &str) -> Mend {
+        let change = Change { place: Pointer::default(), judged: None, write: Write::Remove, source: None };
+        Mend { rule: "r".into(), path: path.into(), from: None, to: None, change: Ok(change) }
+    }
+
+    #[test]
+    fn a_place_that_was_not_mended_speaks_for_its_rule_and_the_others_are_counted() {
+        let (one, two) = (mend("a"), mend("b"));
+        let told = |mend, outcome, why: Option<&str>| Told { mend, outcome, why: why.map(Box::from) };
+        let mended = told(&one, Remediation::Fixed, None);
+        let refused = told(&two, Remediation::NotAllowed, Some("no fix writes it"));
+        let fix = in_one(&[mended, refused]).unwrap();
+        assert_eq!((fix.outcome.as_str(), fix.path.as_deref()), ("NotAllowed", Some("b")));
+        assert_eq!(fix.message.as_deref(), Some("no fix writes it; its 2 places: Fixed 1, NotAllowed 1"));
+        let alike = [told(&one, Remediation::Fixed, None), told(&two, Remediation::Fixed, None)];
+        assert_eq!(in_one(&alike).unwrap().message, None);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::journal;
+use super::{journal, leftovers};
 use crate::jsonpath::Document;
 use crate::leader::Leadership;
 use crate::ledger::{Judged, Ledger};
@@ -60,6 +60,7 @@ impl Worker {
             return self.ledger.forget(key, now);
         };
         let (judgements, fails) = judge(key, &views, &self.store, now);
+        let is_for_fixers = fails || leftovers::may_be_left(&views, priority);
         self.tell(key, &judgements);
         let again = judgements.iter().filter_map(|(_, judgement)| judgement.again()).min();
         if let Some(again) = again {
@@ -75,7 +76,7 @@ impl Worker {
         };
         self.ledger.enter(judged, now);
         // Asked after the entry: whoever begins to lead later finds it there.
-        if fails && self.leadership.permit().is_ok() {
+        if is_for_fixers && self.leadership.permit().is_ok() {
             self.fixes.add(key.clone(), priority);
         }
     }
@@ -104,7 +105,8 @@ fn judge(
     for view in views.iter().filter(|view| newest == Some(&view.document.id.uid)) {
         let shared = &view.serving.shared;
         let mut survey = shared.survey(&view.document);
-        for (index, served) in view.serving.iter().enumerate() {
+        let serving = view.serving.iter().enumerate();
+        for (index, served) in serving.filter(|(_, served)| served.policy.judges()) {
             let policy = &served.policy;
             if seen.as_ref().is_some_and(|seen| seen.contains(&policy.name)) {
                 continue;

@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 use thiserror::Error;
 
 use super::decode::{KeySeed, Seed};
-use super::metadata::{Metadata, MetadataSeed};
+use super::metadata::{Metadata, MetadataSeed, Owned};
 use super::node::{Node, shared_bytes};
 use super::projection::Projection;
 use super::trie::Trie;
@@ -45,8 +45,8 @@ pub struct Document {
     pub controller: Option<Arc<str>>,
     /// `metadata.deletionTimestamp`, as it is written.
     pub deleting: Option<Box<str>>,
-    /// Whether a field manager of this operator is on the object.
-    pub managed: bool,
+    /// What policies of this operator own of the object; nearly always nothing.
+    pub owned: Box<[Owned]>,
     /// What is read of the object; `kind` and `apiVersion`, where read, are those of the watch. `Err` says why the
     /// object cannot be read: it is judged as `Error`, and hides no other.
     pub root: Result<Node, Box<str>>,
@@ -87,7 +87,7 @@ impl Document {
     }
 
     fn new(metadata: Metadata, root: Result<Node, Box<str>>) -> Result<Self, DecodeError> {
-        let Metadata { name, namespace, uid, resource_version, labels, controller, deleting, managed } =
+        let Metadata { name, namespace, uid, resource_version, labels, controller, deleting, owned } =
             metadata;
         let id = Identity {
             name: name.filter(|name| !name.is_empty()).ok_or(DecodeError::Nameless)?,
@@ -95,12 +95,12 @@ impl Document {
             uid: uid.unwrap_or_default(),
             resource_version: resource_version.unwrap_or_default(),
         };
-        Ok(Self { id, labels, controller, deleting, managed, root })
+        Ok(Self { id, labels, controller, deleting, owned, root })
     }
 
     /// Whether a change of the object changed nothing that is kept: all but the resource version is equal.
     pub fn same_content(&self, other: &Self) -> bool {
-        let Self { id, labels, controller, deleting, managed, root } = self;
+        let Self { id, labels, controller, deleting, owned, root } = self;
         let Identity { name, namespace, uid, resource_version: _ } = id;
         *name == other.id.name
             && *namespace == other.id.namespace
@@ -108,16 +108,17 @@ impl Document {
             && *labels == other.labels
             && *controller == other.controller
             && *deleting == other.deleting
-            && *managed == other.managed
+            && *owned == other.owned
             && *root == other.root
     }
 
     /// Bytes on the heap, without the struct itself.
     pub fn heap_bytes(&self) -> usize {
-        let Self { id, labels, controller, deleting, managed: _, root } = self;
+        let Self { id, labels, controller, deleting, owned, root } = self;
         let Identity { name, namespace, uid, resource_version } = id;
         let texts = [Some(name), namespace.as_ref(), Some(uid), Some(resource_version), controller.as_ref()];
         let pairs = labels.iter().map(|(name, value)| shared_bytes(name) + value.len());
+        let entries = owned.iter().map(|owned| owned.policy.len() + owned.fields.len());
         let tree = match root {
             Ok(node) => node.heap_bytes(),
             Err(reason) => reason.len(),
@@ -126,6 +127,8 @@ impl Document {
             + size_of_val::<[_]>(labels)
             + pairs.sum::<usize>()
             + deleting.as_ref().map_or(0, |time| time.len())
+            + size_of_val::<[_]>(owned)
+            + entries.sum::<usize>()
             + tree
     }
 }
@@ -255,7 +258,7 @@ mod tests {
             assert_eq!(&*document.id.resource_version, "48213377");
             assert_eq!(&*document.id.uid, "0b0f6c0e-6c1e-4d0a-9a53-5e1d6f2a7b11");
             assert_eq!(document.controller.as_deref(), Some("d5a3f8b2-1e53-4f0b-8c7e-2b9a4c6d8e10"));
-            assert_eq!((document.deleting, document.managed, document.labels.len()), (None, false, 0));
+            assert_eq!((document.deleting, document.owned.len(), document.labels.len()), (None, 0, 0));
         }
     }
 
@@ -280,13 +283,18 @@ mod tests {
     #[test]
     fn labels_deletion_and_our_field_manager_are_seen() {
         let raw = r#"{"metadata":{"labels":{"b":"2","a":"1"},"name":"a","deletionTimestamp":"2026-01-01T00:00:00Z",
-            "managedFields":[{"manager":"kubectl"},{"manager":"watchpolicy/owner"}]}}"#;
+            "managedFields":[{"manager":"kubectl"},
+            {"manager":"watchpolicy/owner","operation":"Update","fieldsV1":{"f:data":{}}},
+            {"manager":"watchpolicy/applied","operation":"Apply","fieldsV1":{}},
+            {"manager":"watchpolicy/status","operation":"Update","fieldsV1":{},"subresource":"status"},
+            {"manager":"watchpolicy/x&dryRun=All","operation":"Update","fieldsV1":{}}]}}"#;
         let mut projection = Projection::default();
         projection.read_labels();
         let document = Document::decode(raw, &projection, &types()).unwrap();
         assert_eq!(&*document.labels, [("a".into(), "1".into()), ("b".into(), "2".into())]);
         assert_eq!(document.deleting.as_deref(), Some("2026-01-01T00:00:00Z"));
-        assert!(document.managed);
+        let owned = Owned { policy: "owner".into(), fields: r#"{"f:data":{}}"#.into() };
+        assert_eq!(*document.owned, [owned], "updates by names that a policy can have");
         assert_eq!(decode(raw, &[]).labels.len(), 0);
     }
 

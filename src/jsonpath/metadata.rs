@@ -12,8 +12,22 @@ use super::node::Node;
 use super::projection::Projection;
 use super::trie::Trie;
 
-/// How the field managers of this operator's writes begin.
-const FIELD_MANAGER_PREFIX: &str = "watchpolicy/";
+/// How the field managers of this operator's writes begin; a policy's name follows.
+pub const FIELD_MANAGER_PREFIX: &str = "watchpolicy/";
+/// The longest name of a policy.
+const MAX_POLICY: usize = 63;
+/// What a policy owns of an object is kept up to this length.
+const MAX_FIELDS: usize = 16 * 1024;
+
+/// What a policy of this operator owns of an object: its entry in `metadata.managedFields` for updates of the object
+/// itself. Anybody may write there: only names that a policy can have are believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owned {
+    /// The policy's name.
+    pub policy: Box<str>,
+    /// `fieldsV1` as JSON (KEP-555); empty where it is missing or too long to be kept.
+    pub fields: Box<str>,
+}
 
 const NAME: &str = "name";
 const NAMESPACE: &str = "namespace";
@@ -41,7 +55,7 @@ pub(super) struct Metadata {
     pub(super) labels: Labels,
     pub(super) controller: Option<Arc<str>>,
     pub(super) deleting: Option<Box<str>>,
-    pub(super) managed: bool,
+    pub(super) owned: Box<[Owned]>,
 }
 
 impl Metadata {
@@ -59,7 +73,7 @@ impl Metadata {
             }
             DELETION_TIMESTAMP => self.deleting = Option::deserialize(from)?,
             MANAGED_FIELDS => {
-                self.managed = Option::<Managers>::deserialize(from)?.is_some_and(|found| found.0);
+                self.owned = Option::<Managers>::deserialize(from)?.map(|found| found.0).unwrap_or_default();
             }
             _ => {
                 IgnoredAny::deserialize(from)?;
@@ -224,14 +238,18 @@ impl<'de> Deserialize<'de> for Controller {
     }
 }
 
-/// Whether one of the field managers is this operator.
-struct Managers(bool);
+/// The entries of this operator's policies.
+struct Managers(Box<[Owned]>);
 
 impl<'de> Deserialize<'de> for Managers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        struct Entry {
+        struct Entry<'e> {
             manager: Option<Ours>,
+            operation: Option<Update>,
+            subresource: Option<IgnoredAny>,
+            #[serde(borrow, rename = "fieldsV1")]
+            fields: Option<&'e RawValue>,
         }
         struct Entries;
         impl<'de> Visitor<'de> for Entries {
@@ -242,19 +260,24 @@ impl<'de> Deserialize<'de> for Managers {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Managers, A::Error> {
-                let mut found = false;
-                while let Some(entry) = entries.next_element::<Entry>()? {
-                    found |= entry.manager.is_some_and(|ours| ours.0);
+                let mut found = Vec::new();
+                while let Some(entry) = entries.next_element::<Entry<'de>>()? {
+                    let Entry { manager, operation, subresource, fields } = entry;
+                    let updates = operation.is_some_and(|update| update.0) && subresource.is_none();
+                    if let Some(policy) = manager.and_then(|ours| ours.0).filter(|_| updates) {
+                        let fields = fields.map(RawValue::get).filter(|text| text.len() <= MAX_FIELDS);
+                        found.push(Owned { policy, fields: fields.unwrap_or_default().into() });
+                    }
                 }
-                Ok(Managers(found))
+                Ok(Managers(found.into()))
             }
         }
         deserializer.deserialize_seq(Entries)
     }
 }
 
-/// Whether a field manager's name is one of ours. The name itself is not copied.
-struct Ours(bool);
+/// The policy that a field manager's name is of, if it is one of ours. Other names are not copied.
+struct Ours(Option<Box<str>>);
 
 impl<'de> Deserialize<'de> for Ours {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -267,9 +290,37 @@ impl<'de> Deserialize<'de> for Ours {
             }
 
             fn visit_str<E>(self, name: &str) -> Result<Ours, E> {
-                Ok(Ours(name.starts_with(FIELD_MANAGER_PREFIX)))
+                let policy = name.strip_prefix(FIELD_MANAGER_PREFIX);
+                Ok(Ours(policy.filter(|policy| is_policy_name(policy)).map(Box::from)))
             }
         }
         deserializer.deserialize_str(Prefix)
+    }
+}
+
+/// Whether a policy can have this name (RFC 1123, as the API server checks names).
+fn is_policy_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
+    (1..=MAX_POLICY).contains(&name.len()) && name.bytes().all(plain)
+}
+
+/// Whether an operation is `Update`.
+struct Update(bool);
+
+impl<'de> Deserialize<'de> for Update {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl Visitor<'_> for Name {
+            type Value = Update;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an operation")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Update, E> {
+                Ok(Update(name == "Update"))
+            }
+        }
+        deserializer.deserialize_str(Name)
     }
 }

@@ -72,12 +72,38 @@ impl Projection {
         !self.trie.whole && self.trie.any_member.is_none() && self.trie.members.iter().all(known)
     }
 
+    /// What is kept, from the object down.
+    pub fn level(&self) -> Level<'_> {
+        Level(&self.trie)
+    }
+
     pub(super) fn trie(&self) -> &Trie {
         &self.trie
     }
 
     pub(super) fn reads_labels(&self) -> bool {
         self.labels
+    }
+}
+
+/// A place in an object as a projection keeps it.
+#[derive(Clone, Copy, Debug)]
+pub struct Level<'p>(&'p Trie);
+
+impl<'p> Level<'p> {
+    /// Whether everything here is kept.
+    pub fn is_whole(self) -> bool {
+        self.0.whole
+    }
+
+    /// A member; `None` where nothing of it is kept.
+    pub fn member(self, name: &str) -> Option<Self> {
+        self.0.child(name).map(Self)
+    }
+
+    /// Any element; `None` where nothing of elements is kept.
+    pub fn element(self) -> Option<Self> {
+        self.0.element().map(Self)
     }
 }
 

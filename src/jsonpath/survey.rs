@@ -77,7 +77,9 @@ impl<'s> Survey<'s> {
     /// Finds these paths, as far as they were not found before.
     pub fn find(&mut self, paths: impl IntoIterator<Item = Planned>) {
         for Planned(stem) in paths {
-            self.list(stem);
+            if matches!(self.lists.get(stem), Some(List::Unasked)) {
+                self.list(stem);
+            }
         }
     }
 

@@ -74,6 +74,8 @@ pub struct Elector<S> {
     replaced: Option<Lease>,
     /// Nobody else can have held the Lease before: one lease duration after the last confirmed claim was sent.
     held_until: Instant,
+    /// Writes are stopped, as the newest Lease says that was read. One that is deleted takes nobody's word back.
+    stopped: bool,
     stepped: Instant,
     term: watch::Sender<Option<Term>>,
     terms: u64,
@@ -95,6 +97,7 @@ impl<S: LeaseStore> Elector<S> {
             sent: None,
             replaced: None,
             held_until: now,
+            stopped: false,
             stepped: now,
             term,
             terms: 0,
@@ -200,6 +203,7 @@ impl<S: LeaseStore> Elector<S> {
         let (now, own) = (Instant::now(), self.settings.lease);
         self.ours = found.as_ref().is_some_and(|lease| self.is_ours(lease, now));
         self.sent = None;
+        self.stopped = found.as_ref().map_or(self.stopped, Lease::stops_writes);
         self.free_at = match (&self.known, &found) {
             (_, Some(_)) if self.ours => now,
             (Known::Present(old), Some(new)) if old.same_spec(new) => self.free_at,
@@ -228,7 +232,8 @@ impl<S: LeaseStore> Elector<S> {
         let (claim, is_new) = match &self.known {
             Known::Present(lease) => (lease.take(identity, *duration, now), false),
             Known::Unread | Known::Absent => {
-                (Lease::create(self.store.place(), identity, *duration, now), true)
+                let lease = Lease::create(self.store.place(), identity, *duration, now);
+                (if self.stopped { lease.and_stop_writes() } else { lease }, true)
             }
         };
         if let Known::Present(lease) = &self.known
@@ -266,8 +271,7 @@ impl<S: LeaseStore> Elector<S> {
             self.terms += 1;
             info!(identity = &*self.settings.identity, "leading");
         }
-        let stopped = matches!(&self.known, Known::Present(lease) if lease.stops_writes());
-        self.term.send_replace(Some(Term { number: self.terms, valid_until, stopped }));
+        self.term.send_replace(Some(Term { number: self.terms, valid_until, stopped: self.stopped }));
     }
 
     /// Ends the term, and with it every permit.

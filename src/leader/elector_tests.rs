@@ -579,6 +579,29 @@ async fn a_deleted_lease_is_made_again_by_its_leader() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deleted_lease_takes_no_stop_of_writes_with_it() {
+    let mut bench = Bench::start(2).await;
+    bench.pass(10_000).await;
+    let stop = |bench: &Bench, annotations: Value| {
+        let mut server = bench.server.lock();
+        let mut object = server.lease.clone().unwrap();
+        object["metadata"]["annotations"] = annotations;
+        server.store(object);
+    };
+    let stopped = |bench: &Bench| bench.server.lock().replicas[&0].stopped();
+    stop(&bench, json!({"watchpolicy.io/writes": "stopped"}));
+    bench.pass(3000).await;
+    assert!(stopped(&bench));
+    bench.server.lock().delete();
+    bench.pass(3000).await;
+    assert_eq!(bench.leaders(), [0]);
+    assert!(stopped(&bench));
+    stop(&bench, json!({}));
+    bench.pass(3000).await;
+    assert!(!stopped(&bench), "whoever takes the annotation off says so");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_that_is_deleted_while_its_leader_hears_nothing_is_left_for_a_whole_duration() {
     let mut bench = Bench::start(2).await;
     bench.pass(10_000).await;

@@ -96,6 +96,15 @@ impl Lease {
         lease
     }
 
+    /// The same, with the annotation that stops writes.
+    pub(super) fn and_stop_writes(mut self) -> Self {
+        let (name, value) = WRITES;
+        if let Some(Value::Object(metadata)) = self.0.get_mut("metadata") {
+            metadata.insert("annotations".to_owned(), json!({name: value}));
+        }
+        self
+    }
+
     /// The same Lease, held by `holder` from now on, or still.
     pub(super) fn take(&self, holder: &str, duration: Duration, now: Timestamp) -> Self {
         let mut lease = self.clone();

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::Object;
 use super::finding::{Finding, Place};
+use super::obstacles::Obstacles;
 use super::standing::{Standing, is_found};
 use crate::crd::{FixStatus, Severity, Summary, Violation, WatchPolicyStatus};
 use crate::policy::{Judgement, Outcome, RuleVerdict};
@@ -47,8 +48,8 @@ pub struct Page {
     pub more: u64,
     /// When the verdicts last changed; `None` before the first.
     pub changed: Option<Timestamp>,
-    /// The right that a fix of the policy lacked when it was last tried.
-    pub denied: Option<Arc<str>>,
+    /// What keeps the policy from writing.
+    pub obstacles: Obstacles,
 }
 
 /// Objects of one resource, by what they are to the policy.
@@ -150,7 +151,6 @@ pub(super) struct Book {
     /// An earlier run judged by the policy.
     was_told: bool,
     changed: Option<Timestamp>,
-    denied: Option<Arc<str>>,
 }
 
 /// What a judgement changed.
@@ -265,9 +265,9 @@ impl Book {
         self.bytes
     }
 
-    /// Whether there are findings that are only counted.
-    pub(super) fn is_cut(&self) -> bool {
-        self.unlisted > 0
+    /// Findings that are only counted.
+    pub(super) fn unlisted(&self) -> u64 {
+        self.unlisted
     }
 
     fn new_findings(
@@ -348,13 +348,6 @@ impl Book {
         Some(Arc::clone(finding))
     }
 
-    /// Notes whether a fix lacked a right; whether that is news.
-    pub(super) fn deny(&mut self, denied: Option<Arc<str>>) -> bool {
-        let is_news = self.denied != denied;
-        self.denied = denied;
-        is_news
-    }
-
     /// The objects on which rules fail.
     pub(super) fn failing(&self) -> impl Iterator<Item = &ObjectKey> {
         self.findings
@@ -414,7 +407,7 @@ impl Book {
             worst,
             more: more.saturating_add(self.unlisted),
             changed: self.changed,
-            denied: self.denied.clone(),
+            obstacles: Obstacles::default(),
         }
     }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::book::{Book, Posted};
 use super::news::{Followers, News, Noted, Turn};
+use super::obstacles::Obstacles;
 use super::standing::Standing;
 use super::{Judged, Object};
 use crate::crd::FixStatus;
@@ -20,6 +21,8 @@ pub(super) struct State {
     /// By resource first: the name of a resource is then not stored with each object.
     pub(super) objects: HashMap<GroupResource, HashMap<ObjectName, Record, RandomState>, RandomState>,
     pub(super) books: HashMap<Arc<str>, Book, RandomState>,
+    /// By policy; also of those that do not judge any more.
+    pub(super) obstacles: HashMap<Arc<str>, Obstacles, RandomState>,
     pub(super) dirty: BTreeSet<Arc<str>>,
     pub(super) followers: Followers,
     uids: RandomState,

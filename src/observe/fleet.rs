@@ -176,10 +176,13 @@ impl Fleet {
                     }
                 },
             }
-            self.retire();
+            let arrived = self.awaiting.iter().any(|policy| self.parts.store.around(policy).is_some());
+            // Programs that were held back go first: what is retired may serve those before them.
+            if !arrived {
+                self.retire();
+            }
             self.mind_spares();
             self.resync();
-            let arrived = self.awaiting.iter().any(|policy| self.parts.store.around(policy).is_some());
             if arrived || (std::mem::take(&mut self.freed) && !self.refused.is_empty()) {
                 settled = settled.or_else(|| Some(Instant::now()));
             }
@@ -222,6 +225,9 @@ impl Fleet {
         }
         for epoch in others {
             self.unwant(epoch, catalog);
+        }
+        for running in self.running.values() {
+            running.shelf.surround(running.spec.around.clone());
         }
     }
 
@@ -369,7 +375,9 @@ fn serve(running: &mut Running, (policies, around): (Vec<Program>, Vec<Arc<Compi
         return;
     }
     running.shelf.serve(served(&policies, &parts.metrics));
-    running.shelf.surround(around.clone());
+    // Workers go on meanwhile: an earlier program knows its Namespaces until nobody is judged by it any more.
+    let earlier = running.spec.around.iter().filter(|old| !around.iter().any(|new| Arc::ptr_eq(new, old)));
+    running.shelf.surround(around.iter().chain(earlier).cloned().collect());
     for key in parts.store.judged_in(None, &around) {
         parts.queue.add(key, Priority::PolicyChange);
     }

@@ -23,7 +23,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::turns::Turns;
-use super::wire::{Collection, Event, Lines, PageEnd, Wire, WireError, version_of};
+use super::version::version_of;
+use super::wire::{Collection, Event, Lines, PageEnd, Wire, WireError};
 use crate::backoff::{self, Backoff};
 use crate::metrics::{EventType, WatchFailure};
 
@@ -364,7 +365,7 @@ impl<S: Sink> Informer<S> {
             EventType::Bookmark => self.bookmarks |= Instant::now() + FINAL_BOOKMARK < ends,
             EventType::Error => {} // `Event::parse` makes it an error
         }
-        Ok(version_of(event.object).map(std::borrow::Cow::into_owned))
+        Ok(version_of(event.object))
     }
 
     // ---- permissions ----

@@ -18,6 +18,7 @@ mod telling;
 #[cfg(test)]
 mod trials;
 pub mod turns;
+mod version;
 pub mod wire;
 
 pub use samples::samples;

@@ -69,10 +69,13 @@ impl PolicySink {
             Err(error) => return unreadable(id, raw, &error),
         };
         let generation = policy.metadata.generation.unwrap_or_default();
+        let deleting = policy.metadata.deletion_timestamp.is_some();
         let known = self.entries.get(&id.name).map(|kept| &kept.entry);
         let state = match known {
             // Only the status is new.
-            Some(known) if is_same(known, id, generation) => known.state.clone(),
+            Some(known) if is_same(known, id, generation) && known.deleting == deleting => {
+                known.state.clone()
+            }
             _ => match policy::compile(&policy, &self.settings) {
                 Ok(compiled) => PolicyState::Compiled(Arc::new(compiled)),
                 Err(faults) => PolicyState::Invalid(Arc::new(faults)),
@@ -83,6 +86,15 @@ impl PolicySink {
             uid: Arc::clone(&id.uid),
             generation,
             mode: Some(policy.spec.mode),
+            on_delete: Some(policy.spec.enforcement.unwrap_or_default().on_delete),
+            deleting,
+            finalizers: policy
+                .metadata
+                .finalizers
+                .iter()
+                .flatten()
+                .map(|name| name.as_str().into())
+                .collect(),
             state,
             stored: policy.status.map(Arc::new),
         }
@@ -110,7 +122,8 @@ impl Sink for PolicySink {
         let known = self.entries.get(&id.name).map(|kept| &kept.entry);
         let same = known.is_some_and(|known| {
             let unreadable = matches!(entry.state, PolicyState::Unreadable(_));
-            is_same(known, &id, entry.generation) && !unreadable
+            let ends = |entry: &PolicyEntry| (entry.deleting, entry.is_held());
+            is_same(known, &id, entry.generation) && ends(known) == ends(&entry) && !unreadable
         });
         let kept = Kept { entry: Arc::new(entry), list: self.list };
         self.entries.insert(id.name, kept);
@@ -177,15 +190,21 @@ fn unreadable(id: &Identity, raw: &str, error: &serde_json::Error) -> PolicyEntr
     #[serde(default)]
     struct Metadata {
         generation: i64,
+        #[serde(rename = "deletionTimestamp")]
+        deleting: Option<serde::de::IgnoredAny>,
+        finalizers: Option<Vec<Box<str>>>,
     }
-    let readable: Readable = serde_json::from_str(raw).unwrap_or_default();
+    let Readable { metadata, status } = serde_json::from_str(raw).unwrap_or_default();
     PolicyEntry {
         name: Arc::clone(&id.name),
         uid: Arc::clone(&id.uid),
-        generation: readable.metadata.generation,
+        generation: metadata.generation,
         mode: None,
+        on_delete: None,
+        deleting: metadata.deleting.is_some(),
+        finalizers: metadata.finalizers.unwrap_or_default().into(),
         state: PolicyState::Unreadable(error.to_string().into()),
-        stored: readable.status.map(Arc::new),
+        stored: status.map(Arc::new),
     }
 }
 
@@ -202,5 +221,31 @@ mod tests {
         assert_eq!((set.borrow().revision, set.borrow().entries.len()), (1, 0));
         sink.phase(Phase::Absent);
         assert_eq!(set.borrow().revision, 1);
+    }
+
+    #[test]
+    fn a_finalizer_or_a_deletion_is_a_change_of_what_is_watched_and_a_status_is_none() {
+        let (mut sink, set) = PolicySink::new(policy::Settings::default());
+        let raw = |metadata: &str, rest: &str| {
+            format!(
+                r#"{{"metadata":{{"name":"p","uid":"u","generation":1{metadata}}},"spec":{{"targets":
+                [{{"resources":["pods"]}}],"rules":[{{"name":"r","forbid":true}}]}}{rest}}}"#
+            )
+        };
+        sink.listing();
+        sink.seen(&raw("", ""));
+        sink.listed();
+        let after = |sink: &mut PolicySink, raw: &str| {
+            let before = set.borrow().revision;
+            sink.seen(raw);
+            let entry = Arc::clone(&set.borrow().entries["p"]);
+            (set.borrow().revision > before, entry.watching().is_some(), entry.running().is_some())
+        };
+        let (held, deleted) =
+            (r#","finalizers":["watchpolicy.io/release"]"#, r#","deletionTimestamp":"2026-01-01T00:00:00Z""#);
+        assert_eq!(after(&mut sink, &raw("", r#","status":{"reason":"Synced"}"#)), (false, true, true));
+        assert_eq!(after(&mut sink, &raw(held, "")), (true, true, true));
+        assert_eq!(after(&mut sink, &raw(&format!("{held}{deleted}"), "")), (true, true, false));
+        assert_eq!(after(&mut sink, &raw(deleted, "")), (true, false, false));
     }
 }

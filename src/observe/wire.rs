@@ -266,25 +266,6 @@ impl<'a> Event<'a> {
     }
 }
 
-#[derive(Deserialize)]
-struct VersionOnly<'a> {
-    #[serde(borrow)]
-    metadata: VersionMetadata<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct VersionMetadata<'a> {
-    #[serde(borrow)]
-    resource_version: Cow<'a, str>,
-}
-
-/// The resourceVersion of a raw object, without looking at the rest of it.
-pub fn version_of(object: &str) -> Option<Cow<'_, str>> {
-    let VersionOnly { metadata } = serde_json::from_str(object).ok()?;
-    Some(metadata.resource_version)
-}
-
 /// An open watch: lines as they come.
 pub struct Lines {
     body: Body,
@@ -637,7 +618,7 @@ mod tests {
         let event =
             Event::parse(br#"{"type":"MODIFIED","object":{"metadata":{"resourceVersion":"12"}}}"#).unwrap();
         assert_eq!(event.kind, EventType::Modified);
-        assert_eq!(version_of(event.object).as_deref(), Some("12"));
+        assert_eq!(event.object, r#"{"metadata":{"resourceVersion":"12"}}"#);
     }
 
     #[test]

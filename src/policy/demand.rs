@@ -137,8 +137,9 @@ pub struct Demand {
 pub fn demand(set: &PolicySet, catalog: &Catalog) -> Demand {
     let mut wants: BTreeMap<Gvr, Want> = BTreeMap::new();
     let mut demand = Demand::default();
-    for policy in set.running() {
-        let found = policy_targets(policy, catalog, &mut wants);
+    for entry in set.entries.values() {
+        let Some(policy) = entry.watching() else { continue };
+        let found = policy_targets((policy, entry.is_ending()), catalog, &mut wants);
         demand.targets.insert(Arc::clone(&policy.name), found);
     }
     for (resource, want) in wants {
@@ -148,7 +149,7 @@ pub fn demand(set: &PolicySet, catalog: &Catalog) -> Demand {
 }
 
 fn policy_targets(
-    policy: &Arc<CompiledPolicy>,
+    (policy, is_ending): (&Arc<CompiledPolicy>, bool),
     catalog: &Catalog,
     wants: &mut BTreeMap<Gvr, Want>,
 ) -> Vec<PolicyTarget> {
@@ -179,7 +180,8 @@ fn policy_targets(
         let named = entry.namespaces.iter().flatten();
         entry.left_out = named.filter(|named| policy.left_out().contains(named)).cloned().collect();
         // An object that nobody judges may still be on the way to its controller.
-        let server_may = !policy.passes(&found.resource);
+        // What a policy wrote may be on objects that its selectors do not select any more.
+        let server_may = !policy.passes(&found.resource) && !is_ending;
         want.labels.insert(target.labels.as_ref().filter(|_| server_may).map(text));
         let selects = |fields: &&FieldSelector| {
             let known = target.custom_fields().next().is_none() || catalog.selectable.contains_key(found);

@@ -9,8 +9,6 @@ use crate::jsonpath::Path;
 pub enum FaultReason {
     /// The contract does not allow it.
     Invalid,
-    /// The contract allows it, this version does not have it.
-    Unsupported,
     /// A resource that no policy may target, or not without the operator's consent.
     TargetNotAllowed,
     /// A fix that would write what no fix may, or not without the operator's consent.
@@ -22,7 +20,6 @@ impl FaultReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Invalid => "Invalid",
-            Self::Unsupported => "Unsupported",
             Self::TargetNotAllowed => "TargetNotAllowed",
             Self::FixNotAllowed => "FixNotAllowed",
         }
@@ -61,11 +58,9 @@ impl Faults {
         self.0.iter()
     }
 
-    /// The reason to name when only one can be: that of the first fault which is not just missing from this
-    /// version, since it will not go away by an upgrade.
+    /// The reason to name when only one can be: that of the first.
     pub fn reason(&self) -> FaultReason {
-        let lasting = self.0.iter().find(|fault| fault.reason != FaultReason::Unsupported);
-        lasting.map_or(FaultReason::Unsupported, |fault| fault.reason)
+        self.0.first().map_or(FaultReason::Invalid, |fault| fault.reason)
     }
 }
 
@@ -156,12 +151,6 @@ impl Findings {
     /// Notes a fault of the policy itself.
     pub(super) fn invalid(&mut self, field: &Field<'_>, message: impl Into<String>) {
         self.push(FaultReason::Invalid, field, message.into());
-    }
-
-    /// Notes a field of the contract that this version does not have.
-    pub(super) fn unsupported(&mut self, field: &Field<'_>, what: &str) {
-        let message = format!("{what} is not in this version of the operator yet; leave it out or upgrade");
-        self.push(FaultReason::Unsupported, field, message);
     }
 
     /// Parses a path; what is wrong with it is noted.

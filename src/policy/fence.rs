@@ -29,17 +29,18 @@ const POD_SECURITY: &str = "pod-security.kubernetes.io/";
 
 /// What is opened of that: kinds as `secrets` and `roles.rbac.authorization.k8s.io`, labels by their whole key.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fences {
+pub struct Fences {
     opened: Arc<[Arc<str>]>,
 }
 
 impl Fences {
-    pub(super) fn new(opened: &Arc<[Arc<str>]>) -> Self {
+    /// Fences with these opened in them.
+    pub fn new(opened: &Arc<[Arc<str>]>) -> Self {
         Self { opened: Arc::clone(opened) }
     }
 
     /// Whether fixes may write objects of this kind.
-    pub(super) fn allow_kind(&self, resource: &GroupResource) -> bool {
+    pub fn allow_kind(&self, resource: &GroupResource) -> bool {
         let fenced = KINDS.iter().any(|(group, plural)| {
             *group == &*resource.group && (*plural == "*" || *plural == &*resource.resource)
         });

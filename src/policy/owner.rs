@@ -1,8 +1,8 @@
 //! `ownedObjects: Skip`: one defect is reported once, at the root, where it can be mended.
 //!
 //! A rule that fails on an object is skipped there where it also fails or errs on the object's controller, which is
-//! found by the uid in the ownerReference. The rule must fail there for it, so that what was added on the way down is
-//! reported all the same.
+//! found by the uid in the ownerReference. Each defect must be found there too, so that what was added on the way down is
+//! reported all the same; and the chain of controllers must have an end, since a ring has no root to report anything.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use super::fix::{Mend, Mends};
 use super::judge::Subject;
 use super::program::CompiledPolicy;
 use super::sharing::Share;
-use super::verdict::{Judgement, Outcome, Verdict};
+use super::verdict::{Judgement, NodeVerdict, Outcome, RuleVerdict, Verdict};
 use crate::jsonpath::{Document, Roots};
 use crate::resource::GroupResource;
 
 /// Controllers that are looked at, one above the other: no chain of workloads is longer.
-const MOST_HOPS: usize = 4;
+const MOST_HOPS: usize = 8;
 
 /// An object that is found by its uid.
 #[derive(Clone, Debug)]
@@ -121,17 +121,13 @@ impl CompiledPolicy {
 
     /// What is said of the nearest controller that a target takes.
     fn judge_controller(&self, subject: &Subject<'_>, relatives: &dyn Relatives) -> Option<Verdict> {
-        let namespace = subject.document.id.namespace.as_deref();
-        let mut uid = subject.document.controller.clone()?;
-        for _ in 0..MOST_HOPS {
-            let Relative { resource, kind, roots, document } = relatives.find(self, &uid, namespace)?;
-            let namespace = subject.namespace.filter(|_| document.id.namespace.is_some());
+        for Relative { resource, kind, roots, document } in self.controllers(subject, relatives)? {
             let controller = Subject {
                 resource: &resource,
                 kind: &kind,
                 roots: &roots,
                 document: &document,
-                namespace,
+                namespace: subject.namespace.filter(|_| document.id.namespace.is_some()),
                 now: subject.now,
             };
             match self.judge(&controller) {
@@ -139,21 +135,34 @@ impl CompiledPolicy {
                 Judgement::NotTaken | Judgement::Excluded { .. } if !is_followed(&resource) => return None,
                 Judgement::NotTaken | Judgement::Excluded { .. } => {}
             }
-            uid = document.controller.clone()?;
         }
         None
+    }
+
+    /// The controllers above an object, the nearest first; `None` where they have no end. Whoever may write an object may
+    /// write its ownerReferences, and each member of a ring would leave everything to the next.
+    fn controllers(&self, subject: &Subject<'_>, relatives: &dyn Relatives) -> Option<Vec<Relative>> {
+        let Document { id, controller, .. } = subject.document;
+        let (mut above, mut next) = (Vec::<Relative>::new(), controller.clone());
+        while let Some(uid) = next.take() {
+            let comes_back = *uid == *id.uid || above.iter().any(|passed| passed.document.id.uid == uid);
+            if comes_back || above.len() == MOST_HOPS {
+                return None;
+            }
+            let Some(relative) = relatives.find(self, &uid, id.namespace.as_deref()) else { break };
+            next = relative.document.controller.clone();
+            above.push(relative);
+        }
+        Some(above)
     }
 }
 
 impl Verdict {
-    /// Skips what fails here and fails or errs on the controller; judged again when that may change there.
+    /// Skips what fails here and is reported at the controller; judged again when that may change there.
     fn leave_to(&mut self, of_controller: &Self) {
-        let is_reported = |name: &str| {
-            let mut rules = of_controller.rules.iter();
-            rules.any(|rule| *rule.rule == *name && matches!(rule.outcome, Outcome::Fail | Outcome::Error))
-        };
         for rule in self.rules.iter_mut().filter(|rule| rule.outcome == Outcome::Fail) {
-            if is_reported(&rule.rule) {
+            let above = of_controller.rules.iter().find(|above| above.rule == rule.rule);
+            if above.is_some_and(|above| rule.is_reported_by(above)) {
                 (rule.outcome, rule.owned) = (Outcome::Skip, true);
                 (rule.nodes, rule.more) = (Vec::new(), 0);
             }
@@ -161,4 +170,39 @@ impl Verdict {
         self.outcome = self.rules.iter().fold(Outcome::Skip, |outcome, rule| outcome.and(rule.outcome));
         self.again = self.again.into_iter().chain(of_controller.again).min();
     }
+}
+
+impl RuleVerdict {
+    /// Whether all that fails here fails above as well. An index may differ, where something was put before.
+    fn is_reported_by(&self, above: &Self) -> bool {
+        match above.outcome {
+            Outcome::Error => true,
+            Outcome::Pass | Outcome::Skip => false,
+            Outcome::Fail => {
+                let mut left: Vec<_> = above.nodes.iter().collect();
+                let mut take = |node: &NodeVerdict| {
+                    left.iter().position(|above| is_of(node, above)).map(|found| left.swap_remove(found))
+                };
+                self.more == 0 && self.nodes.iter().all(|node| take(node).is_some())
+            }
+        }
+    }
+}
+
+/// Whether a node is what a controller's template makes of one of its own.
+fn is_of(node: &NodeVerdict, above: &NodeVerdict) -> bool {
+    let (here, there) = (without_indices(&node.path), without_indices(&above.path));
+    let place = there.strip_suffix(&*here);
+    node.actual == above.actual && place.is_some_and(|before| before.is_empty() || before.ends_with('.'))
+}
+
+fn without_indices(path: &str) -> String {
+    let mut parts = path.split('[');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let index = part.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        text.push('[');
+        text.push_str(if index.starts_with(']') { index } else { part });
+    }
+    text
 }

@@ -4,7 +4,7 @@
 //! on the way must still be those that were judged. All of that is tested before anything is changed. Against
 //! absence the API server is asked with `test … null`, which passes where the parent is there and the member is not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -18,11 +18,17 @@ use super::pointer::{Pointer, Token};
 /// One operation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
-enum Operation {
+pub(super) enum Operation {
     Test { path: String, value: Node },
     Add { path: String, value: Node },
     Replace { path: String, value: Node },
     Remove { path: String },
+}
+
+impl Operation {
+    fn of_uid(uid: &str) -> Self {
+        Self::Test { path: "/metadata/uid".to_owned(), value: Node::String(uid.into()) }
+    }
 }
 
 /// A JSON Patch, to be sent as `application/json-patch+json`.
@@ -33,13 +39,17 @@ pub struct Patch(Vec<Operation>);
 impl Patch {
     /// The patch that makes the changes of the object that was judged, and of no other.
     pub fn new(uid: &str, object: &Node, changes: &[&Change]) -> Self {
-        let uid = Operation::Test { path: "/metadata/uid".to_owned(), value: Node::String(uid.into()) };
-        let mut build =
-            Build { object, operations: vec![uid], tested: BTreeSet::new(), made: BTreeSet::new() };
+        let operations = vec![Operation::of_uid(uid)];
+        let mut build = Build { object, operations, tested: BTreeSet::new(), made: BTreeSet::new() };
         changes.iter().for_each(|change| build.test(change));
         changes.iter().for_each(|change| build.write(change));
         build.remove(changes);
         Self(build.operations)
+    }
+
+    /// These operations, on the object of this uid alone.
+    pub(super) fn of(uid: &str, operations: Vec<Operation>) -> Self {
+        Self(std::iter::once(Operation::of_uid(uid)).chain(operations).collect())
     }
 
     /// The object as it is after the patch; `None` where the patch does not fit.
@@ -142,7 +152,7 @@ impl Build<'_> {
 }
 
 /// Whether two changes cannot both be made.
-pub fn clash(one: &Change, other: &Change) -> bool {
+fn clash(one: &Change, other: &Change) -> bool {
     let meet = one.place.holds(&other.place) || other.place.holds(&one.place);
     let agree = match (&one.write, &other.write) {
         (Write::Remove, Write::Remove) => true,
@@ -152,22 +162,54 @@ pub fn clash(one: &Change, other: &Change) -> bool {
     meet && !agree
 }
 
+/// Changes by their places, each with a note, so that those that meet are found without looking at all.
+#[derive(Debug)]
+pub struct Changes<'c, N>(BTreeMap<&'c Pointer, Vec<(&'c Change, N)>>);
+
+impl<'c, N: Copy> FromIterator<(&'c Change, N)> for Changes<'c, N> {
+    fn from_iter<I: IntoIterator<Item = (&'c Change, N)>>(changes: I) -> Self {
+        let mut by_place: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (change, note) in changes {
+            by_place.entry(&change.place).or_default().push((change, note));
+        }
+        Self(by_place)
+    }
+}
+
+impl<'c, N: Copy> Changes<'c, N> {
+    /// One that cannot be made together with this one: at its place, around it, or inside it.
+    pub fn against(&self, change: &Change) -> Option<(&'c Change, N)> {
+        let place = &change.place;
+        let around: Vec<_> = place.prefixes().take(place.tokens().len()).collect();
+        let around = around.iter().filter_map(|place| self.0.get(place));
+        // In order, what is inside a place follows it.
+        let inside = self
+            .0
+            .range::<Pointer, _>(place..)
+            .map_while(|(other, found)| place.holds(other).then_some(found));
+        around.chain(inside).flatten().find(|(other, _)| clash(change, other)).copied()
+    }
+}
+
 /// Leaves one of equal changes, and none of those that clash with each other. Gives what is left to be made.
 pub fn settle(mends: &mut [Mend]) -> Vec<Change> {
-    let against = |at: usize| -> Option<Arc<str>> {
-        let change = mends.get(at)?.change.as_ref().ok()?;
-        let clashes = |other: &&Mend| other.change.as_ref().is_ok_and(|other| clash(change, other));
-        mends.iter().find(clashes).map(|other| Arc::clone(&other.rule))
-    };
-    let clashes: Vec<_> = (0..mends.len()).map(against).collect();
-    let mut changes: Vec<Change> = Vec::new();
+    let wanted = mends.iter().filter_map(|mend| Some((mend.change.as_ref().ok()?, &mend.rule)));
+    let all: Changes<'_, _> = wanted.collect();
+    let against = |mend: &Mend| Some(Arc::clone(all.against(mend.change.as_ref().ok()?)?.1));
+    let clashes: Vec<_> = mends.iter().map(against).collect();
+    let mut changes = Vec::new();
     for (mend, rule) in mends.iter_mut().zip(clashes) {
         if let Some(rule) = rule {
             mend.change = Err(Obstacle::Clash(rule));
         }
-        changes.extend(
-            mend.change.iter().filter(|change| !changes.contains(change)).cloned().collect::<Vec<_>>(),
-        );
+    }
+    let mut made: BTreeMap<&Pointer, Vec<&Change>> = BTreeMap::new();
+    for change in mends.iter().filter_map(|mend| mend.change.as_ref().ok()) {
+        let at_place = made.entry(&change.place).or_default();
+        if !at_place.contains(&change) {
+            at_place.push(change);
+            changes.push(change.clone());
+        }
     }
     changes
 }

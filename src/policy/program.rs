@@ -35,6 +35,8 @@ pub struct CompiledPolicy {
     pub severity: Severity,
     /// Whether the policy rests: no watches, verdicts withdrawn.
     pub suspend: bool,
+    /// Whether it is being deleted, and is there only until what it wrote is taken back.
+    pub deleting: bool,
     /// What is watched; an object is judged when any entry takes it.
     pub targets: Box<[CompiledTarget]>,
     /// Namespaces that are left out whatever the targets say; empty with the operator's consent.
@@ -63,9 +65,19 @@ impl CompiledPolicy {
         self.rules.iter().map(|rule| &rule.name)
     }
 
+    /// Whether a rule has a fix.
+    pub fn fixes(&self, rule: &str) -> bool {
+        self.rules.iter().any(|known| *known.name == *rule && known.fix.is_some())
+    }
+
+    /// Whether it judges: one that is suspended, or being deleted, does not.
+    pub fn judges(&self) -> bool {
+        !self.suspend && !self.deleting
+    }
+
     /// Whether it does more than judge: its mode is not Audit, and a rule has a fix.
     pub fn mends(&self) -> bool {
-        self.mode != Mode::Audit && self.rules.iter().any(|rule| rule.fix.is_some())
+        self.judges() && self.mode != Mode::Audit && self.rules.iter().any(|rule| rule.fix.is_some())
     }
 }
 

@@ -76,6 +76,9 @@ impl CompiledPolicy {
         for fields in self.entries(resource).filter_map(|target| target.fields.as_ref()) {
             fields.read(projection);
         }
+        for exception in &self.exceptions {
+            exception.read(roots, projection);
+        }
         self.read_of(roots, projection);
     }
 
@@ -132,9 +135,6 @@ impl CompiledPolicy {
         }
         for rule in &self.rules {
             rule.read(roots, projection);
-        }
-        for exception in &self.exceptions {
-            exception.read(roots, projection);
         }
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::crd::TargetState;
-use crate::crd::{Exception, Severity, WatchPolicy};
+use crate::crd::{Exception, Mode, Severity, WatchPolicy};
 use crate::ledger::{Judged, Ledger};
 use crate::observe::board::TargetReport;
 use crate::policy::{
@@ -52,7 +52,10 @@ fn entry_of(name: &str, state: PolicyState) -> PolicyEntry {
         name: name.into(),
         uid,
         generation: GENERATION,
-        mode: Some(crate::crd::Mode::Audit),
+        mode: Some(Mode::Audit),
+        on_delete: None,
+        deleting: false,
+        finalizers: Box::default(),
         state,
         stored: None,
     }
@@ -61,6 +64,14 @@ fn entry_of(name: &str, state: PolicyState) -> PolicyEntry {
 /// A policy that runs.
 pub(super) fn running(name: &str) -> PolicyEntry {
     entry_of(name, compiled(name, "$.metadata.labels.owner", false))
+}
+
+/// A policy that runs, and plans a fix.
+pub(super) fn planning(name: &str) -> PolicyEntry {
+    let mut policy = policy(name, "$.metadata.labels.owner", false);
+    policy.spec.mode = Mode::Plan;
+    policy.spec.rules[0].fix = serde_json::from_value(json!({"set": "nobody"})).unwrap();
+    entry_of(name, PolicyState::Compiled(Arc::new(compile(&policy, &Settings::default()).unwrap())))
 }
 
 /// A policy with these exceptions, by name and end.

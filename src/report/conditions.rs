@@ -9,8 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::shown::{shown, shown_lines};
 use crate::crd::{Mode, TargetState};
+use crate::ledger::Obstacles;
 use crate::observe::board::TargetReport;
-use crate::policy::{CompiledPolicy, PolicyEntry, PolicyState};
+use crate::policy::{CompiledPolicy, FINALIZER, PolicyEntry, PolicyState};
 
 /// The most bytes of the message that lists all faults of a policy; others are one line.
 const MAX_FAULTS: usize = 8 * 1024;
@@ -61,6 +62,9 @@ impl Statement {
 /// The condition `Ready` of a policy. `targets` is `None` while nothing is known of them.
 pub(super) fn ready(entry: &PolicyEntry, targets: Option<&[TargetReport]>) -> Statement {
     match &entry.state {
+        PolicyState::Compiled(_) if entry.deleting => {
+            Statement::new("Ready", FALSE, "Deleting", "the policy is being deleted: nothing is judged")
+        }
         PolicyState::Compiled(policy) if policy.suspend => Statement::new(
             "Ready",
             TRUE,
@@ -85,6 +89,11 @@ pub(super) fn statements(entry: &PolicyEntry, targets: Option<&[TargetReport]>) 
     let ready = ready(entry, targets);
     let valid = || Statement::new("Validated", TRUE, "Valid", "the policy is understood as a whole");
     let mut statements = match &entry.state {
+        PolicyState::Compiled(_) if entry.deleting => {
+            let mut statements = vec![valid()];
+            statements.extend(unasked("Deleting", "nothing is judged for a policy that is being deleted"));
+            statements
+        }
         PolicyState::Compiled(policy) if policy.suspend => {
             let mut statements = vec![valid()];
             statements.extend(unasked("Suspended", "nothing is watched while the policy is suspended"));
@@ -116,6 +125,42 @@ pub struct Writes {
     pub allowed: bool,
     /// They are stopped by the annotation of the Lease.
     pub stopped: bool,
+    /// Of a policy that takes back what it wrote: on how many objects something is left.
+    pub left: Option<u64>,
+}
+
+/// What a policy with a finalizer says while it takes back what it wrote, and why it is not done.
+pub(super) fn releasing(
+    left: u64,
+    stopped: bool,
+    obstacles: &Obstacles,
+    targets: Option<&[TargetReport]>,
+) -> [Statement; 2] {
+    let mut message = match left {
+        0 => "what the policy wrote is taken back: none of the objects that are known has anything left"
+            .to_owned(),
+        1 => "what the policy wrote is taken back: 1 object is left".to_owned(),
+        left => format!("what the policy wrote is taken back: {left} objects are left"),
+    };
+    let unseen = |target: &&TargetReport| !matches!(target.state, TargetState::Synced | TargetState::Absent);
+    let unseen: Vec<_> = targets.unwrap_or_default().iter().filter(unseen).map(name).collect();
+    if !unseen.is_empty() {
+        message.push_str(&format!("; not all objects are known of {}", unseen.join(", ")));
+    }
+    if stopped {
+        message.push_str(
+            "; writes are stopped by the annotation watchpolicy.io/writes of the Lease, take it off to go on",
+        );
+    }
+    if *obstacles != Obstacles::default() {
+        message.push_str(&format!("; {obstacles}"));
+    }
+    message.push_str(&format!("; to leave the rest as it is, take the finalizer {FINALIZER} off the policy"));
+    let works = "the policy takes back what it wrote; see the condition Enforcing";
+    [
+        Statement::new("Enforcing", FALSE, "Releasing", message),
+        Statement::new("Reconciling", TRUE, "Releasing", works),
+    ]
 }
 
 /// Whether a running policy writes; if not, which of the three consents is missing. `denied` is the missing right.

@@ -21,6 +21,8 @@ use crate::policy::{PolicyEntry, PolicySet};
 const CHUNK: usize = 256;
 /// Findings that one page looks through. A rare one may come after some pages that are short or empty.
 const MAX_LOOKED_AT: usize = 20_000;
+/// The reason of policies of which not everything is kept.
+const LIMIT_EXCEEDED: &str = "LimitExceeded";
 /// The most policies that a page says are not ready.
 const MAX_NOT_READY: usize = 100;
 
@@ -73,7 +75,10 @@ pub fn list(question: &Question, set: &PolicySet, board: &Board, ledger: &Ledger
     });
     let next = page.last.filter(|_| full).map(|last| last.write());
     let not_ready = match begin {
-        None => entries.iter().filter_map(|entry| not_ready(entry, board)).take(MAX_NOT_READY).collect(),
+        None => {
+            let lacking = |entry: &&Arc<PolicyEntry>| not_ready(entry, board).or_else(|| cut(entry, ledger));
+            entries.iter().filter_map(lacking).take(MAX_NOT_READY).collect()
+        }
         Some(_) => Vec::new(),
     };
     Listing { violations: page.violations, next, not_ready }
@@ -124,6 +129,16 @@ fn not_ready(entry: &PolicyEntry, board: &Board) -> Option<NotReady> {
         policy: entry.name.to_string(),
         reason: ready.reason.to_owned(),
         message: shown(&ready.message, MAX_MESSAGE),
+    })
+}
+
+/// A policy that is ready, and of whose violations some are only counted.
+fn cut(entry: &PolicyEntry, ledger: &Ledger) -> Option<NotReady> {
+    let unlisted = ledger.unlisted(&entry.name);
+    (unlisted > 0).then(|| NotReady {
+        policy: entry.name.to_string(),
+        reason: LIMIT_EXCEEDED.to_owned(),
+        message: format!("{unlisted} violations are counted and not listed: raise --max-verdict-bytes"),
     })
 }
 
@@ -234,5 +249,16 @@ mod tests {
         assert_eq!(json["violations"][0]["policy"], "a");
         assert_eq!(json["violations"][0]["object"]["name"], "a-00000");
         assert_eq!(serde_json::from_value::<Listing>(json).unwrap(), page);
+    }
+
+    #[test]
+    fn a_page_says_where_violations_are_counted_and_not_listed() {
+        let (set, board, _) = world(0);
+        let ledger = Ledger::bounded(0);
+        enter(&ledger, "a", "a-0", verdict(vec![node("bad")]), at(0));
+        let page = list(&Question::read("").unwrap(), &set, &board, &ledger);
+        let of_a = page.not_ready.iter().find(|lacking| lacking.policy == "a").unwrap();
+        assert!(page.violations.is_empty() && of_a.reason == LIMIT_EXCEEDED, "{page:?}");
+        assert!(of_a.message.starts_with("1 violations are counted and not listed"), "{of_a:?}");
     }
 }

@@ -1,11 +1,12 @@
 //! Room `report`: from the ledger to what users read.
 //!
 //! [`render`] makes a policy's status, purely; [`StatusWriter`] brings it to the server when it changed, and no more
-//! often than the contract says; [`list`] tells all violations; [`samples`] is the same for the metrics page. [`events`]
-//! tells what happened, [`openreports`] writes what is found on each object beside it, in a form that others read.
+//! often than the contract says; [`Finalizers`] keep policies there until what they wrote is taken back; [`list`] tells
+//! all violations; [`samples`] is the same for the metrics page. [`events`] tells what happened, [`openreports`] writes what is found on each object beside it, in a form that others read.
 
 mod conditions;
 pub mod events;
+mod finalizer;
 mod listing;
 pub mod openreports;
 mod pace;
@@ -18,12 +19,14 @@ mod status;
 mod writer;
 
 pub use conditions::Writes;
+pub use finalizer::{FinalizerPatch, FinalizerStore, Finalizers};
 pub use listing::{Listed, Listing, NotReady, list};
 pub use patch::{StatusPatch, StatusStore, WriteFault};
 pub use question::{Position, Question};
 pub use samples::samples;
+pub use shown::{printable, printable_lines};
 pub use status::{View, render};
-pub use writer::{Settings, StatusWriter};
+pub use writer::{Left, Settings, StatusWriter};
 
 #[cfg(test)]
 mod cases;

@@ -3,12 +3,30 @@
 //! Names of some kinds may hold any character, and be of any length. People read a status with `kubectl get` and
 //! `describe`, which print it as it is.
 
+use std::borrow::Cow;
+
 /// The text in at most so many bytes, with what could change more than itself on a terminal escaped.
 pub(super) fn shown(text: &str, bytes: usize) -> String {
     // Escaping makes a text longer, never shorter: what is cut now would be cut anyway.
-    let text = cut(text, bytes);
-    if !text.contains(acts) {
-        return text;
+    match printable(&cut(text, bytes)) {
+        Cow::Borrowed(text) => text.to_owned(),
+        Cow::Owned(escaped) => cut(&escaped, bytes),
+    }
+}
+
+/// The text with what could change more than itself on a terminal escaped, ends of lines among it.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    escaped(text, acts)
+}
+
+/// Like [`printable`], but lines and columns stay what they are.
+pub fn printable_lines(text: &str) -> Cow<'_, str> {
+    escaped(text, |letter| acts(letter) && !matches!(letter, '\n' | '\t'))
+}
+
+fn escaped(text: &str, acts: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&acts) {
+        return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() * 2);
     for letter in text.chars() {
@@ -17,7 +35,7 @@ pub(super) fn shown(text: &str, bytes: usize) -> String {
             false => escaped.push(letter),
         }
     }
-    cut(&escaped, bytes)
+    Cow::Owned(escaped)
 }
 
 /// Like [`shown`], but lines stay lines.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 
-use super::conditions::{Writes, enforcing, statements};
+use super::conditions::{Writes, enforcing, releasing, statements};
 use super::shown::shown;
 use crate::crd::status::{
     MAX_ACTUAL, MAX_API_VERSION, MAX_LABEL, MAX_MESSAGE, MAX_NAME, MAX_OTHER_PATHS, MAX_PATH, MAX_TARGETS,
@@ -109,7 +109,16 @@ fn base(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
     let before = previous.map(|previous| &*previous.conditions).unwrap_or_default();
     let generation = view.generation();
     let mut statements = statements(entry, *targets);
-    statements.extend(entry.running().map(|policy| enforcing(policy, *writes, page.denied.as_deref())));
+    match writes.left {
+        None => {
+            let denied = page.obstacles.rights();
+            statements.extend(entry.running().map(|policy| enforcing(policy, *writes, denied.as_deref())));
+        }
+        Some(left) => {
+            statements.retain(|statement| statement.kind != "Reconciling");
+            statements.extend(releasing(left, writes.stopped, &page.obstacles, *targets));
+        }
+    }
     if page.tally.summary.errored > 0
         && let Some(ready) = statements.first_mut()
     {
@@ -135,9 +144,14 @@ fn fill(status: &mut WatchPolicyStatus, view: &View<'_>, limits: &Limits) {
     let listed = worst.iter().take(MAX_VIOLATIONS);
     let mends = view.entry.running().is_some_and(|policy| policy.mends());
     status.violations = listed.map(|(place, finding)| violation_within(place, finding, limits)).collect();
-    if !mends {
-        // What was tried in another mode says nothing of this one.
-        status.violations.iter_mut().for_each(|violation| violation.fix = None);
+    let before = view.previous.filter(|before| before.observed_generation == status.observed_generation);
+    for violation in &mut status.violations {
+        violation.fix = match violation.fix.take() {
+            // What was tried in another mode says nothing of this one.
+            _ if !mends => None,
+            None => before.and_then(|before| fix_before(violation, before)),
+            fix => fix,
+        };
     }
     let unlisted = u64::try_from(worst.len().saturating_sub(MAX_VIOLATIONS)).unwrap_or(u64::MAX);
     let truncated = more.saturating_add(unlisted);
@@ -227,6 +241,17 @@ fn violation_within(place: &Place, finding: &Finding, limits: &Limits) -> Violat
         first_seen: Some(Time(whole_seconds(finding.first_seen))),
         fix: finding.fix.as_ref().map(|fix| fix_status(fix, limits)),
     }
+}
+
+/// What is stored of the fix of the same violation: whoever begins to lead has not tried it yet, and tells no less than
+/// the leader before.
+fn fix_before(violation: &Violation, before: &WatchPolicyStatus) -> Option<FixStatus> {
+    let of = |violation: &Violation| {
+        let Violation { object, rule, path, actual, message, .. } = violation.clone();
+        (object, rule, path, actual, message)
+    };
+    let same = before.violations.iter().find(|other| of(other) == of(violation))?;
+    same.fix.clone()
 }
 
 fn fix_status(fix: &FixStatus, limits: &Limits) -> FixStatus {

@@ -5,7 +5,7 @@ use super::*;
 use crate::ledger::Ledger;
 use crate::policy::Judgement;
 use crate::report::cases::{
-    at, enter, excepting, invalid, node, running, suspended, target, unreadable, verdict,
+    at, enter, excepting, invalid, node, planning, running, suspended, target, unreadable, verdict,
 };
 use TargetState::{Absent, Degraded, Forbidden, Listing, Resolving, Synced};
 
@@ -253,6 +253,26 @@ fn violations_are_listed_with_their_object_and_counted() {
 }
 
 #[test]
+fn what_the_leader_before_told_of_a_fix_stands_until_it_is_tried_again_or_something_else_is_wrong() {
+    let (ledger, entry) = (Ledger::new(), planning("p"));
+    let shown = |previous: Option<&WatchPolicyStatus>| {
+        let page = ledger.page("p", &[], 20);
+        let view = View { entry: &entry, targets: None, page: &page, previous, writes: Writes::default() };
+        render(&view, at(9))
+    };
+    enter(&ledger, "p", "web", verdict(vec![node("spec.a")]), at(1));
+    let mut before = shown(None);
+    assert_eq!(before.violations[0].fix, None);
+    let fix = FixStatus { outcome: "Planned".to_owned(), ..FixStatus::default() };
+    before.violations[0].fix = Some(fix.clone());
+    assert_eq!(shown(Some(&before)).violations[0].fix, Some(fix));
+    let of_another_spec = WatchPolicyStatus { observed_generation: Some(1), ..before.clone() };
+    assert_eq!(shown(Some(&of_another_spec)).violations[0].fix, None);
+    enter(&ledger, "p", "web", verdict(vec![node("spec.b")]), at(2));
+    assert_eq!(shown(Some(&before)).violations[0].fix, None);
+}
+
+#[test]
 fn a_status_reads_back_as_it_was_written() {
     let ledger = Ledger::new();
     let odd_time = at(1) + std::time::Duration::from_millis(345);
@@ -385,4 +405,22 @@ fn the_metrics_show_running_policies_with_their_verdicts_and_others_without() {
     assert_eq!(shown, [("broken", "Audit", false), ("runs", "Audit", true), ("sleeps", "Audit", true)]);
     assert!(samples[0].violations.is_empty());
     assert!(samples[1].violations.contains(&("medium", 1)) && samples[1].violations.contains(&("high", 0)));
+}
+
+#[test]
+fn a_policy_that_takes_back_what_it_wrote_says_how_much_is_left_and_why() {
+    let entry = PolicyEntry { finalizers: [crate::policy::FINALIZER.into()].into(), ..running("p") };
+    let targets = [target("deployments", Synced), target("jobs", Forbidden)];
+    let mut page = Page::default();
+    page.obstacles.stuck = Some("the server is moody".into());
+    let writes = Writes { allowed: true, stopped: true, left: Some(2) };
+    let view = View { entry: &entry, targets: Some(&targets), page: &page, previous: None, writes };
+    let status = render(&view, at(0));
+    let enforcing = status.conditions.iter().find(|condition| condition.type_ == "Enforcing").unwrap();
+    assert_eq!((enforcing.status.as_str(), enforcing.reason.as_str()), ("False", "Releasing"));
+    for words in ["2 objects are left", "jobs.apps", "writes are stopped", "moody", "watchpolicy.io/release"]
+    {
+        assert!(enforcing.message.contains(words), "{words}: {}", enforcing.message);
+    }
+    assert!(conditions(&status).contains(&"Reconciling=True/Releasing".to_owned()));
 }

@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 
 use super::conditions::Writes;
 use super::events::{Announcement, Announcer, changes};
+use super::finalizer;
 use super::pace::Pace;
 use super::patch::{StatusPatch, StatusStore, WriteFault};
 use super::status::{View, render};
@@ -37,13 +38,21 @@ const FLUSH: Duration = Duration::from_secs(6);
 
 /// How long to wait at most for what time alone changes.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// How soon is looked again at a policy that takes back what it wrote.
+const SOON: Duration = Duration::from_secs(1);
+
+/// On how many objects the policy of a name has left something that it takes back.
+pub type Left = Arc<dyn Fn(&str) -> u64 + Send + Sync>;
+
 /// What the writer is told once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// The shortest time between two writes of one policy.
     pub interval: Duration,
     /// Whether the operator was started with `--allow-enforce`.
     pub allow_enforce: bool,
+    /// What policies that end have left.
+    pub left: Left,
 }
 
 /// Where the policies and their targets are read.
@@ -145,6 +154,7 @@ impl<S: StatusStore> StatusWriter<S> {
         }
         let runs = |policy: &str| set.entries.get(policy).is_some_and(|entry| entry.running().is_some());
         self.ledger.retain_policies(runs);
+        self.ledger.retain_obstacles(|policy| set.entries.contains_key(policy));
         for entry in set.entries.values() {
             self.meet(entry, now);
         }
@@ -252,9 +262,14 @@ impl<S: StatusStore> StatusWriter<S> {
         let page = self.ledger.page(name, &stale(targets), MAX_VIOLATIONS);
         let now = Timestamp::now();
         let end = pace.entry.running().and_then(|policy| policy.next_end(now));
-        pace.look_again(end.map(|end| Instant::now() + until(now, end)));
+        let Settings { allow_enforce: allowed, left, .. } = &self.settings;
+        let left = finalizer::ends(&pace.entry).then(|| left(name));
+        let soon = left.map(|_| SOON);
+        pace.look_again(
+            end.map(|end| until(now, end)).into_iter().chain(soon).min().map(|wait| Instant::now() + wait),
+        );
         let previous = pace.believed.as_deref();
-        let writes = Writes { allowed: self.settings.allow_enforce, stopped: self.leadership.stopped() };
+        let writes = Writes { allowed: *allowed, stopped: self.leadership.stopped(), left };
         let view = View { entry: &pace.entry, targets, page: &page, previous, writes };
         let status = render(&view, now);
         if previous.is_some_and(|previous| says_the_same(previous, &status)) {

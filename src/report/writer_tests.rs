@@ -69,7 +69,7 @@ impl Bench {
             fake.clone(),
             Arc::clone(&ledger),
             Arc::clone(&metrics),
-            Settings { interval: INTERVAL, allow_enforce: false },
+            Settings { interval: INTERVAL, allow_enforce: false, left: Arc::new(|_policy: &str| 0) },
             lead.leadership(),
         );
         let mut tasks = JoinSet::new();

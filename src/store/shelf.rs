@@ -44,6 +44,8 @@ struct Entries {
     by_uid: HashMap<Arc<str>, ObjectName, RandomState>,
     /// Objects by the uid of their controller.
     children: BTreeSet<(Arc<str>, ObjectName)>,
+    /// Objects of which our policies own something.
+    owned: BTreeSet<ObjectName>,
     list: u32,
 }
 
@@ -52,6 +54,9 @@ impl Entries {
         self.by_uid.insert(Arc::clone(&document.id.uid), name.clone());
         if let Some(controller) = &document.controller {
             self.children.insert((Arc::clone(controller), name.clone()));
+        }
+        if !document.owned.is_empty() {
+            self.owned.insert(name.clone());
         }
     }
 
@@ -62,6 +67,7 @@ impl Entries {
         if let Some(controller) = &document.controller {
             self.children.remove(&(Arc::clone(controller), name.clone()));
         }
+        self.owned.remove(name);
     }
 
     fn children(&self, uid: &Arc<str>) -> impl Iterator<Item = &ObjectName> {
@@ -283,6 +289,16 @@ impl Shelf {
         let document = |name: &ObjectName| entries.documents.get(name).map(|kept| Arc::clone(&kept.document));
         let children = entries.children(&owner.id.uid).filter(near);
         children.map(|name| (name.clone(), document(name))).collect()
+    }
+
+    /// The objects of which our policies own something.
+    pub(super) fn owned(&self) -> Vec<(ObjectKey, Arc<Document>)> {
+        let entries = self.entries.read();
+        let owned = entries.owned.iter().filter_map(|name| {
+            let key = ObjectKey { resource: self.resource.resource.clone(), object: name.clone() };
+            Some((key, Arc::clone(&entries.documents.get(name)?.document)))
+        });
+        owned.collect()
     }
 
     /// The document of an object.

@@ -1,5 +1,6 @@
 //! All shelves, and what they know of objects together.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -11,7 +12,7 @@ use super::serving::Serving;
 use super::shelf::Shelf;
 use crate::jsonpath::{Document, TypeMeta};
 use crate::policy::{CompiledPolicy, Relative, Relatives, is_followed};
-use crate::resource::{GroupResource, ObjectKey};
+use crate::resource::{GroupResource, ObjectKey, ObjectName};
 
 /// A document, and who is judged by it.
 pub struct View {
@@ -113,6 +114,20 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// The objects of which our policies own something, each once.
+    pub fn owned(&self) -> BTreeMap<ObjectKey, Arc<Document>> {
+        self.shelves().iter().flat_map(|shelf| shelf.owned()).collect()
+    }
+
+    /// Whether a Namespace is being deleted; `None` where a watch does not say.
+    pub fn is_ending(&self, namespace: &Arc<str>) -> Option<bool> {
+        let shelves = self.shelves.read();
+        let name = ObjectName { namespace: None, name: Arc::clone(namespace) };
+        let mut synced =
+            shelves.get(&GroupResource::new("", "namespaces"))?.iter().filter(|shelf| shelf.is_synced());
+        synced.find_map(|shelf| shelf.get(&name)).map(|namespace| namespace.deleting.is_some())
     }
 
     /// A snapshot of the shelves, for metrics.

@@ -217,3 +217,46 @@ fn all_shelves_share_one_bound_and_a_dropped_one_gives_back_what_it_took() {
     drop(second);
     assert_eq!(room.taken(), 0);
 }
+
+fn owned(name: &str, policy: &str) -> Document {
+    let raw = format!(
+        r#"{{"metadata":{{"name":"{name}","uid":"u-{name}","managedFields":[
+            {{"manager":"watchpolicy/{policy}","operation":"Update","fieldsV1":{{}}}}]}}}}"#
+    );
+    Document::decode(&raw, &Projection::default(), &types()).unwrap()
+}
+
+#[test]
+fn what_our_policies_own_something_of_is_found_and_forgotten() {
+    let (store, shelf) = (Store::default(), Arc::new(shelf(1)));
+    store.open(Arc::clone(&shelf));
+    shelf.put(widget("a", 1, 1));
+    shelf.put(owned("b", "p"));
+    shelf.put(owned("c", "p"));
+    let found = || store.owned().into_keys().map(|key| key.object.name.to_string()).collect::<Vec<_>>();
+    assert_eq!(found(), ["b", "c"]);
+    assert_eq!(shelf.put(widget("b", 1, 2)).change, Change::Changed);
+    assert_eq!(found(), ["c"]);
+    shelf.remove(&name("c"));
+    assert_eq!(found(), [""; 0]);
+}
+
+#[test]
+fn a_namespace_ends_as_a_synced_watch_of_namespaces_says() {
+    let store = Store::default();
+    let shelf = Arc::new(Shelf::new(1, Gvr::new("", "v1", "namespaces"), types(), Arc::default()));
+    store.open(Arc::clone(&shelf));
+    let namespace = |name: &str, deleting: &str| {
+        let raw = format!(r#"{{"metadata":{{"name":"{name}"{deleting}}}}}"#);
+        Document::decode(&raw, &Projection::default(), &types()).unwrap()
+    };
+    shelf.put(namespace("stays", ""));
+    shelf.put(namespace("ends", r#","deletionTimestamp":"2026-01-01T00:00:00Z""#));
+    assert_eq!(store.is_ending(&"ends".into()), None, "not before it is synced");
+    shelf.sweep();
+    shelf.put(namespace("stays", ""));
+    shelf.put(namespace("ends", r#","deletionTimestamp":"2026-01-01T00:00:00Z""#));
+    assert_eq!(store.is_ending(&"ends".into()), Some(true));
+    assert_eq!(store.is_ending(&"stays".into()), Some(false));
+    assert_eq!(store.is_ending(&"unseen".into()), None);
+}

@@ -26,7 +26,7 @@ subjects:
     )
 }
 
-fn deployment(name: &str) -> String {
+pub(crate) fn deployment(name: &str) -> String {
     format!(
         "
 apiVersion: apps/v1
@@ -42,12 +42,12 @@ spec:
     )
 }
 
-fn config_map(name: &str, data: &str) -> String {
+pub(crate) fn config_map(name: &str, data: &str) -> String {
     format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, namespace: shop}}, data: {data}}}")
 }
 
 /// A policy on the ConfigMaps of a name.
-fn on_config_maps(name: &str, of: &str, rest: &str) -> String {
+pub(crate) fn on_config_maps(name: &str, of: &str, rest: &str) -> String {
     format!(
         "
 apiVersion: watchpolicy.io/v1alpha1
@@ -80,24 +80,24 @@ spec:
 }
 
 /// What became of the fix of the first violation.
-fn fix<'p>(policy: &'p Policy, field: &str) -> &'p str {
+pub(crate) fn fix<'p>(policy: &'p Policy, field: &str) -> &'p str {
     policy.0["status"]["violations"][0]["fix"][field].as_str().unwrap_or_default()
 }
 
-async fn object(world: &World<'_>, what: &[&str]) -> Value {
+pub(crate) async fn object(world: &World<'_>, what: &[&str]) -> Value {
     let text =
         world.plane.kubectl().run(&[&["get", "-n", "shop", "-o", "json"], what].concat()).await.unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
-async fn annotate(world: &World<'_>, deployment: &str, value: &str) {
+pub(crate) async fn annotate(world: &World<'_>, deployment: &str, value: &str) {
     let annotation = format!("corp.io/owner={value}");
     let args = ["annotate", "--overwrite", "-n", "shop", "deployment", deployment, &annotation];
     world.plane.kubectl().run(&args).await.unwrap();
 }
 
 /// Waits until a Deployment has an owner.
-async fn until_owned(world: &World<'_>, deployment: &str, owner: &str) -> Value {
+pub(crate) async fn until_owned(world: &World<'_>, deployment: &str, owner: &str) -> Value {
     let look = async || {
         let object = object(world, &["deployment", deployment]).await;
         if object["metadata"]["annotations"]["corp.io/owner"] == owner {
@@ -109,7 +109,7 @@ async fn until_owned(world: &World<'_>, deployment: &str, owner: &str) -> Value 
     eventually(DEADLINE, "the owner is written", look).await.unwrap()
 }
 
-async fn stop_writes(world: &World<'_>, annotation: &str) {
+pub(crate) async fn stop_writes(world: &World<'_>, annotation: &str) {
     let args = ["annotate", "lease", "-n", "watchpolicy-system", "watchpolicy", "--overwrite", annotation];
     world.plane.kubectl().run(&args).await.unwrap();
 }

@@ -65,6 +65,17 @@ fn whatever_goes_wrong_one_writes_at_a_time_and_in_the_end_all_is_right_and_stil
 }
 
 #[test]
+fn a_new_leader_that_finds_all_as_it_is_told_writes_nothing() {
+    let outcome = run(Plan::handover(), None);
+    hold("when a leader is killed", &outcome);
+    let after = outcome.log.iter().skip_while(|line| !line.contains("Kill"));
+    let is_write = |line: &&String| line.contains(" PATCH ") && !line.contains(" PATCH dry ");
+    let writes: Vec<_> = after.clone().filter(is_write).collect();
+    assert!(after.clone().any(|line| line.contains("replica-1_")), "somebody else leads: {:?}", outcome.log);
+    assert!(writes.is_empty(), "{writes:#?}");
+}
+
+#[test]
 fn a_leader_may_die_or_stop_before_and_after_any_of_its_requests() {
     let calm = run(Plan::short(None), None);
     hold("when nothing goes wrong", &calm);

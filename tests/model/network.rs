@@ -149,7 +149,7 @@ impl Line {
         }
     }
 
-    fn die(&self) {
+    pub(crate) fn die(&self) {
         self.health.send_modify(|health| health.dead = true);
         self.server.commands.send(Command::Crashed(self.slot)).unwrap_or_default();
     }

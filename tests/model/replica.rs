@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use watchpolicy::backoff::Backoff;
-use watchpolicy::enforce::{self, Fixer, Gate, Worker};
+use watchpolicy::enforce::{self, Fixer, Gate, Leftovers, Worker};
 use watchpolicy::leader::{self, Elector, Leadership};
 use watchpolicy::ledger::Ledger;
 use watchpolicy::metrics::Metrics;
@@ -81,14 +81,20 @@ impl Replica {
         let stage = || Stage::new(&line);
         let [mut observing, mut judging, mut fixing, mut reporting, mut leading] =
             [stage(), stage(), stage(), stage(), stage()];
+        let store = Arc::new(Store::new(limits));
+        let (set, board) = observe(&line, seed, (&store, &metrics, &queue), &mut observing);
+        let leftovers =
+            Arc::new(Leftovers::new(Arc::clone(&store), policy::Fences::default(), NAMESPACE.into()));
+        let left = Arc::clone(&leftovers);
         let parts = enforce::Parts {
             queue: Arc::clone(&fixes),
-            store: Arc::new(Store::new(limits)),
+            store,
             ledger: Ledger::new(),
             metrics,
             leadership: elect(&line, seed, &mut leading),
+            set: set.clone(),
+            leftovers,
         };
-        let (set, board) = observe(&line, seed, (&parts, &queue), &mut observing);
         let worker = Arc::new(Worker {
             queue: Arc::clone(&queue),
             store: Arc::clone(&parts.store),
@@ -100,11 +106,15 @@ impl Replica {
             journal: false,
         });
         (0..WORKERS).for_each(|_| judging.spawn(Arc::clone(&worker).run()));
-        let settings = report::Settings { interval: Duration::from_secs(5), allow_enforce: true };
+        let settings = report::Settings {
+            interval: Duration::from_secs(5),
+            allow_enforce: true,
+            left: Arc::new(move |policy: &str| left.count(policy)),
+        };
         let (ledger, metrics) = (Arc::clone(&parts.ledger), Arc::clone(&parts.metrics));
         let writer = StatusWriter::new(line.client(), ledger, metrics, settings, parts.leadership.clone());
-        reporting.spawn(writer.run(set.clone(), board, reporting.stop.clone()));
-        fix(&line, parts, set, &mut fixing);
+        reporting.spawn(writer.run(set, board, reporting.stop.clone()));
+        fix(&line, parts, &mut fixing);
         Self { line, queue, fixes, observing, judging, fixing, reporting, leading }
     }
 
@@ -144,14 +154,14 @@ fn elect(line: &Line, seed: u64, stage: &mut Stage) -> Leadership {
     leadership
 }
 
-fn fix(line: &Line, parts: enforce::Parts, set: watch::Receiver<Arc<PolicySet>>, stage: &mut Stage) {
+fn fix(line: &Line, parts: enforce::Parts, stage: &mut Stage) {
     let settings = enforce::Settings {
         allow: true,
         namespace: NAMESPACE.into(),
         per_second: NonZeroU32::new(1000).unwrap(),
     };
     let fixer = Arc::new(Fixer::new(parts, Gate::new(line.client()), settings, Timestamp::now));
-    stage.spawn(Arc::clone(&fixer).sweep(set, stage.stop.clone()));
+    stage.spawn(Arc::clone(&fixer).sweep(stage.stop.clone()));
     (0..FIXERS).for_each(|_| stage.spawn(Arc::clone(&fixer).run()));
 }
 
@@ -160,7 +170,7 @@ type Snapshots = (watch::Receiver<Arc<PolicySet>>, watch::Receiver<Arc<Board>>);
 fn observe(
     line: &Line,
     seed: u64,
-    (parts, queue): (&enforce::Parts, &Arc<Queue<ObjectKey>>),
+    (store, metrics, queue): (&Arc<Store>, &Arc<Metrics>, &Arc<Queue<ObjectKey>>),
     stage: &mut Stage,
 ) -> Snapshots {
     let wire = Wire::new(line.client(), Limits::default());
@@ -186,9 +196,9 @@ fn observe(
     stage.spawn(async move { drop(informer.run(stop).await) });
     let parts = fleet::Parts {
         wire,
-        store: Arc::clone(&parts.store),
+        store: Arc::clone(store),
         queue: Arc::clone(queue),
-        metrics: Arc::clone(&parts.metrics),
+        metrics: Arc::clone(metrics),
     };
     let linger = Duration::from_secs(60);
     let settings =

@@ -36,6 +36,7 @@ pub(crate) enum Step {
     StopWrites(bool),
     Start(usize),
     Terminate(usize),
+    Kill(usize),
     Freeze(usize, Duration),
     Thaw(usize),
     Down(usize, bool),
@@ -170,6 +171,13 @@ impl Plan {
                 _ => plan.steps.push((at, Step::Compact)),
             }
         }
+        plan
+    }
+
+    /// The same, and when all is settled its leader is killed.
+    pub(crate) fn handover() -> Self {
+        let mut plan = Self::short(None);
+        plan.steps.push((Duration::from_secs(60), Step::Kill(0)));
         plan
     }
 

@@ -142,6 +142,12 @@ impl World {
                     });
                 }
             }
+            Step::Kill(slot) => {
+                if let Some(replica) = self.replicas.remove(&slot) {
+                    replica.line.die();
+                    self.plan(Instant::now() + RESTART, Step::Start(slot));
+                }
+            }
             Step::Freeze(slot, time) => {
                 self.health(slot, |health| health.frozen = true);
                 self.plan(Instant::now() + time, Step::Thaw(slot));

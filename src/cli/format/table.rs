@@ -3,14 +3,16 @@
 use std::fmt::Write;
 
 use crate::cli::results::{Entry, Results, RuleResult, Summary};
+use crate::report::printable;
 
 /// Between two columns.
 const GAP: &str = "   ";
 
-/// A table without lines, as kubectl prints them. Names in Kubernetes are ASCII, so a letter is a column wide.
+/// A table without lines, as kubectl prints them, whatever the cells hold. Names in Kubernetes are ASCII, so a letter is a column wide.
 pub(in crate::cli) fn plain(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = header.iter().map(|name| name.len()).collect();
-    for row in rows {
+    let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -69,7 +71,7 @@ fn of_rule(entry: &Entry, rule: &RuleResult) -> Vec<Vec<String>> {
             rule.rule.to_string(),
             entry.object.to_string(),
             entry.place.as_ref().map(ToString::to_string).unwrap_or_default(),
-            message.replace(char::is_control, " "),
+            message.to_owned(),
         ]
     };
     let more = (rule.more > 0).then(|| row(&format!("and {} more", rule.more)));

@@ -64,12 +64,15 @@ type Fault = (Option<u64>, String);
 fn json(text: &str) -> Result<Lined, Fault> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
     let mut found = Vec::new();
+    let (mut line, mut counted) = (1, 0);
     while let Some(value) = values.next() {
         let value =
             value.map_err(|error| (u64::try_from(error.line()).ok(), format!("not JSON: {error}")))?;
         let start = values.byte_offset().saturating_sub(value.get().len());
-        let line = text.as_bytes().iter().take(start).filter(|byte| **byte == b'\n').count() + 1;
-        found.push((line as u64, value.get().into()));
+        let between = text.as_bytes().get(counted..start).unwrap_or_default();
+        line += between.iter().filter(|byte| **byte == b'\n').count() as u64;
+        counted = start;
+        found.push((line, value.get().into()));
     }
     Ok(found)
 }

@@ -112,7 +112,15 @@ fn find(
             continue;
         }
         if !is_folder {
-            files.extend(wanted(&shown).then(|| entry.path()));
+            let path = entry.path();
+            // A link counts as what it leads to; who reads a pipe would wait for ever.
+            let is_file = || fs::metadata(&path).is_ok_and(|found| found.is_file());
+            if wanted(&shown) {
+                match is_file() {
+                    true => files.push(path),
+                    false => troubles.push(Trouble::of_file(name(&path), "is no file")),
+                }
+            }
         } else if depth > 0 {
             find(&entry.path(), wanted, depth - 1, files, troubles);
         } else {

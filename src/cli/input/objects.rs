@@ -111,21 +111,26 @@ impl Object {
         self.types.api_version.split_once('/').map_or("", |(group, _)| group)
     }
 
-    /// Puts the object into a namespace, as the server does with one that names none.
-    pub(in crate::cli) fn put_into(&mut self, namespace: &str) {
-        if let Some(json) = with_namespace(&self.json, namespace) {
+    /// Puts the object into a namespace or out of it, as the server does.
+    pub(in crate::cli) fn put_into(&mut self, namespace: Option<&str>) {
+        if let Some(json) = in_namespace(&self.json, namespace) {
             self.json = json;
-            self.id.namespace = Some(namespace.into());
+            self.id.namespace = namespace.map(Into::into);
         }
     }
 }
 
-/// The same text, with `metadata.namespace`; all other values keep their spelling.
-fn with_namespace(json: &str, namespace: &str) -> Option<Box<str>> {
+/// The same text with this `metadata.namespace`; all other values keep their spelling.
+fn in_namespace(json: &str, namespace: Option<&str>) -> Option<Box<str>> {
     let mut object: BTreeMap<String, Box<RawValue>> = serde_json::from_str(json).ok()?;
     let mut metadata: BTreeMap<String, Box<RawValue>> =
         serde_json::from_str(object.get("metadata")?.get()).ok()?;
-    metadata.insert("namespace".into(), serde_json::value::to_raw_value(namespace).ok()?);
+    match namespace {
+        Some(namespace) => {
+            metadata.insert("namespace".into(), serde_json::value::to_raw_value(namespace).ok()?)
+        }
+        None => metadata.remove("namespace"),
+    };
     object.insert("metadata".into(), serde_json::value::to_raw_value(&metadata).ok()?);
     Some(serde_json::to_string(&object).ok()?.into())
 }

@@ -56,24 +56,33 @@ pub(in crate::cli) fn drafts(texts: &[Text], troubles: &mut Vec<Trouble>) -> Vec
     let mut drafts = Vec::new();
     for Written { origin, json } in documents::split(texts, troubles) {
         match serde_json::from_str(&json) {
-            Ok(value) => collect(value, &origin, String::new(), &mut drafts),
+            Ok(value) => collect(value, (&origin, String::new()), &mut drafts, troubles),
             Err(error) => troubles.push(Trouble::at(&origin, error.to_string())),
         }
     }
     drafts
 }
 
-fn collect(mut value: Value, origin: &Origin, within: String, drafts: &mut Vec<Draft>) {
-    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
-    let is_ours = text("apiVersion").starts_with(GROUP);
-    let is_list = text("kind") == "List" || (is_ours && text("kind") == "WatchPolicyList");
-    if is_ours && text("kind") == KIND {
+fn collect(
+    mut value: Value,
+    (origin, within): (&Origin, String),
+    drafts: &mut Vec<Draft>,
+    troubles: &mut Vec<Trouble>,
+) {
+    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    let is_ours = version.starts_with(GROUP);
+    let is_list = kind == "List" || (is_ours && kind == "WatchPolicyList");
+    if is_ours && kind == KIND {
         drafts.push(Draft { origin: origin.clone(), within, value });
     } else if is_list && let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) {
         for (index, item) in items.into_iter().enumerate() {
             let parent = if within.is_empty() { String::new() } else { format!("{within}.") };
-            collect(item, origin, format!("{parent}items[{index}]"), drafts);
+            collect(item, (origin, format!("{parent}items[{index}]")), drafts, troubles);
         }
+    } else if is_ours || kind.eq_ignore_ascii_case(KIND) {
+        let message = format!("apiVersion {version:?}, kind {kind:?}: a policy is {API_VERSION}, {KIND}");
+        troubles.push(Trouble::at(origin, message));
     }
 }
 

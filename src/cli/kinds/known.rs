@@ -89,17 +89,16 @@ impl Kinds {
 
     /// The resource of a kind. One that is not known is guessed, and taken to live in namespaces.
     pub(in crate::cli) fn resource(&mut self, group: &str, kind: &str) -> Resource {
+        // Nothing among the inputs can make a kind of Kubernetes another one.
+        if let Some((plural, namespaced)) = builtin::resource(group, kind) {
+            return Resource::new(group, plural, namespaced);
+        }
         let name = Kind::new(group, kind);
         if let Some(known) = self.known.get(&name) {
             return known.clone();
         }
-        let resource = match builtin::resource(group, kind) {
-            Some((plural, namespaced)) => Resource::new(group, plural, namespaced),
-            None => {
-                self.guessed.insert(name.clone());
-                Resource::new(group, &guess(kind), true)
-            }
-        };
+        let resource = Resource::new(group, &guess(kind), true);
+        self.guessed.insert(name.clone());
         self.known.insert(name, resource.clone());
         resource
     }
@@ -157,5 +156,12 @@ mod tests {
         assert_eq!(kinds.guesses().count(), 4);
         kinds.resource("", "Pod");
         assert_eq!(kinds.guesses().count(), 4, "a built-in kind is not guessed");
+    }
+
+    #[test]
+    fn a_kind_of_kubernetes_stays_what_it_is_whatever_the_inputs_say() {
+        let mut kinds = Kinds::default();
+        kinds.known.insert(Kind::new("apps", "Deployment"), Resource::new("apps", "things", false));
+        assert_eq!(kinds.resource("apps", "Deployment"), Resource::new("apps", "deployments", true));
     }
 }

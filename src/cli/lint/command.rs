@@ -12,6 +12,7 @@ use crate::cli::format;
 use crate::cli::format::junit::{Case, Status};
 use crate::cli::input::Trouble;
 use crate::cli::input::policies::{self, Draft};
+use crate::report::printable;
 
 use super::remarks::{self, Remark};
 
@@ -82,7 +83,8 @@ fn print(
 }
 
 fn table(drafts: &[Draft], remarks: &[Remark]) -> String {
-    let mut text: String = remarks.iter().map(|remark| format!("{remark}\n")).collect();
+    let mut text: String =
+        remarks.iter().map(|remark| printable(&remark.to_string()).into_owned() + "\n").collect();
     if !remarks.is_empty() {
         text.push('\n');
     }

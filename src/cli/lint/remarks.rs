@@ -99,7 +99,7 @@ fn of_policy(draft: &Draft, schema: &Value, now: Timestamp) -> Vec<Remark> {
     let readable = Draft {
         origin: draft.origin.clone(),
         within: draft.within.clone(),
-        value: schema::without(&draft.value, &faults),
+        value: schema::readable(&draft.value, &faults),
     };
     let mut remarks: Vec<Remark> =
         faults.into_iter().map(|fault| draft.fault(&fault.field, fault.message)).collect();

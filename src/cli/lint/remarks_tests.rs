@@ -93,6 +93,24 @@ fn what_the_server_refuses_of_a_policy_is_told() {
 }
 
 #[test]
+fn what_is_missing_hides_no_other_fault_and_is_told_once() {
+    let wrong = "path: '$.a[', assert: {exists: true}";
+    for (text, missing) in [
+        (policy("bad", "resource: [pods]", wrong, ""), "spec.targets[0].resources"),
+        (policy("bad", PODS, wrong, "").replace("name: one, ", ""), "spec.rules[0].name"),
+        (policy("bad", PODS, wrong, ", exceptions: [{name: e, names: [x]}]"), "spec.exceptions[0].reason"),
+        (policy("bad", PODS, &format!("{wrong}, when: [{{path: $.b}}]"), ""), "spec.rules[0].when[0].assert"),
+        (policy("bad", PODS, wrong, "").replace("targets: [{resources: [pods]}], ", ""), "spec.targets"),
+    ] {
+        let told = told(&text);
+        let of_missing: Vec<_> =
+            told.iter().filter(|told| told.starts_with(&format!("{missing}: "))).collect();
+        assert_eq!(of_missing, [&format!("{missing}: is missing")], "{told:#?}");
+        assert!(told.iter().any(|told| told.starts_with("spec.rules[0].path: ")), "{told:#?}");
+    }
+}
+
+#[test]
 fn a_misspelt_enum_hides_no_other_fault() {
     let told = told(&policy("bad", PODS, "path: '$.a[', assert: {exists: true}", ", mode: audit"));
     assert!(told.iter().any(|told| told.starts_with("spec.mode: ")), "{told:?}");

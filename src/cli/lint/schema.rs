@@ -13,8 +13,18 @@ pub(super) struct SchemaFault {
     /// As `spec.rules[2].path`.
     pub(super) field: String,
     pub(super) message: String,
-    /// Whether the value has to go before the rest can be read.
-    pub(super) unreadable: bool,
+    /// What has to be done before the rest can be read.
+    mend: Mend,
+}
+
+/// How a value is made one that can be read, so that one fault hides no other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Mend {
+    Nothing,
+    /// The value has to go.
+    Remove,
+    /// Something has to stand in for what is missing: its name, and the emptiest value of its type.
+    Add(String, Value),
 }
 
 /// All that is wrong with a value by a structural schema.
@@ -30,19 +40,15 @@ struct Walk<'w> {
 
 impl Walk<'_> {
     fn note(&mut self, field: &str, message: impl Display) {
-        self.faults.push(SchemaFault {
-            field: field.to_owned(),
-            message: message.to_string(),
-            unreadable: false,
-        });
+        self.note_with(field, message, Mend::Nothing);
     }
 
     fn note_unreadable(&mut self, field: &str, message: impl Display) {
-        self.faults.push(SchemaFault {
-            field: field.to_owned(),
-            message: message.to_string(),
-            unreadable: true,
-        });
+        self.note_with(field, message, Mend::Remove);
+    }
+
+    fn note_with(&mut self, field: &str, message: impl Display, mend: Mend) {
+        self.faults.push(SchemaFault { field: field.to_owned(), message: message.to_string(), mend });
     }
 
     fn value(&mut self, schema: &Value, value: &Value, field: &str) {
@@ -95,7 +101,9 @@ impl Walk<'_> {
         for name in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
             let name = name.as_str().unwrap_or_default();
             if members.get(name).is_none_or(Value::is_null) {
-                self.note(&join(field, name), "is missing");
+                let stand_in = known.and_then(|known| known.get(name)).and_then(emptiest);
+                let mend = stand_in.map_or(Mend::Nothing, |value| Mend::Add(name.to_owned(), value));
+                self.note_with(&join(field, name), "is missing", mend);
             }
         }
     }
@@ -150,26 +158,45 @@ impl Walk<'_> {
     }
 }
 
-/// The value without the members of these faults that would keep it from being read.
-pub(super) fn without(value: &Value, faults: &[SchemaFault]) -> Value {
-    let unreadable: Vec<&str> =
-        faults.iter().filter(|fault| fault.unreadable).map(|fault| fault.field.as_str()).collect();
-    prune(value, &unreadable, "")
+/// The value without what would keep it from being read, and with something for what is missing. What is then wrong
+/// with that is wrong at the same fields.
+pub(super) fn readable(value: &Value, faults: &[SchemaFault]) -> Value {
+    let faults: Vec<&SchemaFault> = faults.iter().filter(|fault| fault.mend != Mend::Nothing).collect();
+    mended(value, &faults, "")
 }
 
-fn prune(value: &Value, unreadable: &[&str], field: &str) -> Value {
+fn mended(value: &Value, faults: &[&SchemaFault], field: &str) -> Value {
     match value {
         Value::Object(members) => {
+            let is_bad =
+                |at: &str| faults.iter().any(|fault| fault.mend == Mend::Remove && fault.field == at);
             let kept = members.iter().map(|(name, value)| (name, value, join(field, name)));
-            let kept = kept.filter(|(_, _, at)| !unreadable.contains(&at.as_str()));
-            kept.map(|(name, value, at)| (name.clone(), prune(value, unreadable, &at))).collect()
+            let kept = kept.filter(|(_, _, at)| !is_bad(at));
+            let kept = kept.map(|(name, value, at)| (name.clone(), mended(value, faults, &at)));
+            let added = faults.iter().filter_map(|fault| match &fault.mend {
+                Mend::Add(name, value) => {
+                    (fault.field == join(field, name)).then(|| (name.clone(), value.clone()))
+                }
+                Mend::Nothing | Mend::Remove => None,
+            });
+            kept.chain(added).collect()
         }
         Value::Array(elements) => {
-            let kept =
+            let elements =
                 elements.iter().enumerate().map(|(index, element)| (element, format!("{field}[{index}]")));
-            kept.map(|(element, at)| prune(element, unreadable, &at)).collect()
+            elements.map(|(element, at)| mended(element, faults, &at)).collect()
         }
         scalar => scalar.clone(),
+    }
+}
+
+/// `None` where no value of the type says nothing.
+fn emptiest(schema: &Value) -> Option<Value> {
+    match schema.get("type")?.as_str()? {
+        "object" => Some(Value::Object(Map::new())),
+        "array" => Some(Value::Array(Vec::new())),
+        "string" if schema.get("enum").is_none() => Some(Value::String(String::new())),
+        _ => None,
     }
 }
 

@@ -55,6 +55,9 @@ fn set(policies: &[Arc<CompiledPolicy>]) -> PolicySet {
         uid: Arc::clone(&policy.uid),
         generation: policy.generation,
         mode: Some(policy.mode),
+        on_delete: Some(policy.enforcement.on_delete),
+        deleting: false,
+        finalizers: Box::default(),
         state: PolicyState::Compiled(Arc::clone(policy)),
         stored: None,
     };
@@ -100,6 +103,7 @@ fn words(unresolved: &Unresolved) -> String {
 mod tests {
     use super::*;
     use crate::cli::input::policies::settings;
+    use crate::observe::wire::WireError;
     use crate::policy::catalog::{ServedResource, ServedVersion};
     use crate::policy::compile;
 
@@ -154,6 +158,25 @@ mod tests {
         let selects = "[{resources: [pods], namespaceSelector: {matchLabels: {env: prod}}}]";
         let (plan, _) = plan(&[policy("a", selects)], None);
         assert_eq!((plan.namespaces.unwrap().around.len(), lists(&plan.lists)), (1, vec!["pods *".into()]));
+    }
+
+    #[test]
+    fn who_has_lists_of_single_namespaces_misses_nothing_when_that_of_all_is_refused() {
+        let policies =
+            [policy("a", "[{resources: [pods]}]"), policy("b", "[{resources: [pods], namespaces: [shop]}]")];
+        let (plan, _) = plan(&policies, None);
+        assert_eq!(
+            (lists(&plan.lists), lists(&plan.spares)),
+            (vec!["pods *".into()], vec!["pods shop".into()])
+        );
+        let refused = WireError::Refused {
+            code: 403,
+            reason: "Forbidden".to_owned(),
+            message: String::new(),
+            retry_after: None,
+        };
+        let told = refusal::of_list(&plan.lists[0], &refused, &plan.spares).to_string();
+        assert!(told.contains("pods in all namespaces: none of them is judged by a;"), "{told}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::cli::format;
 use crate::cli::format::junit::{Case, Status};
 use crate::cli::input::files;
 use crate::cli::results::{Entry, Summary};
+use crate::report::printable;
 
 use super::expect::Comparison;
 use super::run::{self, Outcome};
@@ -88,11 +89,11 @@ fn lines(outcome: &Outcome) -> String {
     let word = if outcome.passed() { "ok    " } else { "FAILED" };
     let mut text = format!("{word}  {} ({} checked)\n", file.display(), comparisons.len());
     for trouble in troubles {
-        text += &format!("  {trouble}\n");
+        text += &format!("  {}\n", printable(&trouble.to_string()));
     }
     for comparison in outcome.broken() {
         let broken = comparison.broken.as_deref().unwrap_or_default();
-        text += &format!("  {comparison}: {broken}\n");
+        text += &format!("  {}\n", printable(&format!("{comparison}: {broken}")));
     }
     text
 }

@@ -31,7 +31,7 @@ fn row(Listed { policy, violation }: &Listed) -> Vec<String> {
         object(&violation.object),
         violation.rule.clone(),
         violation.path.clone().unwrap_or_default(),
-        violation.message.replace(char::is_control, " "),
+        violation.message.clone(),
     ]
 }
 

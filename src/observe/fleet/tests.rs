@@ -123,6 +123,11 @@ impl Harbour {
     }
 
     fn with(answers: &[(&str, Answer)], limits: Limits, kept: store::Limits) -> Self {
+        let informer = informer::Settings::default();
+        Self::under(answers, Settings { informer, linger: LINGER, resync: None, limits }, kept)
+    }
+
+    fn under(answers: &[(&str, Answer)], settings: Settings, kept: store::Limits) -> Self {
         let server = Arc::new(Server::default());
         *server.answers.lock() = answers.iter().map(|(path, answer)| ((*path).to_owned(), *answer)).collect();
         let metrics = Metrics::new("test").unwrap();
@@ -134,8 +139,6 @@ impl Harbour {
             queue: Arc::clone(&queue),
             metrics,
         };
-        let settings =
-            Settings { informer: informer::Settings::default(), linger: LINGER, resync: None, limits };
         let (fleet, board) = Fleet::new(parts, settings);
         let (policies, sets) = watch::channel(Arc::default());
         let (catalog, catalogs) = watch::channel(Some(Arc::new(serving(&["v1"]))));
@@ -228,6 +231,9 @@ fn entry(name: &str, generation: i64, namespaces: &str, path: &str) -> PolicyEnt
         uid: format!("u-{name}").into(),
         generation,
         mode: Some(crate::crd::Mode::Audit),
+        on_delete: None,
+        deleting: false,
+        finalizers: Box::default(),
         state,
         stored: None,
     }
@@ -479,4 +485,25 @@ async fn an_edit_that_needs_a_wider_watch_and_newly_reads_namespaces_keeps_its_v
         assert_eq!(harbour.store.shelves().len(), 2, "the old watches are stopped");
         harbour.end().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resync_judges_all_again_from_the_store_without_a_list() {
+    let resync = Some(Duration::from_secs(600));
+    // Or the silent watches of this server would be listed again.
+    let informer =
+        informer::Settings { liveness: Duration::from_secs(7200), ..informer::Settings::default() };
+    let settings = Settings { informer, linger: LINGER, resync, limits: Limits::default() };
+    let mut harbour = Harbour::under(&[(ALL, Answer::Many(3))], settings, store::Limits::default());
+    harbour.show(&[("p", 1, "[]", SIZE)]).await;
+    while !harbour.queue.is_empty() {
+        drop(harbour.queue.get().await);
+    }
+    let lists = harbour.lists();
+    harbour.pass(590).await;
+    assert_eq!(harbour.queue.len(), 0);
+    harbour.pass(10).await;
+    assert_eq!((harbour.queue.len(), harbour.lists()), (3, lists));
+    assert_eq!(harbour.queue.get().await.unwrap().priority(), Priority::Resync);
+    harbour.end().await;
 }

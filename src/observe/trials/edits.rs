@@ -1,4 +1,4 @@
-//! Random edits of policies, definitions and objects, at random distances. At rest, what is watched is what is wanted,
+//! Random edits of policies, definitions and objects, at random distances, while requests fail now and then. At rest, what is watched is what is wanted,
 //! what is kept is what a list shows, and verdicts are those of judging everything. In the end nothing is left.
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
-use super::server::{Served, Server};
+use super::server::{Fault, Served, Server};
 use super::world::{LINGER, World};
 use crate::resource::{GroupResource, ObjectName};
 
@@ -15,6 +15,19 @@ use crate::resource::{GroupResource, ObjectName};
 const EDITS: usize = 200;
 /// The longest time between a change and rest: a watch starts and lists within it, and what nobody wants has gone.
 const REST: Duration = LINGER.saturating_add(Duration::from_secs(20));
+/// The same where requests had failed: what a silent watch kept back is found after two minutes.
+const RECOVERY: Duration = REST.saturating_add(Duration::from_secs(300));
+/// What may fail, watched by the operator for itself and for policies.
+const PATHS: [&str; 8] = [
+    "/apis/watchpolicy.io/v1alpha1/watchpolicies",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    "/api/v1/namespaces",
+    "/api/v1/configmaps",
+    "/api/v1/namespaces/a/configmaps",
+    "/apis/a.example.com/v1/widgets",
+    "/apis/a.example.com/v1/namespaces/a/gadgets",
+    "/apis/b.example.com/v2/gizmos",
+];
 const KINDS: [(&str, &str, &str); 4] = [
     ("a.example.com", "widgets", "Widget"),
     ("a.example.com", "gadgets", "Gadget"),
@@ -26,6 +39,8 @@ const NAMESPACES: [&str; 3] = ["a", "b", "c"];
 struct Editor {
     world: World,
     dice: StdRng,
+    /// Requests have failed, or will, since the last rest.
+    faulty: bool,
 }
 
 impl Editor {
@@ -54,6 +69,25 @@ impl Editor {
             }
             _ => self.write_object(),
         }
+    }
+
+    /// Has some of the next requests fail.
+    fn fail(&mut self) {
+        let (verb, path) = (self.one(&["list", "watch"]), self.one(&PATHS));
+        let faults = [
+            Fault::Status(500, "InternalError", None),
+            Fault::Status(410, "Expired", None),
+            Fault::Status(404, "NotFound", None),
+            Fault::Hangs,
+            Fault::Mute,
+            Fault::Ends,
+            Fault::Cut,
+            Fault::Expired,
+        ];
+        let (fault, times) = (faults.choose(&mut self.dice).unwrap().clone(), self.dice.random_range(1..4));
+        println!("{verb} {path} fails {times} times: {fault:?}");
+        self.world.server.fail(&format!("{verb} {path}"), vec![fault; times]);
+        self.faulty = true;
     }
 
     fn namespace(&self, name: &str, team: &str) {
@@ -119,7 +153,8 @@ impl Editor {
     }
 
     async fn rest(&mut self) {
-        self.world.pass(REST).await;
+        self.world.server.mend();
+        self.world.pass(if std::mem::take(&mut self.faulty) { RECOVERY } else { REST }).await;
         self.world.check_watches();
         self.world.check_store();
         self.world.check_verdicts();
@@ -144,7 +179,7 @@ async fn after_any_edits_what_is_watched_is_what_is_wanted_and_in_the_end_nothin
     let edits = from_environment("WATCHPOLICY_EDITS", EDITS as u64);
     println!("WATCHPOLICY_SEED={seed} WATCHPOLICY_EDITS={edits}");
     let world = World::new(Server::new());
-    let mut editor = Editor { world, dice: StdRng::seed_from_u64(seed) };
+    let mut editor = Editor { world, dice: StdRng::seed_from_u64(seed), faulty: false };
     NAMESPACES.iter().for_each(|name| editor.namespace(name, "red"));
     editor.rest().await;
     let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
@@ -152,6 +187,9 @@ async fn after_any_edits_what_is_watched_is_what_is_wanted_and_in_the_end_nothin
     let start = std::time::Instant::now();
     for edit in 0..edits {
         editor.edit();
+        if editor.dice.random_bool(0.05) {
+            editor.fail();
+        }
         let pauses = [0, 0, 0, 1, 50, 150, 500, 3000];
         let pause = *pauses.choose(&mut editor.dice).unwrap();
         editor.world.pass(Duration::from_millis(pause)).await;

@@ -139,7 +139,8 @@ async fn pages_that_expire_half_way_begin_the_list_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_version_that_expired_means_a_list_that_finds_what_went() {
-    for expired in [Fault::Expired, Fault::Status(410, "Expired", None)] {
+    for expired in [Fault::Expired, Fault::Status(410, "Expired", None), Fault::Status(404, "NotFound", None)]
+    {
         let world = world(|world| world.server.fail(WATCH, [expired.clone()])).await;
         world.server.delete(&widgets(), &named("two"));
         world.until(Synced, 10 * SECOND).await;

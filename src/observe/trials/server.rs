@@ -229,6 +229,11 @@ impl Server {
         self.state.lock().faults.entry(request.to_owned()).or_default().extend(faults);
     }
 
+    /// What is still to fail does not.
+    pub(super) fn mend(&self) {
+        self.state.lock().faults.clear();
+    }
+
     pub(super) fn forbid(&self, of: &GroupResource, forbidden: bool) {
         let mut state = self.state.lock();
         state.forbidden.retain(|known| known != of);

@@ -216,10 +216,10 @@ impl World {
                 let is_near = spec.namespace.is_none() || spec.namespace == name.namespace;
                 match shelf.get(&name) {
                     Some(document) => {
-                        assert_eq!(*document.id.resource_version, *version.to_string(), "{name:?}")
+                        assert_eq!(*document.id.resource_version, *version.to_string(), "{name:?}");
                     }
                     None => {
-                        assert!(!is_near || spec.fields.is_some() || shelf.is_empty(), "{name:?} is missing")
+                        assert!(!is_near || spec.fields.is_some() || shelf.is_empty(), "{name:?} is missing");
                     }
                 }
             }

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::crd::{MAX_MATCH, OnDelete, OwnedObjects, SystemNamespaces, WatchPolicy, WatchPolicySpec};
+use crate::crd::{MAX_MATCH, OwnedObjects, SystemNamespaces, WatchPolicy, WatchPolicySpec};
 use crate::jsonpath::Projection;
 use crate::policy::fault::{FaultReason, Faults, Field, Findings};
 use crate::policy::fence::Fences;
@@ -40,7 +40,6 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
     }
     let root = Field::root("spec");
     let at = &root;
-    refuse_later_fields(spec, at, &mut findings);
     let WatchPolicySpec {
         // Words for people.
         title: _,
@@ -72,6 +71,7 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         category: category.as_deref().map(Arc::from),
         severity: *severity,
         suspend: *suspend,
+        deleting: metadata.deletion_timestamp.is_some(),
         targets,
         left_out,
         conditions,
@@ -92,13 +92,6 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
     compiled.read_namespace(&mut of_namespaces);
     compiled.reads_namespaces = of_namespaces != Projection::default();
     findings.finish(compiled)
-}
-
-/// Fields of the contract that this version does not have.
-fn refuse_later_fields(spec: &WatchPolicySpec, at: &Field<'_>, findings: &mut Findings) {
-    if spec.enforcement.as_ref().is_some_and(|enforcement| enforcement.on_delete == OnDelete::Release) {
-        findings.unsupported(&at.name("enforcement").name("onDelete"), "`onDelete: Release`");
-    }
 }
 
 fn left_out(

@@ -39,6 +39,9 @@ fn set(policies: &[(&str, &str)]) -> PolicySet {
             uid: format!("u{n}").into(),
             generation: 1,
             mode: None,
+            on_delete: None,
+            deleting: false,
+            finalizers: Box::default(),
             state,
             stored: None,
         };
@@ -295,7 +298,7 @@ fn what_a_target_lacks_and_what_is_left_out_of_it_is_told() {
     let policy: WatchPolicy = serde_saphyr::from_str(policy).unwrap();
     let settings = Settings { system_namespaces: ["kube-system".into()].into(), ..Settings::default() };
     let policy = Arc::new(compile(&policy, &settings).unwrap());
-    let targets = policy_targets(&policy, &catalog(), &mut BTreeMap::new());
+    let targets = policy_targets((&policy, false), &catalog(), &mut BTreeMap::new());
     assert_eq!((targets[0].lacks_pod, &*targets[0].left_out), (true, &["kube-system".into()][..]));
 }
 
@@ -306,4 +309,18 @@ fn a_target_knows_what_is_followed_between_it_and_its_controllers() {
     let between = |index: usize| demand.targets["p0"][index].between.iter().map(ToString::to_string);
     assert_eq!(between(0).collect::<Vec<_>>(), ["replicasets.v1.apps"]);
     assert_eq!(between(1).count(), 0);
+}
+
+#[test]
+fn who_takes_back_what_it_wrote_looks_at_all_objects_until_it_is_done() {
+    let selects = "{resources: [pods], labelSelector: {matchLabels: {a: b}}}";
+    let mut set = set(&[(selects, "$.spec.x")]);
+    let watched = |set: &PolicySet| {
+        let demand = demand(set, &catalog());
+        demand.watches.iter().map(|spec| spec.labels.as_deref().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(watched(&set), [Some("a in (b)".to_owned())]);
+    let entry = Arc::make_mut(set.entries.get_mut("p0").unwrap());
+    entry.finalizers = [crate::policy::FINALIZER.into()].into();
+    assert_eq!(watched(&set), [None], "its selector may not select any more what it wrote to");
 }

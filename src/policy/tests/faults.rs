@@ -1,6 +1,6 @@
 //! What is refused, where and in which words.
 
-use crate::policy::FaultReason::{Invalid, TargetNotAllowed, Unsupported};
+use crate::policy::FaultReason::{Invalid, TargetNotAllowed};
 use crate::policy::{FaultReason, Faults, compile};
 
 use super::cases::{CONFIG_MAPS, DEPLOYMENTS, compiled, parse, settings};
@@ -46,16 +46,6 @@ fn at(operator: &str) -> String {
 
 fn spec(rest: &str) -> String {
     format!("{CONFIG_MAPS}\n{rest}\n{RULES}")
-}
-
-#[test]
-fn what_this_version_does_not_have_is_refused_by_its_name() {
-    let later = |spec: String, field: &'static str, named: &'static str| (spec, Unsupported, field, named);
-    check(&[later(
-        spec("enforcement: {onDelete: Release}"),
-        "spec.enforcement.onDelete",
-        "`onDelete: Release`",
-    )]);
 }
 
 #[test]

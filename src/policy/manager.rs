@@ -1,10 +1,11 @@
 //! Who owns a field: `metadata.managedFields` as server-side apply keeps it (KEP-555, FieldsV1).
 
 use crate::jsonpath::{Members, Node};
-use crate::policy::{Pointer, Token};
+
+use super::pointer::{Pointer, Token};
 
 /// The manager, other than our own, that owns a place.
-pub(super) fn of<'o>(object: &'o Node, place: &Pointer, own: &str) -> Option<&'o str> {
+pub fn owner_of<'o>(object: &'o Node, place: &Pointer, own: &str) -> Option<&'o str> {
     entries(object).filter(|(manager, _)| *manager != own).find_map(|(manager, entry)| {
         let fields = entry.get("fieldsV1")?;
         owns(fields, object, place.tokens()).then_some(manager)
@@ -12,7 +13,7 @@ pub(super) fn of<'o>(object: &'o Node, place: &Pointer, own: &str) -> Option<&'o
 }
 
 /// The manager, other than our own, that wrote the object last; status alone does not count.
-pub(super) fn last<'o>(object: &'o Node, own: &str) -> Option<&'o str> {
+pub fn last_writer<'o>(object: &'o Node, own: &str) -> Option<&'o str> {
     let others = entries(object).filter(|(manager, entry)| {
         *manager != own && entry.get("subresource").and_then(Node::as_str) != Some("status")
     });
@@ -89,7 +90,7 @@ mod tests {
             Ok(index) => Token::Index(index),
             Err(_) => Token::Name((*token).into()),
         });
-        of(&object(), &tokens.collect(), "watchpolicy/owners").map(str::to_owned)
+        owner_of(&object(), &tokens.collect(), "watchpolicy/owners").map(str::to_owned)
     }
 
     #[test]
@@ -109,6 +110,6 @@ mod tests {
 
     #[test]
     fn the_last_writer_is_neither_we_nor_who_writes_status() {
-        assert_eq!(last(&object(), "watchpolicy/owners"), Some("kubectl"));
+        assert_eq!(last_writer(&object(), "watchpolicy/owners"), Some("kubectl"));
     }
 }

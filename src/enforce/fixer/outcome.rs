@@ -1,0 +1,188 @@
+//! What became of what a fixer wanted, or sent: noted where people read it, and remembered so that it is not sent again and
+//! again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::info;
+
+use super::{BUSY, Fixer, Next, Order, ground};
+use crate::crd::FixStatus;
+use crate::enforce::case::Case;
+use crate::enforce::proposal::Proposal;
+use crate::enforce::refusal::Refusal;
+use crate::enforce::rest::Fixes;
+use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Node, TypeMeta};
+use crate::metrics::Remediation;
+use crate::policy::{CompiledPolicy, Outcome, last_writer, owner_of};
+use crate::resource::{GroupResource, ObjectKey};
+
+pub(super) const THROTTLED: &str = "the budget of writes is used up for now (maxPerMinute, or --write-qps)";
+
+impl Fixer {
+    /// How long to wait before a patch may be sent: because the same was sent lately, and its outcome stands; or because
+    /// a budget is used up.
+    pub(super) fn waits(&self, key: &ObjectKey, order: Order<'_>) -> Option<Duration> {
+        let policy = &order.proposal.fixing.policy;
+        let now = Instant::now();
+        let mut memory = self.memory.lock();
+        if let Some((fixes, wait)) = memory.rests.of(key, &policy.name, self.fingerprint(order), now) {
+            drop(memory);
+            self.parts.ledger.note_fixes(&policy.name, key, fixes, (self.clock)());
+            return Some(wait);
+        }
+        let wait = memory.budgets.pay(&policy.name, policy.enforcement.max_per_minute, now).err()?;
+        drop(memory);
+        self.note(key, order.proposal, order.proposal.fixes(Remediation::Throttled, Some(THROTTLED)));
+        Some(wait)
+    }
+
+    /// What is remembered of what was sent.
+    fn fingerprint(&self, order: Order<'_>) -> u64 {
+        self.hasher.hash_one((serde_json::to_string(order.patch).unwrap_or_default(), order.dry_run))
+    }
+
+    /// The server took a patch; its answer is judged.
+    pub(super) fn taken(
+        &self,
+        key: &ObjectKey,
+        types: &TypeMeta,
+        order: Order<'_>,
+        after: &Document,
+    ) -> Next {
+        let Order { proposal, dry_run, .. } = order;
+        let policy = &proposal.fixing.policy.name;
+        self.parts.ledger.note_denied(policy, &key.resource, None);
+        let fresh = self.fresh(key, types, after, (self.clock)());
+        let fixes = proposal.fixes_after(fresh, dry_run);
+        if !dry_run {
+            info!(policy = &**policy, object = %key, "an object was written");
+            let mut memory = self.memory.lock();
+            for rule in proposal.rules() {
+                memory.contests.fixed(ground(&proposal.fixing.policy, key, rule), Instant::now());
+            }
+        }
+        self.settle(key, order, fixes)
+    }
+
+    /// The server did not take a patch.
+    pub(super) fn refused(&self, key: &ObjectKey, order: Order<'_>, refusal: Refusal) -> Next {
+        let proposal = order.proposal;
+        let waiting = |words: &str| {
+            self.note(key, proposal, proposal.fixes(Remediation::Waiting, Some(words)));
+        };
+        match refusal {
+            Refusal::Gone | Refusal::Lost => Next::Done,
+            Refusal::Changed => Next::Retry,
+            Refusal::Busy(wait) => {
+                waiting("the server asks to wait");
+                Next::After(wait.max(BUSY))
+            }
+            Refusal::Failed(words) => {
+                waiting(&words);
+                Next::Retry
+            }
+            Refusal::Denied(words) => {
+                self.deny(&proposal.fixing.policy.name, &key.resource, &words);
+                self.settle(key, order, proposal.fixes(Remediation::NotVerified, Some(&words)))
+            }
+            Refusal::Refused(words) => {
+                self.settle(key, order, proposal.fixes(Remediation::Refused, Some(&words)))
+            }
+        }
+    }
+
+    /// Holds back what somebody else writes again and again.
+    pub(super) fn leave_contested(&self, key: &ObjectKey, proposal: &mut Proposal, object: &Node) -> Next {
+        let policy = Arc::clone(&proposal.fixing.policy);
+        let own = format!("{FIELD_MANAGER_PREFIX}{}", policy.name);
+        let now = Instant::now();
+        let wait = std::cell::Cell::new(Next::Done);
+        let mut memory = self.memory.lock();
+        let contests = std::cell::RefCell::new(&mut memory.contests);
+        proposal.hold_back_of(|rule, change| {
+            let left = contests.borrow_mut().enter(&ground(&policy, key, rule), now).err()?;
+            wait.set(wait.get().and(Next::After(left)));
+            let by = owner_of(object, &change.place, &own).or_else(|| last_writer(object, &own));
+            let by = by.unwrap_or("somebody else");
+            let why = format!(
+                "{by} writes the field again and again; it is left alone for a while, longer each time"
+            );
+            Some((Remediation::Contested, why.into()))
+        });
+        wait.get()
+    }
+
+    /// Notes the outcome of something that was sent. What did not mend rests.
+    fn settle(&self, key: &ObjectKey, order: Order<'_>, fixes: Fixes) -> Next {
+        let policy = &order.proposal.fixing.policy.name;
+        let mended = fixes.iter().all(|(_, fix)| fix.outcome == Remediation::Fixed.as_str());
+        self.note(key, order.proposal, fixes.clone());
+        let sent = self.fingerprint(order);
+        let mut memory = self.memory.lock();
+        if mended {
+            memory.rests.end(key, policy);
+            return Next::Done;
+        }
+        Next::After(memory.rests.begin(key, policy, (sent, fixes), Instant::now()))
+    }
+
+    pub(super) fn note(&self, key: &ObjectKey, proposal: &Proposal, fixes: Fixes) {
+        self.note_all(&proposal.fixing.policy.name, key, fixes);
+    }
+
+    fn note_all(&self, policy: &str, key: &ObjectKey, fixes: Fixes) {
+        for (_, fix) in &fixes {
+            let outcome = Remediation::ALL.iter().find(|outcome| outcome.as_str() == fix.outcome);
+            outcome.into_iter().for_each(|outcome| self.parts.metrics.remediation(policy, *outcome));
+        }
+        self.parts.ledger.note_fixes(policy, key, fixes, (self.clock)());
+    }
+
+    /// Notes a missing right, with the rule that cures it.
+    pub(super) fn deny(&self, policy: &str, resource: &GroupResource, words: &str) {
+        let cure = format!(
+            "the operator lacks the right to fix {resource}; add to its ClusterRole: {{apiGroups: [\"{}\"], resources: \
+             [\"{}\"], verbs: [\"get\", \"patch\"]}}; the server says: {words}",
+            resource.group, resource.resource
+        );
+        self.parts.ledger.note_denied(policy, resource, Some(cure.into()));
+    }
+
+    /// How long to wait before anything that fails can be paid for: then the object is not even read.
+    pub(super) fn throttled(&self, key: &ObjectKey, failing: &[Arc<CompiledPolicy>]) -> Option<Duration> {
+        let now = Instant::now();
+        let mut memory = self.memory.lock();
+        let mut wait = |policy: &Arc<CompiledPolicy>| {
+            memory.budgets.wait(&policy.name, policy.enforcement.max_per_minute, now).unwrap_or_default()
+        };
+        let wait = failing.iter().map(&mut wait).min().filter(|wait| !wait.is_zero())?;
+        drop(memory);
+        for (name, place, finding) in self.parts.ledger.findings_on(key) {
+            let fixes = |policy: &Arc<CompiledPolicy>| policy.name == name && policy.fixes(&place.rule);
+            if finding.outcome == Outcome::Fail && finding.fix.is_none() && failing.iter().any(fixes) {
+                self.note_all(&name, key, vec![(place.rule, throttled())]);
+            }
+        }
+        Some(wait)
+    }
+
+    /// The policies of a case that do not hold on an object, as far as they were last judged.
+    pub(super) fn failing(&self, key: &ObjectKey, case: &Case) -> Vec<Arc<CompiledPolicy>> {
+        let outcomes = self.parts.ledger.outcomes_on(key);
+        let fails = |policy: &CompiledPolicy| {
+            let of_policy = |(name, outcome): &(Arc<str>, Outcome)| {
+                *name == policy.name && matches!(outcome, Outcome::Fail | Outcome::Error)
+            };
+            outcomes.iter().any(of_policy)
+        };
+        let policies = case.fixing.iter().map(|fixing| &fixing.policy);
+        policies.filter(|policy| fails(policy)).cloned().collect()
+    }
+}
+
+fn throttled() -> FixStatus {
+    let outcome = Remediation::Throttled.as_str().to_owned();
+    FixStatus { outcome, path: None, from: None, to: None, message: Some(THROTTLED.to_owned()) }
+}

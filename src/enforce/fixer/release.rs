@@ -1,0 +1,157 @@
+//! Letting go: what policies that ended, or lost a rule, wrote is taken back, and their entries in managedFields go.
+//!
+//! It takes the same gate, permit, consents and budgets as fixing.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{debug, info};
+
+use super::outcome::THROTTLED;
+use super::{BUSY, Fixer, Next, READS};
+use crate::enforce::case::version_of;
+use crate::enforce::gate::{Intent, Target};
+use crate::enforce::leftovers::Leftover;
+use crate::enforce::refusal::Refusal;
+use crate::jsonpath::{Document, Node};
+use crate::leader::Permit;
+use crate::policy::{Patch, Release};
+use crate::resource::ObjectKey;
+
+/// The pause after a refusal, while a policy waits to be let go.
+const PAUSE: Duration = Duration::from_secs(20);
+/// The same where the policy is gone, and nobody waits.
+const LONG_PAUSE: Duration = Duration::from_secs(3600);
+/// `maxPerMinute` of a policy that cannot be asked any more.
+const PER_MINUTE: u32 = 60;
+
+impl Fixer {
+    /// Takes off an object what policies have left on it.
+    pub(super) async fn release(&self, key: &ObjectKey, permit: &Permit) -> Next {
+        // What is stopped is looked at again when writes go on.
+        let may_write = self.settings.allow && !self.parts.leadership.stopped();
+        let views = self.parts.store.views(key).into_iter();
+        let Some(view) = views.take(1).find(|_| may_write) else { return Next::Done };
+        let left = self.parts.leftovers.on(key, &view.document, &self.parts.set.borrow());
+        if left.is_empty() {
+            self.memory.lock().kept.forget(key);
+        }
+        let resource = version_of(key, &view.types);
+        let target = Target { resource: &resource, object: &key.object, types: &view.types };
+        let mut next = Next::Done;
+        for leftover in left {
+            let released = match self.pay_for(&leftover) {
+                Ok(()) => self.let_go(target, &view.document.id.uid, &leftover, permit).await,
+                Err(wait) => Next::After(wait),
+            };
+            next = next.and(released);
+        }
+        next
+    }
+
+    /// Pays before anything is read. An error is how long to wait.
+    fn pay_for(&self, leftover: &Leftover) -> Result<(), Duration> {
+        let per_minute = leftover.per_minute.unwrap_or(PER_MINUTE);
+        let paid = self.memory.lock().budgets.pay(&leftover.policy, per_minute, Instant::now());
+        paid.inspect_err(|_wait| self.note_stuck(leftover, THROTTLED))
+    }
+
+    async fn let_go(&self, target: Target<'_>, uid: &str, leftover: &Leftover, permit: &Permit) -> Next {
+        for _ in 0..READS {
+            let patch = match self.gate.read(target).await {
+                Ok(document) if *document.id.uid != *uid || document.deleting.is_some() => return Next::Done,
+                Ok(document) => {
+                    document.root.as_ref().ok().and_then(|object| self.patch(uid, object, leftover))
+                }
+                Err(refusal) => return self.not_let_go(target, leftover, refusal),
+            };
+            let Some(patch) = patch else { return Next::Done };
+            if let Some(wait) = self.rests(target, leftover, &patch) {
+                return Next::After(wait);
+            }
+            let intent = Intent { policy: &leftover.policy, patch: &patch, dry_run: false };
+            match self.gate.swap(target, intent, permit).await {
+                Ok(after) => return self.let_go_of(target, leftover, (&patch, &after)),
+                Err(Refusal::Changed) => {
+                    debug!(name = &*target.object.name, "the object changed; it is read again");
+                }
+                Err(refusal) => return self.not_let_go(target, leftover, refusal),
+            }
+        }
+        Next::Retry
+    }
+
+    fn patch(&self, uid: &str, object: &Node, leftover: &Leftover) -> Option<Patch> {
+        let Leftover { policy, written, take_back, per_minute: _ } = leftover;
+        let fences = &self.parts.leftovers.fences;
+        Release { policy, written, take_back: *take_back, fences }.patch(uid, object)
+    }
+
+    /// How long the same is not sent again, since the server took it in vain.
+    fn rests(&self, target: Target<'_>, leftover: &Leftover, patch: &Patch) -> Option<Duration> {
+        let sent = self.hash(patch);
+        let (_, wait) = self.memory.lock().kept.of(&target.key(), &leftover.policy, sent, Instant::now())?;
+        Some(wait)
+    }
+
+    /// The server took a patch. Where something puts the entry back, the object rests.
+    fn let_go_of(
+        &self,
+        target: Target<'_>,
+        leftover: &Leftover,
+        (patch, after): (&Patch, &Document),
+    ) -> Next {
+        let policy = &*leftover.policy;
+        info!(policy, resource = %target.resource, object = %target.object, "an object was let go of");
+        self.parts.ledger.note_denied(policy, &target.resource.resource, None);
+        self.parts.ledger.note_stuck(policy, None);
+        let object = after.root.as_ref().ok();
+        if object.and_then(|object| self.patch(&after.id.uid, object, leftover)).is_none() {
+            return Next::Done;
+        }
+        self.note_stuck(
+            leftover,
+            "the server takes the change, and the policy's entry in managedFields is there again",
+        );
+        let sent = (self.hash(patch), Vec::new());
+        let mut memory = self.memory.lock();
+        Next::After(memory.kept.begin(&target.key(), &leftover.policy, sent, Instant::now()))
+    }
+
+    fn hash(&self, patch: &Patch) -> u64 {
+        self.hasher.hash_one(serde_json::to_string(patch).unwrap_or_default())
+    }
+
+    fn not_let_go(&self, target: Target<'_>, leftover: &Leftover, refusal: Refusal) -> Next {
+        // A policy that is gone has no status in which anything could be said.
+        let pause = if leftover.per_minute.is_some() { PAUSE } else { LONG_PAUSE };
+        match refusal {
+            Refusal::Gone | Refusal::Lost => Next::Done,
+            Refusal::Changed => Next::Retry,
+            Refusal::Busy(wait) => Next::After(wait.max(BUSY)),
+            Refusal::Failed(words) => {
+                self.note_stuck(leftover, &words);
+                Next::Retry
+            }
+            Refusal::Refused(words) => {
+                self.note_stuck(
+                    leftover,
+                    &format!("{} {}: {words}", target.resource.resource, target.object),
+                );
+                Next::After(pause)
+            }
+            Refusal::Denied(words) => {
+                if leftover.per_minute.is_some() {
+                    self.deny(&leftover.policy, &target.resource.resource, &words);
+                }
+                Next::After(pause)
+            }
+        }
+    }
+
+    fn note_stuck(&self, leftover: &Leftover, words: &str) {
+        if leftover.per_minute.is_some() {
+            self.parts.ledger.note_stuck(&leftover.policy, Some(words.into()));
+        }
+    }
+}

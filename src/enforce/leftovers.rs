@@ -1,0 +1,88 @@
+//! What policies that ended, or lost a rule, have left on objects, as far as these are watched.
+
+use std::sync::Arc;
+
+use crate::crd::Mode;
+use crate::jsonpath::{Document, Projection};
+use crate::metrics::Priority;
+use crate::policy::{Claim, Fences, PolicySet, lets_go};
+use crate::resource::{GroupResource, ObjectKey};
+use crate::store::{Store, View};
+
+/// What one policy has left on an object.
+pub(super) struct Leftover {
+    pub(super) policy: Arc<str>,
+    /// What it may still write there.
+    pub(super) written: Projection,
+    pub(super) take_back: bool,
+    /// `maxPerMinute`, where the policy can be asked.
+    pub(super) per_minute: Option<u32>,
+}
+
+/// Finds what is left.
+pub struct Leftovers {
+    store: Arc<Store>,
+    /// What no fix writes is let be here too.
+    pub(super) fences: Fences,
+    namespace: Arc<str>,
+}
+
+impl Leftovers {
+    /// In all that is watched, but for what the fences keep and the operator's own namespace.
+    pub fn new(store: Arc<Store>, fences: Fences, namespace: Arc<str>) -> Self {
+        Self { store, fences, namespace }
+    }
+
+    /// On how many objects a policy that ended has left something.
+    pub fn count(&self, policy: &str) -> u64 {
+        let of_policy = |document: &Document| document.owned.iter().any(|owned| *owned.policy == *policy);
+        let owned = self.store.owned();
+        let left =
+            owned.iter().filter(|(key, document)| of_policy(document) && !self.is_let_be(key, document));
+        u64::try_from(left.count()).unwrap_or(u64::MAX)
+    }
+
+    /// All objects on which something is left.
+    pub(super) fn everywhere(&self, set: &PolicySet) -> Vec<ObjectKey> {
+        let owned = self.store.owned().into_iter();
+        owned.filter(|(key, document)| !self.on(key, document, set).is_empty()).map(|(key, _)| key).collect()
+    }
+
+    /// What is left on an object.
+    pub(super) fn on(&self, key: &ObjectKey, document: &Document, set: &PolicySet) -> Vec<Leftover> {
+        if document.owned.is_empty() || self.is_let_be(key, document) {
+            return Vec::new();
+        }
+        let left = |fields: &str, policy: &str| leftover(fields, policy, &key.resource, set);
+        document.owned.iter().filter_map(|owned| left(&owned.fields, &owned.policy)).collect()
+    }
+
+    /// What is being deleted goes by itself; the rest is not ours to write.
+    fn is_let_be(&self, key: &ObjectKey, document: &Document) -> bool {
+        document.deleting.is_some()
+            || !self.fences.allow_kind(&key.resource)
+            || key.object.namespace.as_ref() == Some(&self.namespace)
+    }
+}
+
+fn leftover(fields: &str, policy: &str, resource: &GroupResource, set: &PolicySet) -> Option<Leftover> {
+    let (written, take_back) = match set.claim(policy) {
+        Claim::Unknown => return None,
+        Claim::Ended { take_back } => (Projection::default(), take_back),
+        Claim::Holds { policy, take_back } => (policy.writes(resource), take_back),
+    };
+    let entry = set.entries.get(policy);
+    let per_minute = entry.and_then(|entry| Some(entry.watching()?.enforcement.max_per_minute));
+    lets_go(fields, &written).then(|| Leftover { policy: policy.into(), written, take_back, per_minute })
+}
+
+/// Whether policies may have left something on an object: cheap, and sure only when it says no. Who owns something and
+/// does not enforce has; who does may have lost a rule, which is looked at when policies change and when lists end.
+pub(super) fn may_be_left(views: &[View], priority: Priority) -> bool {
+    let Some(newest) = views.first().filter(|newest| !newest.document.owned.is_empty()) else { return false };
+    let enforces = |name: &str| {
+        let mut serving = views.iter().flat_map(|view| view.serving.iter()).map(|served| &served.policy);
+        serving.any(|policy| *policy.name == *name && policy.mode == Mode::Enforce && policy.mends())
+    };
+    priority != Priority::LiveChange || newest.document.owned.iter().any(|owned| !enforces(&owned.policy))
+}

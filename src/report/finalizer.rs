@@ -1,0 +1,244 @@
+//! The finalizer of policies with `onDelete: Release`.
+//!
+//! It is there before such a policy first writes, and goes when nothing of what the policy wrote is left, so that a
+//! policy that is deleted waits until then. Nobody else's object ever gets one. What cannot be taken back because its
+//! kind is gone, or because the operator writes nothing at all, holds no policy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, CONTENT_TYPE};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::patch::WriteFault;
+use super::server::{self, Fault, Refused};
+use super::writer::Settings;
+use crate::crd::TargetState;
+use crate::leader::{Leadership, Permit};
+use crate::ledger::Ledger;
+use crate::observe::board::{Board, TargetReport};
+use crate::policy::{FINALIZER, PolicyEntry, PolicySet};
+use crate::resource::GroupResource;
+
+/// How often is looked while a policy waits.
+const LOOK: Duration = Duration::from_millis(500);
+/// For so long nothing must be left: a write under way when the policy ended is seen by then.
+const CALM: Duration = Duration::from_secs(2);
+/// The pause between two writes of one policy, whatever became of the first.
+const PAUSE: Duration = Duration::from_secs(2);
+/// What to do about a 403.
+const CURE: &str = "the operator may not put its finalizer on policies with onDelete: Release, nor take it off; add to \
+    its ClusterRole: {apiGroups: [\"watchpolicy.io\"], resources: [\"watchpolicies\"], verbs: [\"patch\"]}";
+
+/// What a policy's finalizers are to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinalizerPatch {
+    /// The policy's name.
+    pub name: Arc<str>,
+    /// The policy's uid; a policy of another uid is left alone.
+    pub uid: Arc<str>,
+    /// What they must be still.
+    pub before: Box<[Box<str>]>,
+    /// What they become.
+    pub after: Box<[Box<str>]>,
+}
+
+/// Where finalizers are stored; a seam, as [`StatusStore`](super::StatusStore) is.
+pub trait FinalizerStore: Send + Sync + 'static {
+    /// Stores them while the permit is valid, and sends nothing after.
+    fn store(
+        &self,
+        patch: &FinalizerPatch,
+        permit: &Permit,
+    ) -> impl Future<Output = Result<(), WriteFault>> + Send;
+}
+
+impl FinalizerStore for kube::Client {
+    async fn store(&self, patch: &FinalizerPatch, permit: &Permit) -> Result<(), WriteFault> {
+        let request = request(patch).map_err(|error| WriteFault::Failed(error.to_string()))?;
+        server::send(self, request, permit).await.map_err(|fault| match fault {
+            Fault::Lost(lost) => WriteFault::Lost(lost),
+            Fault::Refused(Refused { code: 404 | 422, .. }) => WriteFault::Gone,
+            Fault::Refused(refused) if refused.code == 403 => {
+                WriteFault::Failed(format!("{CURE}; the server says: {}", refused.words))
+            }
+            other => WriteFault::Failed(other.to_string()),
+        })
+    }
+}
+
+/// A compare-and-swap of the whole list, which is short. Absence is tested by `null`, as fixes do.
+fn request(patch: &FinalizerPatch) -> anyhow::Result<http::Request<Vec<u8>>> {
+    let FinalizerPatch { name, uid, before, after } = patch;
+    let before = if before.is_empty() { json!(null) } else { json!(before) };
+    let operations = json!([
+        {"op": "test", "path": "/metadata/uid", "value": &**uid},
+        {"op": "test", "path": "/metadata/finalizers", "value": before},
+        {"op": "add", "path": "/metadata/finalizers", "value": after},
+    ]);
+    let path = format!("/apis/watchpolicy.io/v1alpha1/watchpolicies/{name}?fieldManager=watchpolicy");
+    Ok(http::Request::patch(path)
+        .header(CONTENT_TYPE, "application/json-patch+json")
+        .header(ACCEPT, "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")
+        .body(serde_json::to_vec(&operations)?)?)
+}
+
+/// Whether a policy is there, with our finalizer, and takes back what it wrote.
+pub(super) fn ends(entry: &PolicyEntry) -> bool {
+    entry.is_held() && !writes(entry)
+}
+
+/// Whether it is one that writes, and will have to take it back.
+fn writes(entry: &PolicyEntry) -> bool {
+    entry.enforcing().is_some() && entry.takes_back()
+}
+
+/// What is to become of a policy's finalizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    AsItIs,
+    On,
+    Off,
+    /// It goes when nothing is left.
+    Later,
+}
+
+fn wanted(
+    entry: &PolicyEntry,
+    targets: Option<&[TargetReport]>,
+    allowed: bool,
+    left: impl FnOnce() -> u64,
+) -> Wanted {
+    if !ends(entry) {
+        return if writes(entry) && !entry.is_held() && allowed { Wanted::On } else { Wanted::AsItIs };
+    }
+    if !entry.takes_back() || !allowed {
+        return Wanted::Off;
+    }
+    if !entry.deleting && entry.watching().is_none() {
+        // It cannot be run as it is, and may be mended.
+        return Wanted::AsItIs;
+    }
+    if is_looked_through(entry, targets) && left() == 0 { Wanted::Off } else { Wanted::Later }
+}
+
+/// Whether all objects that the policy may have written are known, as far as there are any.
+fn is_looked_through(entry: &PolicyEntry, targets: Option<&[TargetReport]>) -> bool {
+    let known = |target: &TargetReport| match target.state {
+        TargetState::Absent => true,
+        state => state == TargetState::Synced && target.generation >= entry.generation,
+    };
+    // For one that cannot be run nothing is watched.
+    entry.watching().is_none() || targets.is_some_and(|targets| targets.iter().all(known))
+}
+
+/// Puts the finalizer on and takes it off.
+pub struct Finalizers<S> {
+    store: S,
+    ledger: Arc<Ledger>,
+    settings: Settings,
+    leadership: Leadership,
+    /// Since when nothing is left, by policy.
+    calm: BTreeMap<Arc<str>, Instant>,
+    /// When it was last written, by policy.
+    written: BTreeMap<Arc<str>, Instant>,
+}
+
+impl<S: FinalizerStore> Finalizers<S> {
+    /// Missing rights are noted in the ledger.
+    pub fn new(store: S, ledger: Arc<Ledger>, settings: Settings, leadership: Leadership) -> Self {
+        Self { store, ledger, settings, leadership, calm: BTreeMap::new(), written: BTreeMap::new() }
+    }
+
+    /// Works until told to stop.
+    pub async fn run(
+        mut self,
+        mut set: watch::Receiver<Arc<PolicySet>>,
+        mut board: watch::Receiver<Arc<Board>>,
+        stop: CancellationToken,
+    ) {
+        let mut leadership = self.leadership.clone();
+        loop {
+            let (policies, targets) =
+                (Arc::clone(&set.borrow_and_update()), Arc::clone(&board.borrow_and_update()));
+            let step = stop.run_until_cancelled(self.step(&policies, &targets)).await;
+            let Some(waits) = step else { return };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Ok(()) = set.changed() => {}
+                Ok(()) = board.changed() => {}
+                () = leadership.changed() => {}
+                () = sleep(LOOK), if waits => {}
+            }
+        }
+    }
+
+    /// Looks at all policies; whether one waits for something.
+    async fn step(&mut self, set: &PolicySet, board: &Board) -> bool {
+        let there = |name: &Arc<str>, _: &mut Instant| set.entries.contains_key(name);
+        self.calm.retain(there);
+        self.written.retain(there);
+        let Ok(permit) = self.leadership.permit() else { return false };
+        let mut waits = false;
+        for entry in set.entries.values() {
+            let targets = board.policies.get(&entry.name).map(AsRef::as_ref);
+            let wanted =
+                wanted(entry, targets, self.settings.allow_enforce, || (self.settings.left)(&entry.name));
+            waits |= wanted != Wanted::AsItIs;
+            if self.is_due(entry, wanted) {
+                self.write(entry, wanted == Wanted::On, &permit).await;
+            }
+        }
+        waits
+    }
+
+    fn is_due(&mut self, entry: &PolicyEntry, wanted: Wanted) -> bool {
+        let now = Instant::now();
+        let rests = self.written.get(&entry.name).is_some_and(|written| now.duration_since(*written) < PAUSE);
+        let is_calm = match wanted {
+            Wanted::Off => {
+                let since = *self.calm.entry(Arc::clone(&entry.name)).or_insert(now);
+                now.duration_since(since) >= CALM
+            }
+            Wanted::AsItIs | Wanted::Later | Wanted::On => {
+                self.calm.remove(&entry.name);
+                wanted == Wanted::On
+            }
+        };
+        is_calm && !rests
+    }
+
+    async fn write(&mut self, entry: &PolicyEntry, on: bool, permit: &Permit) {
+        let policy = &*entry.name;
+        self.written.insert(Arc::clone(&entry.name), Instant::now());
+        let others = entry.finalizers.iter().filter(|finalizer| &***finalizer != FINALIZER).cloned();
+        let patch = FinalizerPatch {
+            name: Arc::clone(&entry.name),
+            uid: Arc::clone(&entry.uid),
+            before: entry.finalizers.clone(),
+            after: others.chain(on.then(|| FINALIZER.into())).collect(),
+        };
+        let resource = GroupResource::new("watchpolicy.io", "watchpolicies");
+        match self.store.store(&patch, permit).await {
+            Ok(()) => {
+                info!(policy, on, "the finalizer was written");
+                self.ledger.note_denied(policy, &resource, None);
+            }
+            // It changed meanwhile, and is looked at again.
+            Err(WriteFault::Gone | WriteFault::Lost(_)) => {}
+            Err(WriteFault::Failed(error)) => {
+                warn!(policy, error, "cannot write the finalizer; it is tried again");
+                self.ledger.note_denied(policy, &resource, Some(error.into()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "finalizer_tests.rs"]
+mod tests;

@@ -1,0 +1,162 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::crd::WatchPolicy;
+use crate::leader::testing::Lead;
+use crate::policy::{PolicyState, compile};
+use crate::report::cases::target;
+use TargetState::{Absent, Degraded, Forbidden, Listing, Synced};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A policy on Deployments as its watch shows it.
+fn entry(spec: &Value, deleting: bool, finalizers: &[&str]) -> PolicyEntry {
+    let mut object = json!({
+        "apiVersion": "watchpolicy.io/v1alpha1", "kind": "WatchPolicy",
+        "metadata": {"name": "p", "uid": "u", "generation": 3},
+        "spec": {
+            "mode": "Enforce", "targets": [{"group": "apps", "resources": ["deployments"]}],
+            "rules": [{"name": "r", "path": "$.metadata.labels.a", "assert": {"equals": "b"}, "fix": {"set": "b"}}],
+            "enforcement": {"onDelete": "Release"},
+        },
+    });
+    object["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    if deleting {
+        object["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    }
+    let policy: WatchPolicy = serde_json::from_value(object).unwrap();
+    let state = match compile(&policy, &crate::policy::Settings::default()) {
+        Ok(compiled) => PolicyState::Compiled(Arc::new(compiled)),
+        Err(faults) => PolicyState::Invalid(Arc::new(faults)),
+    };
+    PolicyEntry {
+        name: "p".into(),
+        uid: "u".into(),
+        generation: 3,
+        mode: Some(policy.spec.mode),
+        on_delete: Some(policy.spec.enforcement.unwrap_or_default().on_delete),
+        deleting,
+        finalizers: finalizers.iter().map(|name| (*name).into()).collect(),
+        state,
+        stored: None,
+    }
+}
+
+const HELD: &[&str] = &["other.io/x", FINALIZER];
+
+fn wanted_of(spec: &Value, deleting: bool, finalizers: &[&str]) -> Wanted {
+    wanted(&entry(spec, deleting, finalizers), Some(&[target("deployments", Synced)]), true, || 0)
+}
+
+#[test]
+fn it_is_there_while_a_policy_writes_that_takes_back() {
+    assert_eq!(wanted_of(&json!({}), false, &[]), Wanted::On);
+    assert_eq!(wanted_of(&json!({}), false, HELD), Wanted::AsItIs);
+    for never in [json!({"mode": "Plan"}), json!({"enforcement": {}}), json!({"suspend": true})] {
+        assert_eq!(wanted_of(&never, false, &[]), Wanted::AsItIs, "{never}");
+        assert_eq!(wanted_of(&never, false, HELD), Wanted::Off, "{never}: nothing is left");
+    }
+    assert_eq!(
+        wanted_of(&json!({}), true, &[]),
+        Wanted::AsItIs,
+        "the server takes none on what is being deleted"
+    );
+    assert_eq!(
+        wanted(&entry(&json!({}), false, &[]), None, false, || 0),
+        Wanted::AsItIs,
+        "without the consent"
+    );
+}
+
+#[test]
+fn it_stays_until_all_is_looked_through_and_nothing_is_left() {
+    let deleted = entry(&json!({}), true, HELD);
+    let with = |state, left| wanted(&deleted, Some(&[target("deployments", state)]), true, || left);
+    assert_eq!(with(Synced, 0), Wanted::Off);
+    assert_eq!(with(Synced, 1), Wanted::Later);
+    assert_eq!(with(Absent, 0), Wanted::Off, "a kind that is gone holds nobody");
+    for unknown in [Listing, Forbidden, Degraded] {
+        assert_eq!(with(unknown, 0), Wanted::Later, "{unknown:?}");
+    }
+    let older = TargetReport { generation: 2, ..target("deployments", Synced) };
+    assert_eq!(wanted(&deleted, Some(&[older]), true, || 0), Wanted::Later, "not looked through since");
+    assert_eq!(wanted(&deleted, None, true, || 0), Wanted::Later);
+}
+
+#[test]
+fn what_cannot_be_taken_back_holds_no_policy() {
+    let deleted = entry(&json!({}), true, HELD);
+    assert_eq!(wanted(&deleted, None, false, || 9), Wanted::Off, "an operator that writes nothing");
+    let edited = entry(&json!({"enforcement": {"onDelete": "Keep"}}), true, HELD);
+    assert_eq!(wanted(&edited, None, true, || 9), Wanted::Off, "it keeps now");
+    let invalid = json!({"rules": [{"name": "r", "path": "$.[", "assert": {"exists": true}}]});
+    assert_eq!(wanted_of(&invalid, true, HELD), Wanted::Off, "nothing is watched for it");
+    assert_eq!(wanted_of(&invalid, false, HELD), Wanted::AsItIs, "it may be mended");
+}
+
+#[test]
+fn the_patch_tests_the_uid_and_the_whole_list() {
+    let patch = FinalizerPatch {
+        name: "p".into(),
+        uid: "u".into(),
+        before: Box::default(),
+        after: [FINALIZER.into()].into(),
+    };
+    let request = request(&patch).unwrap();
+    assert_eq!(request.uri().path(), "/apis/watchpolicy.io/v1alpha1/watchpolicies/p");
+    let body: Value = serde_json::from_slice(request.body()).unwrap();
+    let expected = json!([
+        {"op": "test", "path": "/metadata/uid", "value": "u"},
+        {"op": "test", "path": "/metadata/finalizers", "value": null},
+        {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]},
+    ]);
+    assert_eq!(body, expected);
+}
+
+/// Notes what it is to store.
+#[derive(Clone, Default)]
+struct Fake(Arc<Mutex<Vec<FinalizerPatch>>>);
+
+impl FinalizerStore for Fake {
+    async fn store(&self, patch: &FinalizerPatch, _permit: &Permit) -> Result<(), WriteFault> {
+        self.0.lock().push(patch.clone());
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_goes_some_calm_after_nothing_is_left() {
+    let (fake, left, lead) = (Fake::default(), Arc::new(AtomicU64::new(1)), Lead::new(false));
+    let counted = Arc::clone(&left);
+    let settings = Settings {
+        interval: SECOND,
+        allow_enforce: true,
+        left: Arc::new(move |_policy: &str| counted.load(Ordering::Relaxed)),
+    };
+    let deleted = Arc::new(entry(&json!({}), true, HELD));
+    let set = PolicySet { revision: 1, entries: [(Arc::clone(&deleted.name), deleted)].into() };
+    let targets = [target("deployments", Synced)].into();
+    let board = Board { policies: [("p".into(), targets)].into() };
+    let (_set, sets) = watch::channel(Arc::new(set));
+    let (_board, boards) = watch::channel(Arc::new(board));
+    let finalizers = Finalizers::new(fake.clone(), Ledger::new(), settings, lead.leadership());
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(finalizers.run(sets, boards, CancellationToken::new()));
+    sleep(SECOND * 10).await;
+    left.store(0, Ordering::Relaxed);
+    sleep(SECOND * 10).await;
+    assert_eq!(fake.0.lock().len(), 0, "who does not lead writes nothing");
+    left.store(1, Ordering::Relaxed);
+    lead.set(true);
+    sleep(SECOND * 10).await;
+    assert_eq!(fake.0.lock().len(), 0, "something is left");
+    left.store(0, Ordering::Relaxed);
+    sleep(SECOND).await;
+    assert_eq!(fake.0.lock().len(), 0, "a write may be under way");
+    sleep(SECOND * 2).await;
+    let written = fake.0.lock().first().cloned().unwrap();
+    assert_eq!(*written.after, ["other.io/x".into()], "other finalizers stay");
+}
