@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::cli::lint;
 use crate::config::{DEFAULT_NAMESPACE, SYSTEM_NAMESPACES};
 use crate::crd::WatchPolicy;
 use crate::policy::{CompiledPolicy, Faults, Settings, compile};
@@ -86,21 +87,22 @@ fn collect(
     }
 }
 
-/// Compiles what was written; each fault is noted.
+/// Compiles what was written. Each fault that lint finds is noted: what the server would drop, a policy was not meant
+/// to be judged without.
 pub(in crate::cli) fn compiled(drafts: &[Draft], troubles: &mut Vec<Trouble>) -> Vec<Policy> {
     let mut policies = Vec::new();
     for draft in drafts {
-        match draft.read() {
-            Ok(policy) => {
-                match draft.compile(&policy) {
-                    Ok(program) => {
-                        policies.push(Policy { origin: draft.origin.clone(), program: Arc::new(program) });
-                    }
-                    Err(faults) => troubles.extend(faults.iter().map(|fault| {
-                        Trouble::at(&draft.origin, format!("policy {}: {fault}", draft.name()))
-                    })),
-                }
+        let faults = lint::faults_of(draft);
+        let fault = |words: String| Trouble::at(&draft.origin, format!("policy {}: {words}", draft.name()));
+        if !faults.is_empty() {
+            troubles.extend(faults.into_iter().map(fault));
+            continue;
+        }
+        match draft.read().map(|policy| draft.compile(&policy)) {
+            Ok(Ok(program)) => {
+                policies.push(Policy { origin: draft.origin.clone(), program: Arc::new(program) });
             }
+            Ok(Err(faults)) => troubles.extend(faults.iter().map(|found| fault(found.to_string()))),
             Err(trouble) => troubles.push(trouble),
         }
     }

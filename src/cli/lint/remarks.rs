@@ -95,6 +95,25 @@ pub(super) fn locate(remarks: &mut [Remark], texts: &[Text]) {
 }
 
 fn of_policy(draft: &Draft, schema: &Value, now: Timestamp) -> Vec<Remark> {
+    let (mut remarks, compiles) = faults(draft, schema);
+    remarks.extend(compiles.iter().flat_map(|policy| draft.advice(policy, now)));
+    remarks
+}
+
+/// All faults of a policy in words, each after its field. There is none where lint finds none.
+pub(in crate::cli) fn faults_of(draft: &Draft) -> Vec<String> {
+    let words = |Remark { field, message, .. }: Remark| match &*field {
+        "" => message,
+        field => format!("{field}: {message}"),
+    };
+    match schema() {
+        Ok(schema) => faults(draft, schema).0.into_iter().map(words).collect(),
+        Err(error) => vec![format!("{error:#}")],
+    }
+}
+
+/// The faults, and the policy where all that can be read of it compiles.
+fn faults(draft: &Draft, schema: &Value) -> (Vec<Remark>, Option<WatchPolicy>) {
     let faults = schema::check(schema, &draft.value);
     let readable = Draft {
         origin: draft.origin.clone(),
@@ -103,23 +122,23 @@ fn of_policy(draft: &Draft, schema: &Value, now: Timestamp) -> Vec<Remark> {
     };
     let mut remarks: Vec<Remark> =
         faults.into_iter().map(|fault| draft.fault(&fault.field, fault.message)).collect();
-    match readable.read() {
-        Ok(policy) => {
-            let faults = readable.compile(&policy).err();
-            for fault in faults.iter().flat_map(|faults| faults.iter()) {
-                if !remarks.iter().any(|remark| remark.field == fault.field) {
-                    remarks.push(draft.fault(&fault.field, fault.message.clone()));
-                }
-            }
-            if faults.is_none() {
-                remarks.extend(draft.advice(&policy, now));
-            }
-        }
+    let policy = match readable.read() {
+        Ok(policy) => policy,
         // What the schema says is said better than what the decoder does.
-        Err(Trouble { message, .. }) if remarks.is_empty() => remarks.push(draft.fault("", message)),
-        Err(_) => {}
+        Err(Trouble { message, .. }) => {
+            if remarks.is_empty() {
+                remarks.push(draft.fault("", message));
+            }
+            return (remarks, None);
+        }
+    };
+    let Err(faults) = readable.compile(&policy) else { return (remarks, Some(policy)) };
+    for fault in faults.iter() {
+        if !remarks.iter().any(|remark| remark.field == fault.field) {
+            remarks.push(draft.fault(&fault.field, fault.message.clone()));
+        }
     }
-    remarks
+    (remarks, None)
 }
 
 impl Draft {

@@ -112,10 +112,13 @@ fn another_entry_that_takes_the_object_needs_no_namespace() {
 
 #[test]
 fn who_says_nothing_of_namespaces_reads_none() {
-    assert!(
-        !compiled(&format!("targets: [{{resources: [pods], namespaceSelector: {{}}}}]\n{EXISTS}"))
-            .reads_namespaces()
-    );
+    let labelled = "{name: e, reason: agreed, labelSelector: {matchLabels: {a: b}}}";
+    for spec in [
+        format!("targets: [{{resources: [pods], namespaceSelector: {{}}}}]\n{EXISTS}"),
+        format!("targets: [{{resources: [pods]}}]\nexceptions: [{labelled}]\n{EXISTS}"),
+    ] {
+        assert!(!compiled(&spec).reads_namespaces(), "{spec}");
+    }
 }
 
 /// Objects of one policy, by uid.
@@ -208,6 +211,10 @@ fn what_was_added_on_the_way_down_is_reported_where_it_is() {
         ("pods", "ns", "p", "r", "good bad"),
     ];
     assert_eq!(Family::of(&policy, &injected).last(), (Fail, false));
+    let beside = [("deployments", "ns", "d", "", "bad good"), ("pods", "ns", "p", "d", "good bad good bad")];
+    assert_eq!(Family::of(&policy, &beside).last(), (Fail, false), "one more than the controller has");
+    let shifted = [("deployments", "ns", "d", "", "bad good"), ("pods", "ns", "p", "d", "good bad good")];
+    assert_eq!(Family::of(&policy, &shifted).last(), (Skip, true), "what is put before changes no defect");
 }
 
 #[test]
@@ -221,6 +228,8 @@ fn a_reference_that_leads_nowhere_hides_nothing() {
             "no target of the policy",
         ),
         (&[("replicasets", "ns", "p2", "p2", "bad"), ("pods", "ns", "p", "p2", "bad")], "a ring"),
+        (&[("pods", "ns", "p", "p", "bad")], "itself"),
+        (&[("deployments", "ns", "d", "p", "bad"), ("pods", "ns", "p", "d", "bad")], "a ring of targets"),
     ] {
         assert_eq!(Family::of(&policy, members).last(), (Fail, false), "{what}");
     }
