@@ -88,12 +88,7 @@ impl Shown<'_> {
 
     /// A case for each rule and object, and one for each input that cannot be used.
     fn cases(self) -> Vec<Case> {
-        let unusable = self.troubles.iter().map(|trouble| Case {
-            group: INPUT.to_owned(),
-            name: trouble.file.as_deref().unwrap_or("cluster").to_owned(),
-            status: Status::Error,
-            messages: vec![trouble.to_string()],
-        });
+        let unusable = self.troubles.iter().map(Case::of_trouble);
         let entries = self.results.results.iter();
         let judged = entries.flat_map(|entry| entry.rules.iter().map(move |rule| case(entry, rule)));
         unusable.chain(judged).collect()

@@ -1,5 +1,6 @@
 //! JUnit XML, which build servers read.
 
+use crate::cli::input::Trouble;
 use anyhow::Context;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
@@ -20,6 +21,18 @@ pub(in crate::cli) struct Case {
     pub(in crate::cli) status: Status,
     /// What is wrong, a line each.
     pub(in crate::cli) messages: Vec<String>,
+}
+
+impl Case {
+    /// For an input that cannot be used.
+    pub(in crate::cli) fn of_trouble(trouble: &Trouble) -> Self {
+        Self {
+            group: "input".to_owned(),
+            name: trouble.file.as_deref().unwrap_or("cluster").to_owned(),
+            status: Status::Error,
+            messages: vec![trouble.to_string()],
+        }
+    }
 }
 
 /// The cases; those of one group stand together.

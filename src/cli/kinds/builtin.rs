@@ -1,5 +1,7 @@
 //! The kinds that every cluster serves.
 
+use crate::cli::hint;
+
 /// Group, kind, plural name. Served by Kubernetes 1.37; those that older versions served are at the end of each group.
 const NAMESPACED: &[(&str, &str, &str)] = &[
     ("", "Binding", "bindings"),
@@ -92,9 +94,48 @@ pub(in crate::cli) fn is_cluster_scoped(group: &str, plural: &str) -> bool {
     CLUSTER_SCOPED.iter().any(|(g, _, known)| *g == group && *known == plural)
 }
 
+/// What is odd about targeting a resource, if anything: in a group of Kubernetes nobody else serves any.
+pub(in crate::cli) fn oddity(group: &str, plural: &str) -> Option<String> {
+    let all = || NAMESPACED.iter().chain(CLUSTER_SCOPED);
+    let of_group = || all().filter(|(g, _, _)| *g == group);
+    if group == "core" {
+        return Some("the core group has no name: leave `group` out".to_owned());
+    }
+    if of_group().next().is_none() || plural == "*" || of_group().any(|(_, _, known)| *known == plural) {
+        return None;
+    }
+    let meant = match all().find(|(_, _, known)| *known == plural) {
+        Some(("", ..)) => "they are of the core group: leave `group` out".to_owned(),
+        Some((other, ..)) => format!("they are of group {other}"),
+        None => match hint::nearest(plural, of_group().map(|(_, _, known)| *known)) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "plural names are wanted, as `kubectl api-resources` shows them".to_owned(),
+        },
+    };
+    let place = if group.is_empty() { "the core group".to_owned() } else { format!("group {group}") };
+    Some(format!("Kubernetes has no {plural} in {place}; {meant}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_that_no_cluster_serves_is_told_with_what_was_meant() {
+        for (group, plural, words) in [
+            ("apps", "deployment", "did you mean deployments?"),
+            ("core", "pods", "leave `group` out"),
+            ("", "deployments", "of group apps"),
+            ("apps", "pods", "of the core group"),
+            ("networking.k8s.io", "ingress", "did you mean ingresses?"),
+        ] {
+            let said = oddity(group, plural).unwrap();
+            assert!(said.contains(words), "{said}");
+        }
+        for (group, plural) in [("apps", "deployments"), ("", "pods"), ("example.com", "x"), ("apps", "*")] {
+            assert_eq!(oddity(group, plural), None);
+        }
+    }
 
     #[test]
     fn plurals_that_no_rule_would_give_are_in_the_table() {

@@ -76,7 +76,10 @@ fn print(
         LintFormat::Table => Ok(table(drafts, remarks)),
         LintFormat::Json => format::json(&Report::of(drafts, remarks)),
         LintFormat::Yaml => format::yaml(&Report::of(drafts, remarks)),
-        LintFormat::Junit => format::junit(drafts.iter().map(|draft| case(draft, remarks)).collect()),
+        LintFormat::Junit => {
+            let unreadable = troubles.iter().map(Case::of_trouble);
+            format::junit(unreadable.chain(drafts.iter().map(|draft| case(draft, remarks))).collect())
+        }
         LintFormat::Sarif => format::sarif(&findings(), troubles.is_empty()),
         LintFormat::Github => Ok(format::github(&findings())),
     }

@@ -12,6 +12,7 @@ use crate::cli::input::files::Text;
 use crate::cli::input::lines::Lines;
 use crate::cli::input::policies::Draft;
 use crate::cli::input::{Origin, Trouble};
+use crate::cli::kinds::builtin;
 use crate::crd::WatchPolicy;
 use crate::policy::advise;
 
@@ -141,6 +142,17 @@ fn faults(draft: &Draft, schema: &Value) -> (Vec<Remark>, Option<WatchPolicy>) {
     (remarks, None)
 }
 
+/// Targets that no cluster serves, by their fields.
+fn odd_targets(policy: &WatchPolicy) -> impl Iterator<Item = (String, String)> {
+    policy.spec.targets.iter().enumerate().flat_map(|(index, target)| {
+        let odd = |(place, plural): (usize, &String)| {
+            let words = builtin::oddity(&target.group, plural)?;
+            Some((format!("spec.targets[{index}].resources[{place}]"), words))
+        };
+        target.resources.iter().enumerate().filter_map(odd).collect::<Vec<_>>()
+    })
+}
+
 impl Draft {
     fn fault(&self, field: &str, message: String) -> Remark {
         self.remark(Level::Error, field, message)
@@ -148,8 +160,9 @@ impl Draft {
 
     /// What is said of a policy without a fault.
     fn advice(&self, policy: &WatchPolicy, now: Timestamp) -> impl Iterator<Item = Remark> {
+        let odd = odd_targets(policy).map(|(field, words)| self.remark(Level::Warning, &field, words));
         let advices = advise(policy, now).into_iter();
-        advices.map(|advice| self.remark(Level::Warning, &advice.field, advice.words))
+        odd.chain(advices.map(|advice| self.remark(Level::Warning, &advice.field, advice.words)))
     }
 
     fn remark(&self, level: Level, field: &str, message: String) -> Remark {

@@ -54,7 +54,8 @@ pub fn run(args: &TestArgs) -> anyhow::Result<Answer> {
         anyhow::bail!("there is no suite: name files, or folders that hold files ending with .test.yaml");
     }
     let outcomes: Vec<Outcome> = suites.iter().map(|path| run::run(path)).collect();
-    let exit = match (troubles.is_empty(), outcomes.iter().all(Outcome::passed)) {
+    let could_run = troubles.is_empty() && outcomes.iter().all(|outcome| outcome.troubles.is_empty());
+    let exit = match (could_run, outcomes.iter().all(Outcome::passed)) {
         (false, _) => UNSURE,
         (true, false) => WRONG,
         (true, true) => FINE,

@@ -81,6 +81,11 @@ fn judge(suite: &Suite, outcome: &mut Outcome) {
         Ok(judged) if troubles.is_empty() => {
             *comparisons = expect::compare(&suite.expect, &judged);
             *results = judged.into_iter().filter_map(Entry::of).collect();
+            if comparisons.is_empty() && results.is_empty() {
+                let message =
+                    "checks nothing: no policy takes an object of it; look at `targets`, or add objects";
+                troubles.push(Trouble::of_file(files::name(file), message));
+            }
         }
         Ok(_) => {}
         Err(error) => troubles.push(Trouble::of_file(files::name(file), format!("{error:#}"))),

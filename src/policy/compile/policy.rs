@@ -26,6 +26,14 @@ pub struct Settings {
     pub allow_fix_of: Arc<[Arc<str>]>,
 }
 
+/// Whether the API server takes it for an object's name: a DNS subdomain of RFC 1123.
+fn is_object_name(name: &str) -> bool {
+    let is_inner = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
+    name.split('.').all(|label| {
+        label.bytes().all(is_inner) && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+    })
+}
+
 /// Compiles a policy.
 ///
 /// # Errors
@@ -34,8 +42,11 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
     let WatchPolicy { metadata, spec, status: _ } = policy;
     let mut findings = Findings::default();
     let name = metadata.name.as_deref().unwrap_or_default();
-    if name.is_empty() || name.len() > NAME_LIMIT {
-        let message = format!("a policy has a name of 1 to {NAME_LIMIT} characters");
+    if name.len() > NAME_LIMIT || !is_object_name(name) {
+        let message = format!(
+            "a policy has a name of 1 to {NAME_LIMIT} lowercase letters, digits, `-` and `.`, with a letter or digit at \
+             both ends and beside each `.`"
+        );
         findings.invalid(&Field::root("metadata").name("name"), message);
     }
     let root = Field::root("spec");
