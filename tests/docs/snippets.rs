@@ -34,6 +34,11 @@ const TOLD_BY_A_CLUSTER: &[(&str, &str, &str)] = &[
         "shop/checkout metadata.annotations['corp.io/owner']: owner is nobody, wanted an address at corp.com",
         "eval says so",
     ),
+    (
+        "docs/enforcement.md",
+        "what the policy wrote is taken back: 3 objects are left; the operator lacks the right to fix deployments.apps; ...",
+        "its words are those of a condition of a real cluster",
+    ),
 ];
 
 /// Commands of others, whose words nobody checks here; those of kubectl and helm are checked by the tests that have them.
