@@ -146,7 +146,7 @@ fn check_yaml(block: &Block, text: &str, folder: &Folder) {
         Some("ClusterRole") => keeps_all::<ClusterRole>(block, &value),
         Some(other) => panic!("{block}: nobody checks a {other} here: add a check"),
         None if has("policies") && has("expect") => check_suite(block, text, folder),
-        None if has("spec") => lint(block, &completed(value), folder),
+        None if has("spec") => lint(block, &completed(&value), folder),
         None => {
             let schema: Value = serde_json::from_str(&read("charts/watchpolicy/values.schema.json")).unwrap();
             are_values(block, &schema, &value, "");
@@ -155,7 +155,7 @@ fn check_yaml(block: &Block, text: &str, folder: &Folder) {
 }
 
 /// What a page shows a part of, with what else a policy must have.
-fn completed(part: Value) -> Value {
+fn completed(part: &Value) -> Value {
     let mut policy = json!({
         "apiVersion": "watchpolicy.io/v1alpha1",
         "kind": "WatchPolicy",

@@ -191,7 +191,7 @@ impl Line {
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::LoseReply) => Err(lost()),
             _ if self.health.borrow().down => Err(lost()),
-            _ => Ok(self.open(&request, answer)),
+            _ => Ok(self.open(&request, &answer)),
         }
     }
 
@@ -230,7 +230,7 @@ impl Line {
         }
     }
 
-    fn open(&self, request: &Request, answer: Answer) -> http::Response<ServerBody> {
+    fn open(&self, request: &Request, answer: &Answer) -> http::Response<ServerBody> {
         let response = http::Response::builder().status(answer.code).header(http::header::ETAG, "\"one\"");
         let body = if request.is_watch() && answer.code == 200 {
             Feed::new(self.clone(), request).into_body()
