@@ -72,7 +72,7 @@ impl Release<'_> {
     ///
     /// It tests each entry as a whole and each value: who writes the field meanwhile changes the entry. So an object
     /// that changes all the time can be let go of.
-    pub fn patch(&self, uid: &str, object: &Node) -> Option<Patch> {
+    pub fn as_patch(&self, uid: &str, object: &Node) -> Option<Patch> {
         let entries = object.get("metadata")?.get("managedFields")?.elements();
         let ours: Vec<_> = (0..).zip(entries).filter_map(|(at, entry)| self.change(at, entry)).collect();
         if ours.is_empty() {

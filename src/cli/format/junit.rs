@@ -1,8 +1,9 @@
 //! JUnit XML, which build servers read.
 
-use crate::cli::input::Trouble;
 use anyhow::Context;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::cli::input::Trouble;
 
 /// What became of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

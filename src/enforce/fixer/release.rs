@@ -61,7 +61,7 @@ impl Fixer {
             let patch = match self.gate.read(target).await {
                 Ok(document) if *document.id.uid != *uid || document.deleting.is_some() => return Next::Done,
                 Ok(document) => {
-                    document.root.as_ref().ok().and_then(|object| self.undoing(uid, object, leftover))
+                    document.root.as_ref().ok().and_then(|object| self.patch_of(uid, object, leftover))
                 }
                 Err(refusal) => return self.not_let_go(target, leftover, refusal),
             };
@@ -81,10 +81,10 @@ impl Fixer {
         Next::Retry
     }
 
-    fn undoing(&self, uid: &str, object: &Node, leftover: &Leftover) -> Option<Patch> {
+    fn patch_of(&self, uid: &str, object: &Node, leftover: &Leftover) -> Option<Patch> {
         let Leftover { policy, written, take_back, per_minute: _ } = leftover;
         let fences = &self.parts.leftovers.fences;
-        Release { policy, written, take_back: *take_back, fences }.patch(uid, object)
+        Release { policy, written, take_back: *take_back, fences }.as_patch(uid, object)
     }
 
     /// How long the same is not sent again, since the server took it in vain.
@@ -106,7 +106,7 @@ impl Fixer {
         self.parts.ledger.note_denied(policy, &target.resource.resource, None);
         self.parts.ledger.note_stuck(policy, None);
         let object = after.root.as_ref().ok();
-        if object.and_then(|object| self.undoing(&after.id.uid, object, leftover)).is_none() {
+        if object.and_then(|object| self.patch_of(&after.id.uid, object, leftover)).is_none() {
             return Next::Done;
         }
         self.note_stuck(
