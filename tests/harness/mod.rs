@@ -13,8 +13,7 @@ pub(crate) mod eventually;
 pub(crate) mod helm;
 pub(crate) mod kubectl;
 pub(crate) mod operator;
-mod ports;
-pub(crate) mod proxy;
+pub(crate) mod ports;
 pub(crate) mod tools;
 
 pub(crate) use audit::Request;

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::harness::proxy::{Asked, Fault, FaultProxy, Rule, Verb};
 use crate::harness::{ControlPlane, Operator, eventually};
+use crate::proxy::{Asked, Fault, FaultProxy, Rule, Verb};
 use crate::world::{DEADLINE, Policy, World, install, namespace, series};
 
 /// As often as there is a request.

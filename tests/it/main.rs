@@ -27,6 +27,7 @@ mod fixes;
 mod leader;
 mod logs;
 mod pipeline;
+mod proxy;
 mod release;
 mod reports;
 mod scale;

@@ -26,12 +26,19 @@ pub struct Settings {
     pub allow_fix_of: Arc<[Arc<str>]>,
 }
 
-/// Whether the API server takes it for an object's name: a DNS subdomain of RFC 1123.
-fn is_object_name(name: &str) -> bool {
+/// Notes a name that the API server would not take: one that is no DNS subdomain of RFC 1123, or too long for a manager's.
+fn check_name(name: &str, findings: &mut Findings) {
     let is_inner = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == b'-';
-    name.split('.').all(|label| {
+    let is_label = |label: &str| {
         label.bytes().all(is_inner) && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
-    })
+    };
+    if name.len() > NAME_LIMIT || !name.split('.').all(is_label) {
+        let message = format!(
+            "a policy has a name of 1 to {NAME_LIMIT} lowercase letters, digits, `-` and `.`, with a letter or digit at \
+             both ends and beside each `.`"
+        );
+        findings.invalid(&Field::root("metadata").name("name"), message);
+    }
 }
 
 /// Compiles a policy.
@@ -42,13 +49,7 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
     let WatchPolicy { metadata, spec, status: _ } = policy;
     let mut findings = Findings::default();
     let name = metadata.name.as_deref().unwrap_or_default();
-    if name.len() > NAME_LIMIT || !is_object_name(name) {
-        let message = format!(
-            "a policy has a name of 1 to {NAME_LIMIT} lowercase letters, digits, `-` and `.`, with a letter or digit at \
-             both ends and beside each `.`"
-        );
-        findings.invalid(&Field::root("metadata").name("name"), message);
-    }
+    check_name(name, &mut findings);
     let root = Field::root("spec");
     let at = &root;
     let WatchPolicySpec {

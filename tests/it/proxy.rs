@@ -203,7 +203,7 @@ async fn bind(kubeconfig: &Path) -> Result<(Client, TcpListener, u16)> {
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
     // The one who asks should see what the server says.
     config.default_retry = false;
-    let port = super::ports::free()?;
+    let port = crate::harness::ports::free()?;
     Ok((Client::try_from(config)?, TcpListener::bind(("127.0.0.1", port)).await?, port))
 }
 
