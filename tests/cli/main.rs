@@ -216,7 +216,7 @@ fn a_suite_passes_fails_or_is_not_there_in_every_format() {
     folder.write("bad.test.yaml", &suite("Pass"));
     for format in TEST_FORMATS {
         for (paths, exit) in
-            [("good.test.yaml", 0), ("bad.test.yaml", 1), (".", 1), ("good.test.yaml nowhere.test.yaml", 1)]
+            [("good.test.yaml", 0), ("bad.test.yaml", 1), (".", 1), ("good.test.yaml nowhere.test.yaml", 2)]
         {
             let told = folder.run(&format!("test {paths} --format {format}"));
             assert_eq!(told.exit, exit, "{format} {paths}: {}{}", told.out, told.err);

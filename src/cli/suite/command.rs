@@ -81,7 +81,8 @@ fn table(outcomes: &[Outcome]) -> String {
     }
     let failed = outcomes.iter().filter(|outcome| !outcome.passed()).count();
     let passed = outcomes.len() - failed;
-    let _infallible = writeln!(text, "\n{passed} suites passed, {failed} failed");
+    let _infallible =
+        writeln!(text, "\n{passed} suite{} passed, {failed} failed", if passed == 1 { "" } else { "s" });
     text
 }
 
