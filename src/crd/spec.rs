@@ -90,7 +90,8 @@ pub struct WatchPolicySpec {
     pub enforcement: Option<Enforcement>,
 
     /// Skip reports a defect once, at the controlling object, where it can be mended: a rule that fails on an owned
-    /// object is skipped there if it fails on its controller too, and a target takes that. Judge reports it on both.
+    /// object is skipped there if all that fails fails on its controller too, and a target takes that. Judge reports it
+    /// on both.
     #[serde(default)]
     pub owned_objects: OwnedObjects,
 

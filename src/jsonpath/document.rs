@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn labels_deletion_and_our_field_manager_are_seen() {
-        let raw = r#"{"metadata":{"labels":{"b":"2","a":"1"},"name":"a","deletionTimestamp":"2026-01-01T00:00:00Z",
+        let raw = r#"{"metadata":{"labels":{"b":"0","b":"2","a":"1"},"name":"a","deletionTimestamp":"2026-01-01T00:00:00Z",
             "managedFields":[{"manager":"kubectl"},
             {"manager":"watchpolicy/owner","operation":"Update","fieldsV1":{"f:data":{}}},
             {"manager":"watchpolicy/applied","operation":"Apply","fieldsV1":{}},

@@ -198,7 +198,10 @@ impl<'de> Deserialize<'de> for LabelMap {
                     // The server stores a null label as "".
                     labels.push((name.0, value.unwrap_or_default()));
                 }
+                // Of a name that is there twice the last counts, as for the server.
+                labels.reverse();
                 labels.sort_by(|left, right| left.0.cmp(&right.0));
+                labels.dedup_by(|later, first| later.0 == first.0);
                 Ok(LabelMap(labels.into_boxed_slice()))
             }
         }

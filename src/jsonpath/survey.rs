@@ -128,12 +128,14 @@ impl<'s> Survey<'s> {
     fn follow(&mut self, way: &Way, node: Option<&'s Node>, budget: &mut Budget) -> Result<(), EvalError> {
         // The two of which most paths are made need no walk.
         let child = match way {
-            Way::Segment(Segment::Name(name)) => {
-                node.and_then(|node| node.get(name)).filter(|child| !matches!(child, Node::Null))
-            }
+            Way::Segment(Segment::Name(name)) => node.and_then(|node| node.get(name)),
             Way::Segment(Segment::Index(index)) => node.and_then(|node| node.element(*index)),
             way => return self.follow_by_walk(way, node, budget),
         };
+        // A null member is no value, and yet a walk of the whole path goes on from it: it is left to that.
+        if matches!((way, child), (Way::Segment(Segment::Name(_)), Some(Node::Null))) {
+            return Err(EvalError::OverBudget);
+        }
         budget.spend()?;
         self.places.push(child);
         Ok(())

@@ -50,14 +50,17 @@ impl Template {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
+        // In characters; counted on from brace to brace.
+        let mut position = 0;
         while let Some((before, after)) = rest.split_once('{') {
             literal.push_str(before);
+            position += before.chars().count();
             if let Some(after) = after.strip_prefix('{') {
                 literal.push('{');
+                position += 2;
                 rest = after;
                 continue;
             }
-            let position = text.chars().count() - after.chars().count() - 1;
             let Some((inner, after)) = split_placeholder(after) else {
                 let message = format!("at character {position}: `{{` has no `}}`; write `{{{{` for a brace");
                 findings.invalid(at, message);
@@ -67,6 +70,7 @@ impl Template {
                 parts.push(Part::Text(std::mem::take(&mut literal).into()));
             }
             parts.extend(placeholder(inner, position, at, findings));
+            position += inner.chars().count() + 2;
             rest = after;
         }
         literal.push_str(rest);

@@ -158,8 +158,23 @@ pub(super) fn time(text: &str) -> Option<Timestamp> {
     let is_shaped = marks.iter().all(|(at, mark)| bytes.get(*at) == Some(mark))
         && matches!(bytes.get(10), Some(b'T' | b't' | b' '))
         && matches!(bytes.get(19), Some(b'Z' | b'z' | b'.' | b'+' | b'-'))
-        && !text.contains('[');
+        && ends_in_offset(bytes);
     if is_shaped { text.parse().ok() } else { None }
+}
+
+/// `Z`, or hours and minutes; seconds of an offset, and one without a colon, are ISO 8601 alone.
+fn ends_in_offset(text: &[u8]) -> bool {
+    match text {
+        [.., b'Z' | b'z'] => true,
+        [.., b'+' | b'-', h, hh, b':', m, mm] => {
+            let two = |tens: &u8, ones: &u8| {
+                let digits = tens.is_ascii_digit() && ones.is_ascii_digit();
+                digits.then(|| (tens - b'0') * 10 + (ones - b'0'))
+            };
+            two(h, hh).is_some_and(|hours| hours < 24) && two(m, mm).is_some_and(|minutes| minutes < 60)
+        }
+        _ => false,
+    }
 }
 
 /// A duration as Go's `time.ParseDuration` reads it, with days of 24 hours besides: in nanoseconds, what is finer is
@@ -296,6 +311,9 @@ mod tests {
             ["2027-03-31", "20270331T000000Z", "2027-03-31T00:00:00", "2027-03-31T00:00:00Z[UTC]", "now", ""]
         {
             assert_eq!(time(text), None, "{text}");
+        }
+        for offset in ["+25:00", "+01:60", "+0100", "+01", "-00:00:30", "+01:00[UTC]"] {
+            assert_eq!(time(&format!("2027-03-31T00:00:00{offset}")), None, "{offset}");
         }
     }
 

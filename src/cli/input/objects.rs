@@ -96,13 +96,28 @@ impl Unpacking<'_> {
                 let origin = self.origin.clone();
                 self.objects.push(Object { origin, types, id: document.id, json: json.into() });
             }
-            Err(error) => self.note(&format!("{} {error}", types.kind)),
+            Err(error) => self.note(&format!("{} {}", types.kind, reason(&error.to_string()))),
         }
     }
 
     fn note(&mut self, message: &str) {
         self.troubles.push(Trouble::at(self.origin, message));
     }
+}
+
+/// Why an object cannot be read, without what is written there, which may be of a Secret, and without a position, which
+/// is one in a copy that nobody sees.
+fn reason(error: &str) -> String {
+    let error = error.split(" at line ").next().unwrap_or_default();
+    let told = match (error.split_once(" \""), error.rsplit_once('"')) {
+        (Some((before, _)), Some((_, after))) => format!("{before}{after}"),
+        _ => error.to_owned(),
+    };
+    if told.contains("invalid type: boolean") {
+        return told
+            + "; y, n, yes, no, on and off are booleans in YAML 1.1: put what is meant as text in quotes";
+    }
+    told
 }
 
 impl Object {
@@ -133,4 +148,18 @@ fn in_namespace(json: &str, namespace: Option<&str>) -> Option<Box<str>> {
     };
     object.insert("metadata".into(), serde_json::value::to_raw_value(&metadata).ok()?);
     Some(serde_json::to_string(&object).ok()?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_told_without_its_value_and_without_a_position_in_a_copy() {
+        let told =
+            reason("not an object: invalid type: string \"hunter2\", expected a map at line 1 column 9");
+        assert_eq!(told, "not an object: invalid type: string, expected a map");
+        let told = reason("invalid type: boolean `false`, expected a string at line 1 column 93");
+        assert!(told.ends_with("put what is meant as text in quotes"), "{told}");
+    }
 }

@@ -91,6 +91,7 @@ fn policy_of(wanted: &Expectation, judged: &[Judged<'_>]) -> Result<Arc<str>, St
     names.dedup();
     let found = match (&wanted.policy, names.as_slice()) {
         (None, [one]) => return Ok(Arc::clone(one)),
+        (None, []) => return Err("no policy takes any object here: look at `suspend` and `targets`".into()),
         (None, _) => return Err("there are several policies: say which by `policy`".into()),
         (Some(policy), _) => policy,
     };

@@ -156,7 +156,8 @@ fn refuse_fenced(
         (Root::Current, Some(elements)) => (elements, true),
         _ => (path, false),
     };
-    if !matches!(from.root(), Root::Current | Root::Object | Root::Pod) {
+    // Of a Namespace, its Namespace is itself.
+    if !matches!(from.root(), Root::Current | Root::Object | Root::Pod | Root::Namespace) {
         return;
     }
     let names: Vec<&str> = from.leading_names().collect();

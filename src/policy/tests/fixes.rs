@@ -244,6 +244,7 @@ fn fixes_that_no_policy_may_make_are_refused_with_words() {
             FixNotAllowed,
             "--allow-fix-of=pod-security.kubernetes.io/enforce",
         ),
+        (format!("path: $namespace.metadata.name, {any}, fix: {{set: a}}"), FixNotAllowed, "single labels"),
         ("path: $.a, fallbacks: [$.status.a], assert: {equals: 1}, fix: {set: 1}".to_owned(), FixNotAllowed, "`status`"),
         (format!("path: $.a, {any}, fix: {{set: null}}"), Invalid, "null counts as absent"),
         (format!("path: $.a, {any}, fix: {{}}"), Invalid, "is one change"),
