@@ -113,7 +113,10 @@ impl std::fmt::Display for Remark {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { level: _, origin, line, policy, within: _, field, message } = self;
         let warning = if self.is_fault() { "" } else { "warning: " };
-        write!(f, "{}:{line}: {warning}{policy}: ", origin.file)?;
+        write!(f, "{}:{line}: {warning}", origin.file)?;
+        if !policy.is_empty() {
+            write!(f, "{policy}: ")?;
+        }
         if !field.is_empty() {
             write!(f, "{field}: ")?;
         }

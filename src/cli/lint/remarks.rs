@@ -50,9 +50,13 @@ fn make_schema() -> anyhow::Result<Value> {
     let mut schema = schema.ok_or_else(|| anyhow!("the definition has no schema"))?;
     // What every object has is no part of a definition.
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
-        for (name, kind) in [("apiVersion", "string"), ("kind", "string"), ("metadata", "object")] {
-            properties.insert(name.to_owned(), json!({"type": kind}));
+        for name in ["apiVersion", "kind"] {
+            properties.insert(name.to_owned(), json!({"type": "string"}));
         }
+        let metadata = json!({
+            "type": "object", "properties": {"name": {"type": "string"}}, "x-kubernetes-preserve-unknown-fields": true,
+        });
+        properties.insert("metadata".to_owned(), metadata);
     }
     Ok(schema)
 }

@@ -118,6 +118,13 @@ fn a_misspelt_enum_hides_no_other_fault() {
 }
 
 #[test]
+fn a_name_that_yaml_reads_as_a_boolean_is_told_and_hides_no_other_fault() {
+    let told = told(&policy("on", PODS, "path: '$.a[', assert: {exists: true}", ""));
+    assert!(told.contains(&"metadata.name: is a boolean, wanted string".to_owned()), "{told:?}");
+    assert!(told.iter().any(|told| told.starts_with("spec.rules[0].path: ")), "{told:?}");
+}
+
+#[test]
 fn a_name_that_two_policies_have_is_told_at_the_second() {
     let one = policy("one", PODS, CHECK, "");
     let told = told(&format!("{one}\n---\n{one}\n"));
