@@ -92,18 +92,12 @@ fn collect(
 pub(in crate::cli) fn compiled(drafts: &[Draft], troubles: &mut Vec<Trouble>) -> Vec<Policy> {
     let mut policies = Vec::new();
     for draft in drafts {
-        let faults = lint::faults_of(draft);
         let fault = |words: String| Trouble::at(&draft.origin, format!("policy {}: {words}", draft.name()));
-        if !faults.is_empty() {
-            troubles.extend(faults.into_iter().map(fault));
-            continue;
-        }
-        match draft.read().map(|policy| draft.compile(&policy)) {
-            Ok(Ok(program)) => {
+        match lint::program_of(draft) {
+            Ok(program) => {
                 policies.push(Policy { origin: draft.origin.clone(), program: Arc::new(program) });
             }
-            Ok(Err(faults)) => troubles.extend(faults.iter().map(|found| fault(found.to_string()))),
-            Err(trouble) => troubles.push(trouble),
+            Err(faults) => troubles.extend(faults.into_iter().map(fault)),
         }
     }
     policies

@@ -8,4 +8,4 @@ mod remarks;
 mod schema;
 
 pub use command::{LintArgs, LintFormat, run};
-pub(in crate::cli) use remarks::faults_of;
+pub(in crate::cli) use remarks::program_of;

@@ -14,7 +14,7 @@ use crate::cli::input::policies::Draft;
 use crate::cli::input::{Origin, Trouble};
 use crate::cli::kinds::builtin;
 use crate::crd::WatchPolicy;
-use crate::policy::advise;
+use crate::policy::{CompiledPolicy, advise};
 
 use super::schema;
 
@@ -101,24 +101,28 @@ pub(super) fn locate(remarks: &mut [Remark], texts: &[Text]) {
 
 fn of_policy(draft: &Draft, schema: &Value, now: Timestamp) -> Vec<Remark> {
     let (mut remarks, compiles) = faults(draft, schema);
-    remarks.extend(compiles.iter().flat_map(|policy| draft.advice(policy, now)));
+    remarks.extend(compiles.iter().flat_map(|(policy, _)| draft.advice(policy, now)));
     remarks
 }
 
-/// All faults of a policy in words, each after its field. There is none where lint finds none.
-pub(in crate::cli) fn faults_of(draft: &Draft) -> Vec<String> {
+/// Compiles a policy of which lint finds nothing wrong.
+///
+/// # Errors
+/// All its faults in words, each after its field.
+pub(in crate::cli) fn program_of(draft: &Draft) -> Result<CompiledPolicy, Vec<String>> {
     let words = |Remark { field, message, .. }: Remark| match &*field {
         "" => message,
         field => format!("{field}: {message}"),
     };
-    match schema() {
-        Ok(schema) => faults(draft, schema).0.into_iter().map(words).collect(),
-        Err(error) => vec![format!("{error:#}")],
+    let schema = schema().map_err(|error| vec![format!("{error:#}")])?;
+    match faults(draft, schema) {
+        (faults, Some((_, program))) if faults.is_empty() => Ok(program),
+        (faults, _) => Err(faults.into_iter().map(words).collect()),
     }
 }
 
-/// The faults, and the policy where all that can be read of it compiles.
-fn faults(draft: &Draft, schema: &Value) -> (Vec<Remark>, Option<WatchPolicy>) {
+/// The faults, and the policy with its program where all that can be read of it compiles.
+fn faults(draft: &Draft, schema: &Value) -> (Vec<Remark>, Option<(WatchPolicy, CompiledPolicy)>) {
     let faults = schema::check(schema, &draft.value);
     let readable = Draft {
         origin: draft.origin.clone(),
@@ -137,7 +141,10 @@ fn faults(draft: &Draft, schema: &Value) -> (Vec<Remark>, Option<WatchPolicy>) {
             return (remarks, None);
         }
     };
-    let Err(faults) = readable.compile(&policy) else { return (remarks, Some(policy)) };
+    let faults = match readable.compile(&policy) {
+        Ok(program) => return (remarks, Some((policy, program))),
+        Err(faults) => faults,
+    };
     for fault in faults.iter() {
         if !remarks.iter().any(|remark| remark.field == fault.field) {
             remarks.push(draft.fault(&fault.field, fault.message.clone()));
