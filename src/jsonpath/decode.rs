@@ -1,91 +1,104 @@
-//! From JSON text to nodes, by one walk over the trie of what is read: nothing else is built, and what is not read is
+//! From JSON text to a tree, by one walk over the trie of what is read: nothing else is built, and what is not read is
 //! skipped without recursion, whatever it holds.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::node::Node;
+use super::tree::{Builder, Span, Tree};
 use super::trie::Trie;
 
 /// Reads a whole JSON text.
-pub(super) fn whole(text: &str) -> Result<Node, serde_json::Error> {
-    part(text, &Trie::everything())
+pub(super) fn whole(text: &str) -> Result<Tree, serde_json::Error> {
+    let mut builder = Builder::default();
+    part(text, Seed { trie: &Trie::everything(), name: Span::default(), builder: &mut builder })?;
+    Ok(builder.finish())
 }
 
-/// Reads what the trie keeps of a JSON text.
-pub(super) fn part(text: &str, trie: &Trie) -> Result<Node, serde_json::Error> {
+/// Reads what a seed keeps of a JSON text.
+pub(super) fn part(text: &str, seed: Seed<'_, '_>) -> Result<(), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let node = Seed(trie).deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    Ok(node)
+    seed.deserialize(&mut deserializer)?;
+    deserializer.end()
 }
 
-/// Builds the part of a value that a trie keeps.
-pub(super) struct Seed<'t>(pub(super) &'t Trie);
+/// Builds the part of a value that a trie keeps, as an element or a member of this name.
+pub(super) struct Seed<'t, 'b> {
+    pub(super) trie: &'t Trie,
+    pub(super) name: Span,
+    pub(super) builder: &'b mut Builder,
+}
 
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
-    type Value = Node;
+impl<'de> DeserializeSeed<'de> for Seed<'_, '_> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Seed<'_> {
-    type Value = Node;
+impl<'de> Visitor<'de> for Seed<'_, '_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Null)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.builder.null(self.name);
+        Ok(())
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.builder.bool(self.name, value);
+        Ok(())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Number(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.builder.number(self.name, value.into());
+        Ok(())
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Number(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.builder.number(self.name, value.into());
+        Ok(())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Number(value.into()))
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.builder.number(self.name, value.into());
+        Ok(())
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::String(if self.0.whole { value.into() } else { Box::default() }))
+    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
+        let kept = if self.trie.whole { value } else { "" };
+        self.builder.string(self.name, kept).map_err(E::custom)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Node, A::Error> {
-        let mut elements = Vec::new();
-        if let Some(below) = self.0.element() {
-            while let Some(element) = array.next_element_seed(Seed(below))? {
-                elements.push(element);
-            }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        let Self { trie, name, builder } = self;
+        let mark = builder.mark();
+        if let Some(trie) = trie.element() {
+            while array
+                .next_element_seed(Seed { trie, name: Span::default(), builder: &mut *builder })?
+                .is_some()
+            {}
         }
         while array.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Node::Array(elements.into_boxed_slice()))
+        builder.close_array(mark, name).map_err(A::Error::custom)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Node, A::Error> {
-        let mut members = Vec::with_capacity(self.0.expected_members());
-        while let Some(key) = object.next_key_seed(KeySeed { trie: self.0, fields: &[] })? {
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        let Self { trie, name, builder } = self;
+        let mark = builder.mark();
+        while let Some(key) = object.next_key_seed(KeySeed { trie, fields: &[], builder: &mut *builder })? {
             match key.read {
-                Some((name, below)) => members.push((name, object.next_value_seed(Seed(below))?)),
+                Some((name, trie)) => object.next_value_seed(Seed { trie, name, builder: &mut *builder })?,
                 None => {
                     object.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        Ok(Node::Object(members.into()))
+        builder.close_object(mark, name).map_err(A::Error::custom)
     }
 }
 
@@ -94,16 +107,17 @@ pub(super) struct Key<'t> {
     /// Which of the fields that are wanted anyway it is.
     pub(super) field: Option<&'static str>,
     /// Its name and what is read of it.
-    pub(super) read: Option<(Arc<str>, &'t Trie)>,
+    pub(super) read: Option<(Span, &'t Trie)>,
 }
 
 /// Looks a member's name up. As bytes, since a name that nobody reads need not be valid text.
-pub(super) struct KeySeed<'t> {
+pub(super) struct KeySeed<'t, 'b> {
     pub(super) trie: &'t Trie,
     pub(super) fields: &'static [&'static str],
+    pub(super) builder: &'b mut Builder,
 }
 
-impl<'de, 't> DeserializeSeed<'de> for KeySeed<'t> {
+impl<'de, 't> DeserializeSeed<'de> for KeySeed<'t, '_> {
     type Value = Key<'t>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key<'t>, D::Error> {
@@ -111,7 +125,7 @@ impl<'de, 't> DeserializeSeed<'de> for KeySeed<'t> {
     }
 }
 
-impl<'t> Visitor<'_> for KeySeed<'t> {
+impl<'t> Visitor<'_> for KeySeed<'t, '_> {
     type Value = Key<'t>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,8 +135,10 @@ impl<'t> Visitor<'_> for KeySeed<'t> {
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Key<'t>, E> {
         let field = self.fields.iter().copied().find(|field| field.as_bytes() == bytes);
         let read = match self.trie.member(bytes) {
-            Some((Some(shared), below)) => Some((Arc::clone(shared), below)),
-            Some((None, below)) => Some((Arc::from(str::from_utf8(bytes).map_err(E::custom)?), below)),
+            Some(below) => {
+                let name = str::from_utf8(bytes).map_err(E::custom)?;
+                Some((self.builder.name(name).map_err(E::custom)?, below))
+            }
             None => None,
         };
         Ok(Key { field, read })

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::decode::{self, KeySeed, Seed};
-use super::node::Node;
 use super::projection::Projection;
+use super::tree::{Builder, Span};
 use super::trie::Trie;
 
 /// How the field managers of this operator's writes begin; a policy's name follows.
@@ -87,58 +87,71 @@ fn shared<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Arc<str>>, D::Err
     Ok(Option::<Shared>::deserialize(from)?.map(|text| text.0))
 }
 
-/// Reads `metadata` once for both: what is always kept, and the node that the projection keeps.
-pub(super) struct MetadataSeed<'p> {
+/// Reads `metadata` once for both: what is always kept, and what the projection keeps, as a member of this name.
+pub(super) struct MetadataSeed<'p, 'b> {
     fields: &'static [&'static str],
-    trie: &'p Trie,
+    /// What is read of `metadata` itself, if anything.
+    read: Option<(Span, &'p Trie)>,
+    builder: &'b mut Builder,
 }
 
-impl<'p> MetadataSeed<'p> {
-    /// `trie` is what is read of `metadata` itself.
-    pub(super) fn new(projection: &Projection, trie: &'p Trie) -> Self {
+impl<'p, 'b> MetadataSeed<'p, 'b> {
+    pub(super) fn new(
+        projection: &Projection,
+        read: Option<(Span, &'p Trie)>,
+        builder: &'b mut Builder,
+    ) -> Self {
         let fields = if projection.reads_labels() {
             FIELDS
         } else {
             FIELDS.split_last().map_or(FIELDS, |(_, all)| all)
         };
-        Self { fields, trie }
+        Self { fields, read, builder }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for MetadataSeed<'_> {
-    type Value = (Metadata, Node);
+impl<'de> DeserializeSeed<'de> for MetadataSeed<'_, '_> {
+    type Value = Metadata;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Metadata, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for MetadataSeed<'_> {
-    type Value = (Metadata, Node);
+impl<'de> Visitor<'de> for MetadataSeed<'_, '_> {
+    type Value = Metadata;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("metadata")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
-        let Self { fields, trie } = self;
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Metadata, A::Error> {
+        let Self { fields, read, builder } = self;
+        let unread = Trie::default();
+        let trie = read.map_or(&unread, |(_, trie)| trie);
         let mut metadata = Metadata::default();
-        let mut members = Vec::with_capacity(trie.expected_members());
-        while let Some(key) = object.next_key_seed(KeySeed { trie, fields })? {
+        let mark = builder.mark();
+        while let Some(key) = object.next_key_seed(KeySeed { trie, fields, builder: &mut *builder })? {
             match (key.field, key.read) {
-                (Some(field), Some((name, below))) => {
+                (Some(field), Some((name, trie))) => {
                     let text = object.next_value::<&RawValue>()?.get();
-                    read_text(&mut metadata, field, text).map_err(serde::de::Error::custom)?;
-                    members.push((name, decode::part(text, below).map_err(serde::de::Error::custom)?));
+                    read_text(&mut metadata, field, text).map_err(A::Error::custom)?;
+                    decode::part(text, Seed { trie, name, builder: &mut *builder })
+                        .map_err(A::Error::custom)?;
                 }
                 (Some(field), None) => object.next_value_seed(Field { metadata: &mut metadata, field })?,
-                (None, Some((name, below))) => members.push((name, object.next_value_seed(Seed(below))?)),
+                (None, Some((name, trie))) => {
+                    object.next_value_seed(Seed { trie, name, builder: &mut *builder })?;
+                }
                 (None, None) => {
                     object.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        Ok((metadata, Node::Object(members.into())))
+        if let Some((name, _)) = read {
+            builder.close_object(mark, name).map_err(A::Error::custom)?;
+        }
+        Ok(metadata)
     }
 }
 

@@ -36,6 +36,7 @@ mod survey;
 #[cfg(test)]
 mod text;
 mod trail;
+mod tree;
 mod trie;
 mod walk;
 
@@ -43,7 +44,7 @@ pub use document::{DecodeError, Document, Identity, TypeMeta};
 pub use eval::{Budget, DEFAULT_STEPS, Due, EvalError, NamespaceRoot, Scope, Visit, VisitDue};
 pub(crate) use iregexp::{Reach, translate_iregexp};
 pub use metadata::{FIELD_MANAGER_PREFIX, Owned};
-pub use node::{Members, Node};
+pub use node::{Elements, Members, Node};
 pub use number::Number;
 pub use parse::{MAX_CHARACTERS, MAX_SEGMENTS, PathError};
 pub use path::{Path, Root};
@@ -53,3 +54,4 @@ pub use projection::{Level, Projection};
 pub use roots::{Part, Roots};
 pub use survey::Survey;
 pub use trail::{Step, Trail};
+pub use tree::Tree;
