@@ -1,35 +1,86 @@
 //! From JSON text to a tree, by one walk over the trie of what is read: nothing else is built, and what is not read is
-//! skipped without recursion, whatever it holds.
+//! stepped over, whatever it holds.
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::Error;
 
+use super::scan::Scanner;
 use super::tree::{Builder, Span, Tree};
 use super::trie::Trie;
 
 /// Reads a whole JSON text.
-pub(super) fn whole(text: &str) -> Result<Tree, serde_json::Error> {
+pub(super) fn whole(text: &str) -> Result<Tree, Error> {
     let mut builder = Builder::default();
-    part(text, Seed { trie: &Trie::everything(), name: Span::default(), builder: &mut builder })?;
+    all_of(text, Span::default(), &mut builder)?;
     Ok(builder.finish())
 }
 
-/// Reads what a seed keeps of a JSON text.
-pub(super) fn part(text: &str, seed: Seed<'_, '_>) -> Result<(), serde_json::Error> {
+/// What is read of a member, under its name.
+pub(super) type Read<'t> = (Span, &'t Trie);
+
+/// What a trie reads of the member of this name; its name is kept then.
+pub(super) fn read_of<'t>(
+    trie: &'t Trie,
+    name: &[u8],
+    builder: &mut Builder,
+) -> Result<Option<Read<'t>>, Error> {
+    let Some(below) = trie.member(name) else { return Ok(None) };
+    let name = str::from_utf8(name).map_err(Error::custom)?;
+    Ok(Some((builder.name(name).map_err(Error::custom)?, below)))
+}
+
+/// Builds the part of the next value that a trie keeps, as an element or a member. Recurses as deep as paths are long,
+/// and as values that are read whole, which are bounded to 128 levels.
+pub(super) fn part(
+    scanner: &mut Scanner<'_>,
+    (name, trie): Read<'_>,
+    builder: &mut Builder,
+) -> Result<(), Error> {
+    let kept = match scanner.peek() {
+        Some(b'{') if !trie.whole => {
+            let mark = builder.mark();
+            scanner.object(|scanner, key| match read_of(trie, &key.bytes()?, builder)? {
+                Some(read) => part(scanner, read, builder),
+                None => scanner.value().map(drop),
+            })?;
+            builder.close_object(mark, name)
+        }
+        Some(b'[') if !trie.whole => {
+            let mark = builder.mark();
+            match trie.element() {
+                Some(below) => scanner.array(|scanner| part(scanner, (Span::default(), below), builder))?,
+                None => drop(scanner.value()?),
+            }
+            builder.close_array(mark, name)
+        }
+        Some(b'"') => {
+            let text = scanner.string()?;
+            match text.plain().filter(|_| trie.whole) {
+                Some(plain) => builder.string(name, plain),
+                None if trie.whole => return all_of(text.quoted(), name, builder),
+                None => builder.string(name, ""),
+            }
+        }
+        _ => return all_of(scanner.value()?, name, builder),
+    };
+    kept.map_err(Error::custom)
+}
+
+/// Builds a value as a whole.
+fn all_of(text: &str, name: Span, builder: &mut Builder) -> Result<(), Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    seed.deserialize(&mut deserializer)?;
+    All { name, builder }.deserialize(&mut deserializer)?;
     deserializer.end()
 }
 
-/// Builds the part of a value that a trie keeps, as an element or a member of this name.
-pub(super) struct Seed<'t, 'b> {
-    pub(super) trie: &'t Trie,
-    pub(super) name: Span,
-    pub(super) builder: &'b mut Builder,
+struct All<'b> {
+    name: Span,
+    builder: &'b mut Builder,
 }
 
-impl<'de> DeserializeSeed<'de> for Seed<'_, '_> {
+impl<'de> DeserializeSeed<'de> for All<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -37,7 +88,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Seed<'_, '_> {
+impl<'de> Visitor<'de> for All<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,82 +120,46 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
         Ok(())
     }
 
-    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        let kept = if self.trie.whole { value } else { "" };
-        self.builder.string(self.name, kept).map_err(E::custom)
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
+        self.builder.string(self.name, value).map_err(E::custom)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        let Self { trie, name, builder } = self;
+        let Self { name, builder } = self;
         let mark = builder.mark();
-        if let Some(trie) = trie.element() {
-            while array
-                .next_element_seed(Seed { trie, name: Span::default(), builder: &mut *builder })?
-                .is_some()
-            {}
-        }
-        while array.next_element::<IgnoredAny>()?.is_some() {}
+        while array.next_element_seed(All { name: Span::default(), builder: &mut *builder })?.is_some() {}
         builder.close_array(mark, name).map_err(A::Error::custom)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
-        let Self { trie, name, builder } = self;
+        let Self { name, builder } = self;
         let mark = builder.mark();
-        while let Some(key) = object.next_key_seed(KeySeed { trie, fields: &[], builder: &mut *builder })? {
-            match key.read {
-                Some((name, trie)) => object.next_value_seed(Seed { trie, name, builder: &mut *builder })?,
-                None => {
-                    object.next_value::<IgnoredAny>()?;
-                }
-            }
+        while let Some(name) = object.next_key_seed(Name(&mut *builder))? {
+            object.next_value_seed(All { name, builder: &mut *builder })?;
         }
         builder.close_object(mark, name).map_err(A::Error::custom)
     }
 }
 
-/// A member's name, looked up while it is still in the input.
-pub(super) struct Key<'t> {
-    /// Which of the fields that are wanted anyway it is.
-    pub(super) field: Option<&'static str>,
-    /// Its name and what is read of it.
-    pub(super) read: Option<(Span, &'t Trie)>,
-}
+/// Keeps a member's name.
+struct Name<'b>(&'b mut Builder);
 
-/// Looks a member's name up. As bytes, since a name that nobody reads need not be valid text.
-pub(super) struct KeySeed<'t, 'b> {
-    pub(super) trie: &'t Trie,
-    pub(super) fields: &'static [&'static str],
-    pub(super) builder: &'b mut Builder,
-}
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Span;
 
-impl<'de, 't> DeserializeSeed<'de> for KeySeed<'t, '_> {
-    type Value = Key<'t>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key<'t>, D::Error> {
-        deserializer.deserialize_bytes(self)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Span, D::Error> {
+        deserializer.deserialize_str(self)
     }
 }
 
-impl<'t> Visitor<'_> for KeySeed<'t, '_> {
-    type Value = Key<'t>;
+impl Visitor<'_> for Name<'_> {
+    type Value = Span;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member's name")
     }
 
-    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Key<'t>, E> {
-        let field = self.fields.iter().copied().find(|field| field.as_bytes() == bytes);
-        let read = match self.trie.member(bytes) {
-            Some(below) => {
-                let name = str::from_utf8(bytes).map_err(E::custom)?;
-                Some((self.builder.name(name).map_err(E::custom)?, below))
-            }
-            None => None,
-        };
-        Ok(Key { field, read })
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Key<'t>, E> {
-        self.visit_bytes(text.as_bytes())
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
+        self.0.name(text).map_err(E::custom)
     }
 }

@@ -1,14 +1,14 @@
 //! The part of an object that programs read, and what is known of every object.
 
-use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::Error as _;
 use thiserror::Error;
 
-use super::decode::{KeySeed, Seed};
-use super::metadata::{Metadata, MetadataSeed, Owned};
+use super::decode;
+use super::metadata::{Metadata, Owned, Wanted};
 use super::projection::Projection;
+use super::scan::Scanner;
 use super::tree::{Builder, Span, TooLarge, Tree};
 use super::trie::Trie;
 
@@ -143,71 +143,42 @@ fn shared_bytes(text: &str) -> usize {
     2 * size_of::<usize>() + text.len()
 }
 
-const METADATA: &str = "metadata";
-const API_VERSION: &str = "apiVersion";
-const KIND: &str = "kind";
-
-fn walk(raw: &str, projection: &Projection, types: &TypeMeta) -> Result<(Metadata, Tree), serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_str(raw);
-    let mut builder = Builder::default();
-    let metadata = Item { projection, types, builder: &mut builder }.deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    Ok((metadata, builder.finish()))
-}
+const METADATA: &[u8] = b"metadata";
+const API_VERSION: &[u8] = b"apiVersion";
+const KIND: &[u8] = b"kind";
 
 /// Reads an object once: its metadata, and what the projection reads.
-struct Item<'p, 'b> {
-    projection: &'p Projection,
-    types: &'p TypeMeta,
-    builder: &'b mut Builder,
-}
-
-impl<'de> DeserializeSeed<'de> for Item<'_, '_> {
-    type Value = Metadata;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Metadata, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Item<'_, '_> {
-    type Value = Metadata;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Metadata, A::Error> {
-        let Self { projection, types, builder } = self;
-        let trie = projection.trie();
-        let fields: &[&str] = &[METADATA, API_VERSION, KIND];
-        let mut metadata = None;
-        let mark = builder.mark();
-        while let Some(key) = object.next_key_seed(KeySeed { trie, fields, builder: &mut *builder })? {
-            match (key.field, key.read) {
-                (Some(METADATA), read) => {
-                    metadata =
-                        Some(object.next_value_seed(MetadataSeed::new(projection, read, &mut *builder))?);
-                }
-                (None, Some((name, trie))) => {
-                    object.next_value_seed(Seed { trie, name, builder: &mut *builder })?;
-                }
-                (Some(_), _) | (None, None) => {
-                    object.next_value::<IgnoredAny>()?;
-                }
-            }
+fn walk(raw: &str, projection: &Projection, types: &TypeMeta) -> Result<(Metadata, Tree), serde_json::Error> {
+    let (trie, labels) = (projection.trie(), projection.reads_labels());
+    let (mut scanner, mut builder, mut metadata) = (Scanner::new(raw), Builder::default(), None);
+    let mark = builder.mark();
+    scanner.object(|scanner, name| {
+        let name = name.bytes()?;
+        if matches!(&*name, API_VERSION | KIND) {
+            return scanner.value().map(drop);
         }
-        let filled =
-            add_types(builder, trie, types).and_then(|()| builder.close_object(mark, Span::default()));
-        filled.map_err(A::Error::custom)?;
-        metadata.ok_or_else(|| A::Error::missing_field(METADATA))
-    }
+        let read = decode::read_of(trie, &name, &mut builder)?;
+        match (&*name, read) {
+            (METADATA, read) => {
+                metadata = Some(Metadata::read(scanner, Wanted { labels, read }, &mut builder)?);
+                Ok(())
+            }
+            (_, Some(read)) => decode::part(scanner, read, &mut builder),
+            (_, None) => scanner.value().map(drop),
+        }
+    })?;
+    scanner.end()?;
+    let filled =
+        add_types(&mut builder, trie, types).and_then(|()| builder.close_object(mark, Span::default()));
+    filled.map_err(serde_json::Error::custom)?;
+    let metadata = metadata.ok_or_else(|| serde_json::Error::missing_field("metadata"))?;
+    Ok((metadata, builder.finish()))
 }
 
 /// `kind` and `apiVersion`, where they are read, come from the watch.
 fn add_types(builder: &mut Builder, trie: &Trie, types: &TypeMeta) -> Result<(), TooLarge> {
     let TypeMeta { api_version, kind } = types;
-    for (name, value) in [(API_VERSION, api_version), (KIND, kind)] {
+    for (name, value) in [("apiVersion", api_version), ("kind", kind)] {
         if let Some(below) = trie.child(name) {
             let name = builder.name(name)?;
             builder.string(name, if below.whole { value } else { "" })?;

@@ -32,6 +32,7 @@ mod plan;
 mod projection;
 mod roots;
 mod routes;
+mod scan;
 mod survey;
 #[cfg(test)]
 mod text;
@@ -52,6 +53,7 @@ pub(crate) use pattern::build_within;
 pub use plan::{Plan, Planned, Planner};
 pub use projection::{Level, Projection};
 pub use roots::{Part, Roots};
+pub use scan::{Raw, Scanner};
 pub use survey::Survey;
 pub use trail::{Step, Trail};
 pub use tree::Tree;
