@@ -25,6 +25,8 @@ use crate::resource::Gvr;
 
 const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const PATHS: [&str; 2] = ["/api", "/apis"];
+/// Repeated for each version of a resource, of any number, and of no use here.
+const WITHOUT: [&str; 2] = ["shortNames", "categories"];
 /// When discovery is asked after a change, counted from it.
 const AFTER_CHANGE: [Duration; 7] = [
     Duration::ZERO,
@@ -161,7 +163,7 @@ impl Discovery {
     async fn ask(&mut self) -> Result<(), WireError> {
         for path in PATHS {
             let etag = self.etags.get(path).map(String::as_str);
-            let Some((body, etag)) = self.wire.get(path, ACCEPT, etag).await? else { continue };
+            let Some((body, etag)) = self.wire.get(path, ACCEPT, etag, &WITHOUT).await? else { continue };
             let known = self.documents.get(path);
             let document = read(&body, known)?;
             self.documents.insert(path, document);

@@ -123,8 +123,9 @@ const STEADY_WATCH: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(30);
 /// A bookmark closer to the end of its watch is the one that the server sends before every end.
 const FINAL_BOOKMARK: Duration = Duration::from_secs(10);
-/// No list has so many pages: 2,000,000 objects at 500 a page.
-const MOST_PAGES: u32 = 4000;
+/// No list has so many objects; a page without any counts as one of this many.
+const MOST_OBJECTS: usize = 2_000_000;
+const EMPTY_PAGE: usize = 500;
 
 /// What the machine does next.
 #[derive(Debug, PartialEq, Eq)]
@@ -153,6 +154,8 @@ pub struct Informer<S> {
     sink: S,
     failures: u32,
     page_size: u32,
+    /// The last page that was asked for was answered.
+    answers: bool,
     /// Bookmarks come on the way.
     bookmarks: bool,
     /// An early question was asked since the watch last lived.
@@ -173,6 +176,7 @@ impl<S: Sink> Informer<S> {
             sink,
             failures: 0,
             page_size,
+            answers: false,
             bookmarks: false,
             asked: false,
             random,
@@ -205,13 +209,20 @@ impl<S: Sink> Informer<S> {
     async fn list(&mut self) -> Result<String, WireError> {
         let start = Instant::now();
         self.sink.listing();
-        let mut next = None;
-        for _ in 0..MOST_PAGES {
-            let end = self.page(next.as_deref()).await?;
+        let (mut next, mut objects) = (None, 0);
+        while objects < MOST_OBJECTS {
+            let (end, found) = match self.page(next.as_deref()).await {
+                // The same in smaller pages; where it goes on they may be larger again.
+                Err(WireError::TooLarge(_) | WireError::Crowded) if self.page_size > 1 => {
+                    self.page_size = (self.page_size / 4).max(1);
+                    continue;
+                }
+                answer => answer?,
+            };
+            objects += if found == 0 { EMPTY_PAGE } else { found };
             if end.next.is_none() {
                 self.sink.listed();
                 self.sink.count(Signal::Listed(start.elapsed()));
-                // Pages that had to be small stay small.
                 self.page_size = self.page_size.min(self.settings.page_size);
                 return Ok(end.version);
             }
@@ -219,21 +230,35 @@ impl<S: Sink> Informer<S> {
                 return Err(WireError::Unintelligible("the list goes on where it was".to_owned()));
             }
             next = end.next;
+            let doubled = self.page_size.saturating_mul(2).min(self.settings.page_size);
+            self.page_size = self.page_size.max(doubled);
         }
-        Err(WireError::Unintelligible(format!("the list has no end after {MOST_PAGES} pages")))
+        Err(WireError::Unintelligible(format!("the list has no end after {objects} objects")))
     }
 
-    /// One page; others get their turn between two of them.
-    async fn page(&mut self, next: Option<&str>) -> Result<PageEnd, WireError> {
-        let Self { wire, collection, settings, sink, page_size, .. } = self;
-        // The turn lasts until the page has left memory.
-        let page = async {
-            let page = wire.list(collection, *page_size, next).await?;
-            let end = page.each(|raw| sink.seen(raw))?;
-            sink.alive();
-            Ok(end)
+    /// One page and how many objects it had; others get their turn between two of them.
+    async fn page(&mut self, next: Option<&str>) -> Result<(PageEnd, usize), WireError> {
+        let turns = Arc::clone(&self.settings.turns);
+        let answers = self.answers;
+        let answer = match turns.quick(answers, self.ask_page(next)).await {
+            Some(answer) => answer,
+            None => turns.slow(answers, self.ask_page(next)).await,
         };
-        settings.turns.take(page).await
+        self.answers = !matches!(answer, Err(WireError::Silent(_)));
+        answer
+    }
+
+    /// The turn lasts until the page has left memory.
+    async fn ask_page(&mut self, next: Option<&str>) -> Result<(PageEnd, usize), WireError> {
+        let Self { wire, collection, sink, page_size, .. } = self;
+        let page = wire.list(collection, *page_size, next).await?;
+        let mut found = 0;
+        let end = page.each(|raw| {
+            found += 1;
+            sink.seen(raw);
+        })?;
+        sink.alive();
+        Ok((end, found))
     }
 
     async fn list_failed(&mut self, error: WireError) -> State {
@@ -243,10 +268,6 @@ impl<S: Sink> Informer<S> {
             error if error.is_absent() => self.sink.phase(Phase::Absent),
             // A continue token lives as long as etcd's compaction lets it: fewer, larger pages are sooner done.
             error if error.is_expired() => self.page_size = self.page_size.saturating_mul(2),
-            WireError::TooLarge(_) => {
-                self.page_size = (self.page_size / 4).max(1);
-                self.sink.phase(Phase::Degraded(format!("cannot list: {error}")));
-            }
             _ => self.sink.phase(Phase::Degraded(format!("cannot list: {error}"))),
         }
         self.rest(error.retry_after()).await;

@@ -8,20 +8,28 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use http_body_util::BodyExt;
+use bytes::Bytes;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::client::Body;
 use serde::Deserialize;
 use serde::de::Error as _;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
+
 
 use crate::jsonpath::Scanner;
 use crate::metrics::{EventType, WatchFailure};
 use crate::policy::demand::WatchSpec;
 use crate::resource::Gvr;
+
+mod intake;
+mod lines;
+mod thin;
+
+use intake::{Incoming, Intake, Share};
+pub use lines::Lines;
+use thin::Thin;
 
 /// How long and how much the wire takes.
 #[derive(Clone, Debug)]
@@ -32,8 +40,12 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Most bytes of one watch event.
     pub line_bytes: usize,
+    /// Most bytes of all answers that are under way, of lines that have not ended and of pages.
+    pub intake_bytes: usize,
 }
 
+/// Of an answer no more is read, however little of it is kept.
+const MOST_READ: usize = 256 << 20;
 /// A watch answers with its headers at once, whatever it will have to say.
 const WATCH_OPENS: Duration = Duration::from_secs(10);
 
@@ -41,7 +53,8 @@ impl Default for Limits {
     fn default() -> Self {
         // etcd takes objects of 1.5 MiB; a page of 500 ordinary ones has about 5 MiB, and one that is too large is asked
         // for again in smaller pages.
-        Self { answer: Duration::from_secs(60), body_bytes: 16 << 20, line_bytes: 16 << 20 }
+        let answer = Duration::from_secs(60);
+        Self { answer, body_bytes: 16 << 20, line_bytes: 16 << 20, intake_bytes: 64 << 20 }
     }
 }
 
@@ -130,6 +143,9 @@ pub enum WireError {
     /// The answer is larger than we take.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
+    /// Other answers that are under way take all the room that there is for them.
+    #[error("there is no room for the answer beside others that are under way")]
+    Crowded,
     /// The connection could not be made, or broke.
     #[error("connection: {0}")]
     Broken(String),
@@ -171,7 +187,7 @@ impl WireError {
             Self::Refused { code: 429, .. } => WatchFailure::Throttled,
             Self::Refused { code: 500.., .. } => WatchFailure::Server,
             Self::Refused { .. } => WatchFailure::Refused,
-            Self::Silent(_) => WatchFailure::Timeout,
+            Self::Silent(_) | Self::Crowded => WatchFailure::Timeout,
             Self::Broken(_) => WatchFailure::Connection,
             Self::TooLarge(_) | Self::Unintelligible(_) => WatchFailure::Undecodable,
         }
@@ -181,6 +197,7 @@ impl WireError {
 /// One page of a LIST, still raw.
 pub struct Page {
     body: Bytes,
+    _room: Share,
 }
 
 /// A page, taken apart.
@@ -309,82 +326,19 @@ fn unintelligible(error: serde_json::Error) -> WireError {
     WireError::Unintelligible(error.to_string())
 }
 
-/// An open watch: lines as they come.
-pub struct Lines {
-    body: Body,
-    buffer: BytesMut,
-    scanned: usize,
-    limit: usize,
-    /// When anything came, were it only a part of a line.
-    heard: Instant,
-}
-
-impl Lines {
-    fn new(body: Body, limit: usize) -> Self {
-        Self { body, buffer: BytesMut::new(), scanned: 0, limit, heard: Instant::now() }
-    }
-
-    /// The next line; `None` when the server ended the watch. Cancel-safe.
-    ///
-    /// # Errors
-    /// [`WireError::Silent`] when nothing came for `patience`, however often that was waited for; a line that is too long, or cut off, is an error.
-    pub async fn next(&mut self, patience: Duration) -> Result<Option<Bytes>, WireError> {
-        loop {
-            if let Some(line) = self.take_line() {
-                return Ok(Some(line));
-            }
-            if self.buffer.len() > self.limit {
-                return Err(WireError::TooLarge(self.limit));
-            }
-            let frame = timeout_at(self.heard + patience, self.body.frame())
-                .await
-                .map_err(|_elapsed| WireError::Silent(patience))?;
-            self.heard = Instant::now();
-            match frame {
-                None if self.buffer.is_empty() => return Ok(None),
-                None => return Err(WireError::Broken("the watch ended in the middle of a line".to_owned())),
-                Some(Err(error)) => return Err(broken(&error)),
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        self.buffer.extend_from_slice(data);
-                    }
-                }
-            }
-        }
-    }
-
-    fn take_line(&mut self) -> Option<Bytes> {
-        loop {
-            let fresh = self.buffer.get(self.scanned..)?;
-            let Some(end) = fresh.iter().position(|byte| *byte == b'\n') else {
-                self.scanned = self.buffer.len();
-                return None;
-            };
-            let line = self.buffer.split_to(self.scanned + end).freeze();
-            self.buffer.advance(1);
-            self.scanned = 0;
-            // Or each watch would hold on to the room of the largest event that it ever saw.
-            if self.buffer.is_empty() {
-                self.buffer = BytesMut::new();
-            }
-            if !line.iter().all(u8::is_ascii_whitespace) {
-                return Some(line);
-            }
-        }
-    }
-}
-
 /// Sends requests and reads answers. Cheap to clone.
 #[derive(Clone)]
 pub struct Wire {
     client: kube::Client,
     limits: Limits,
+    intake: Arc<Intake>,
 }
 
 impl Wire {
     /// The client must not retry by itself: back-off is the informer's.
     pub fn new(client: kube::Client, limits: Limits) -> Self {
-        Self { client, limits }
+        let intake = Intake::new(limits.intake_bytes);
+        Self { client, limits, intake }
     }
 
     /// One page of a list at the newest version.
@@ -403,7 +357,8 @@ impl Wire {
         query.extend(collection.selectors());
         let request = get(&collection.path(), &query, collection.accept(true))?;
         let response = self.answer(request).await?;
-        Ok(Page { body: self.body(response.into_body()).await? })
+        let (body, room) = self.body(response.into_body(), self.limits.body_bytes).await?;
+        Ok(Page { body, _room: room })
     }
 
     /// Opens a watch from a version on; the server ends it after `duration`.
@@ -428,10 +383,10 @@ impl Wire {
         let opened = self.limits.answer.min(WATCH_OPENS);
         let response =
             timeout(opened, self.answer(request)).await.map_err(|_elapsed| WireError::Silent(opened))??;
-        Ok(Lines::new(response.into_body(), self.limits.line_bytes))
+        Ok(Lines::new(response.into_body(), self.limits.line_bytes, &self.intake))
     }
 
-    /// The body and the ETag of a path, or `None` when it is still what `etag` stands for.
+    /// The body of a path, without arrays of these names, and its ETag; `None` when it is still what `etag` stands for.
     ///
     /// # Errors
     /// See [`WireError`].
@@ -440,6 +395,7 @@ impl Wire {
         path: &str,
         accept: &str,
         etag: Option<&str>,
+        without: &'static [&'static str],
     ) -> Result<Option<(Bytes, Option<String>)>, WireError> {
         let mut request = get(path, &[], accept)?;
         if let Some(value) = etag.and_then(|etag| http::HeaderValue::from_str(etag).ok()) {
@@ -455,7 +411,10 @@ impl Wire {
             .get(http::header::ETAG)
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
-        Ok(Some((self.body(response.into_body()).await?, etag)))
+        let mut thin = Thin::new(without);
+        let limit = self.limits.body_bytes;
+        let (body, _room) = self.gather(response.into_body(), limit, |piece| thin.pass(&piece)).await?;
+        Ok(Some((body, etag)))
     }
 
     /// Asks the server whether we may do `verb` on a collection (`SelfSubjectAccessReview`).
@@ -484,7 +443,7 @@ impl Wire {
             .body(Body::from(body))
             .map_err(|e| WireError::Broken(e.to_string()))?;
         let response = self.answer(request).await?;
-        let body = self.body(response.into_body()).await?;
+        let (body, _room) = self.body(response.into_body(), STATUS_BYTES).await?;
         let review: SelfSubjectAccessReview =
             serde_json::from_slice(&body).map_err(|e| WireError::Unintelligible(e.to_string()))?;
         Ok(review.status.is_some_and(|status| status.allowed))
@@ -512,21 +471,37 @@ impl Wire {
             .get(http::header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .map(Duration::from_secs);
-        let body = self.body(response.into_body()).await.unwrap_or_default();
-        Err(refusal(Some(code), &body, retry_after))
+        let body = self.body(response.into_body(), STATUS_BYTES).await.ok();
+        let body = body.as_ref().map_or(&[][..], |(body, _room)| body);
+        Err(refusal(Some(code), body, retry_after))
     }
 
-    async fn body(&self, body: Body) -> Result<Bytes, WireError> {
-        let limit = self.limits.body_bytes;
-        let limited = http_body_util::Limited::new(body, limit);
-        let collected = timeout(self.limits.answer, limited.collect())
-            .await
-            .map_err(|_elapsed| WireError::Silent(self.limits.answer))?;
-        match collected {
-            Ok(collected) => Ok(collected.to_bytes()),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(WireError::TooLarge(limit)),
-            Err(error) => Err(broken(error.as_ref())),
-        }
+    /// A whole body, and the room that it takes.
+    async fn body(&self, body: Body, limit: usize) -> Result<(Bytes, Share), WireError> {
+        self.gather(body, limit, |piece| piece).await
+    }
+
+    /// What is wanted of the pieces of a body.
+    async fn gather(
+        &self,
+        body: Body,
+        limit: usize,
+        mut wanted: impl FnMut(Bytes) -> Bytes,
+    ) -> Result<(Bytes, Share), WireError> {
+        let patience = self.limits.answer;
+        let whole = async {
+            let mut incoming = Incoming::new(body, &self.intake);
+            let mut read = 0;
+            while let Some(piece) = incoming.frame(patience).await? {
+                read += piece.len();
+                if read > MOST_READ {
+                    return Err(WireError::TooLarge(MOST_READ));
+                }
+                incoming.keep(&wanted(piece), limit).await?;
+            }
+            Ok(incoming.take())
+        };
+        timeout(patience, whole).await.map_err(|_elapsed| WireError::Silent(patience))?
     }
 }
 
@@ -553,6 +528,8 @@ struct Status {
     message: Option<String>,
 }
 
+/// What is read of an answer that is a few words.
+const STATUS_BYTES: usize = 64 << 10;
 /// What is kept of a server's words: enough for a person, bounded for status and logs.
 const MESSAGE_BYTES: usize = 512;
 
@@ -583,35 +560,8 @@ fn cut(text: &str, bytes: usize) -> String {
 mod tests {
     use super::*;
 
-    fn lines_of(chunks: &[&'static str]) -> Lines {
-        let mut lines = Lines::new(Body::empty(), 64);
-        for chunk in chunks {
-            lines.buffer.extend_from_slice(chunk.as_bytes());
-        }
-        lines
-    }
-
-    #[tokio::test]
-    async fn lines_come_whole_and_blank_ones_are_passed_over() {
-        let mut lines = lines_of(&["{\"a\"", ":1}\n\n  \n{}\n"]);
-        assert_eq!(lines.next(Duration::from_secs(1)).await.unwrap().unwrap(), "{\"a\":1}");
-        assert_eq!(lines.next(Duration::from_secs(1)).await.unwrap().unwrap(), "{}");
-        assert!(lines.next(Duration::from_secs(1)).await.unwrap().is_none());
-    }
-
-    #[tokio::test]
-    async fn a_watch_cut_in_the_middle_of_a_line_is_broken() {
-        let mut lines = lines_of(&["{\"type\":\"ADD"]);
-        assert!(matches!(lines.next(Duration::from_secs(1)).await, Err(WireError::Broken(_))));
-    }
-
-    #[tokio::test]
-    async fn a_line_over_the_limit_is_an_error() {
-        let mut lines = lines_of(&[concat!(
-            "0123456789012345678901234567890123456789",
-            "0123456789012345678901234567890123456789"
-        )]);
-        assert!(matches!(lines.next(Duration::from_secs(1)).await, Err(WireError::TooLarge(64))));
+    fn page(body: impl Into<Bytes>) -> Page {
+        Page { body: body.into(), _room: None }
     }
 
     #[test]
@@ -621,7 +571,7 @@ mod tests {
             r#"{{"kind":"PodList","metadata":{{"resourceVersion":"7","continue":"t"}},"items":[{{"a":1}},{{"a":1e400}},{{"a":"\ud800"}},{{"a":{deep}}},{{"a":2}}]}}"#
         );
         let mut items = Vec::new();
-        let end = Page { body: body.into() }.each(|raw| items.push(raw.to_owned())).unwrap();
+        let end = page(body).each(|raw| items.push(raw.to_owned())).unwrap();
         assert_eq!(end, PageEnd { version: "7".into(), next: Some("t".into()) });
         assert_eq!(items.len(), 5);
         assert_eq!(items[4], r#"{"a":2}"#);
@@ -629,10 +579,7 @@ mod tests {
 
     #[test]
     fn an_empty_continue_token_ends_the_list() {
-        let page = Page {
-            body: r#"{"kind":"PodList","metadata":{"resourceVersion":"7","continue":""},"items":null}"#
-                .into(),
-        };
+        let page = page(r#"{"kind":"PodList","metadata":{"resourceVersion":"7","continue":""},"items":null}"#);
         assert_eq!(page.each(|_| ()).unwrap().next, None);
     }
 
@@ -644,7 +591,7 @@ mod tests {
             r#"{"kind":"PodList","metadata":{"resourceVersion":""},"items":[]}"#,
             r#"{"kind":"Status","metadata":{"resourceVersion":"7"},"items":[],"code":500}"#,
         ] {
-            let page = Page { body: body.into() };
+            let page = page(body);
             assert!(matches!(page.each(|_| ()), Err(WireError::Unintelligible(_))), "{body}");
         }
     }

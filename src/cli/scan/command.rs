@@ -166,7 +166,8 @@ impl Scan<'_> {
 
     /// Asks for one Namespace, whether or not a policy reads it: of one that is not there nothing would be wrong.
     async fn the_namespace(&mut self, name: &str, spec: Option<WatchSpec>) -> anyhow::Result<()> {
-        let answer = self.wire.get(&format!("/api/v1/namespaces/{name}"), "application/json", None).await;
+        let path = format!("/api/v1/namespaces/{name}");
+        let answer = self.wire.get(&path, "application/json", None, &[]).await;
         let body = match (answer, spec.as_ref()) {
             (Err(error), _) if error.is_absent() => bail!("there is no namespace {name}"),
             (Err(error), Some(spec)) => {

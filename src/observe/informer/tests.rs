@@ -187,8 +187,12 @@ fn watching() -> Answer {
 
 /// Runs an informer against a script for a while; gives what it holds and what it asked.
 async fn run(script: Vec<Answer>, seconds: u64) -> (Held, Vec<String>) {
+    run_within(Limits::default(), script, seconds).await
+}
+
+async fn run_within(limits: Limits, script: Vec<Answer>, seconds: u64) -> (Held, Vec<String>) {
     let server = Server::new(script);
-    let wire = Wire::new(server.client(), Limits::default());
+    let wire = Wire::new(server.client(), limits);
     let held = Arc::new(Mutex::new(Held::default()));
     let settings = Settings { access_check: Duration::from_secs(100_000), ..Settings::default() };
     let collection = Collection::all(Gvr::new("", "v1", "pods"));
@@ -249,6 +253,36 @@ async fn an_expired_continue_token_begins_the_list_again_with_larger_pages() {
     let (held, requests) = run(script, 10).await;
     assert_eq!(names(&held), ["b"]);
     assert!(requests[2].ends_with("/api/v1/pods?limit=1000"), "{}", requests[2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_too_large_is_asked_for_in_smaller_ones_which_grow_again() {
+    let large = || list(&[&"x".repeat(1000)], 5, "two");
+    let script = vec![
+        list(&["a"], 5, "one"),
+        large(),
+        list(&["b"], 5, "two"),
+        list(&["c"], 5, "three"),
+        list(&["d"], 5, "four"),
+        list(&["e"], 5, ""),
+        watching(),
+    ];
+    let limits = Limits { body_bytes: 1000, ..Limits::default() };
+    let (held, requests) = run_within(limits, script, 5).await;
+    assert_eq!(names(&held), ["a", "b", "c", "d", "e"]);
+    assert_eq!(held.phases, [Phase::Listing, Phase::Synced], "it is no failure");
+    let asked: Vec<_> = requests[..6].iter().map(|asked| asked.split("limit=").nth(1).unwrap()).collect();
+    assert_eq!(
+        asked,
+        ["500", "500&continue=one", "125&continue=one", "250&continue=two", "500&continue=three", "500&continue=four"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_very_many_small_pages_has_an_end() {
+    let pages = (0..5000).map(|page| list(&["a"], 5, &format!("{page}")));
+    let (held, _) = run(pages.chain([list(&["b"], 5, ""), watching()]).collect(), 5).await;
+    assert_eq!(held.phases, [Phase::Listing, Phase::Synced]);
 }
 
 #[tokio::test(start_paused = true)]
