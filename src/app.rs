@@ -9,7 +9,7 @@ use std::time::Duration;
 use ::http::header::{self as http_header, HeaderValue};
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +21,7 @@ use crate::leader::{self, Elector, Leadership};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::observe::board::Board;
-use crate::observe::catalog::{self, ChangeSink, Discovery};
+use crate::observe::catalog::{self, ChangeSink, Changes, Discovery};
 use crate::observe::fleet::{self, Fleet};
 use crate::observe::informer::{self, Informer};
 use crate::observe::policies::{self, PolicySink};
@@ -41,8 +41,7 @@ const QUEUE: &str = "objects";
 const FIX_QUEUE: &str = "fixes";
 const POLICIES_READ: &str = "the WatchPolicy objects have been read";
 const CATALOG_READ: &str = "the cluster has told what it serves";
-/// Pages under way at once, and as many slow ones: a restart meets the server with these, not with one for each target,
-/// and each may take 16 MiB.
+/// Pages under way at once, and as many slow ones: a restart meets the server with these, not with one for each target.
 const CONCURRENT_LISTS: usize = 4;
 /// The same for policies, CRDs and APIServices: each has its turn.
 const OWN_LISTS: usize = 3;
@@ -122,9 +121,11 @@ impl Operator {
         let store = Arc::new(Store::new(limits(&config.limits)));
         let ledger = Ledger::bounded(config.limits.verdict_bytes);
 
+        // All that is read shares what there is of memory for answers that are under way.
+        let wire = wire(config, client.clone());
         let mut observing = (CancellationToken::new(), JoinSet::new());
         let parts = fleet::Parts {
-            wire: wire(config, client.clone()),
+            wire: wire.clone(),
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
             metrics: Arc::clone(&metrics),
@@ -173,7 +174,6 @@ impl Operator {
         serving::serve(listener, serving::tls(&config.serving)?, pages, &mut serving);
 
         let mut reporting = (CancellationToken::new(), JoinSet::new());
-        let wire = wire(config, client.clone());
         let parts = reporting::Parts { client, wire, store, ledger, metrics, leadership, catalog, leftovers };
         reporting::report(config, parts, (set, board), &mut reporting);
         Ok(Self { queue, observing, workers, fixes, fixing, reporting, leading, serving, readiness })
@@ -280,6 +280,7 @@ fn limits(config: &LimitsConfig) -> store::Limits {
         bytes: config.bytes,
         document_bytes: config.document_bytes,
         total_bytes: config.total_bytes,
+        targets: config.targets,
     }
 }
 
@@ -308,11 +309,11 @@ fn observe(
     };
     // What the operator itself lives on does not queue behind targets that may hang.
     let own = informer::Settings { turns: Arc::new(Turns::new(OWN_LISTS)), ..patience };
-    let changed = Arc::new(Notify::new());
+    let changes = Arc::<Changes>::default();
     for (collection, what) in
         catalog::collections().into_iter().zip(["customresourcedefinitions", "apiservices"])
     {
-        let sink = ChangeSink::new(what, Arc::clone(&changed));
+        let sink = ChangeSink::new(what, Arc::clone(&changes));
         let informer = Informer::new(wire.clone(), collection, own.clone(), sink);
         let stop = stop.clone();
         tasks.spawn(async move { drop(informer.run(stop).await) });
@@ -327,7 +328,7 @@ fn observe(
     let backoff = Backoff { longest: own.backoff.longest.min(SOON), ..own.backoff };
     let soon = informer::Settings { backoff, ..own };
     let (discovery, served) = Discovery::new(wire.clone());
-    tasks.spawn(discovery.run(changed, set.clone(), stop.clone()));
+    tasks.spawn(discovery.run(changes, set.clone(), stop.clone()));
     let informer = Informer::new(wire, policies::collection(), soon, sink);
     let stopped = stop.clone();
     tasks.spawn(async move { drop(informer.run(stopped).await) });

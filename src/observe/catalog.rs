@@ -5,11 +5,12 @@
 //! select by. Discovery lags a little behind them, so after each
 //! change it is asked several times at growing distances; and once a minute in any case.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
@@ -19,6 +20,7 @@ use super::definitions::Definitions;
 use super::informer::{Phase, Sink};
 use super::telling::Telling;
 use super::wire::{Collection, Wire, WireError};
+use crate::jsonpath::{Document, Projection, TypeMeta};
 use crate::policy::PolicySet;
 use crate::policy::catalog::{Catalog, ServedResource, ServedVersion};
 use crate::resource::Gvr;
@@ -52,30 +54,41 @@ pub fn collections() -> [Collection; 2] {
     [bell("apiextensions.k8s.io", "customresourcedefinitions"), bell("apiregistration.k8s.io", "apiservices")]
 }
 
-/// A sink that keeps nothing: whatever happens, discovery is asked.
+/// What changed since discovery was last asked.
+#[derive(Default)]
+pub struct Changes {
+    notify: Notify,
+    /// Names of objects; there are no more than there are CRDs and APIServices.
+    names: Mutex<BTreeSet<Arc<str>>>,
+}
+
+/// A sink that keeps nothing but names: whatever happens, discovery is asked.
 pub struct ChangeSink {
     what: &'static str,
-    changed: Arc<Notify>,
+    changes: Arc<Changes>,
     telling: Telling,
 }
 
 impl ChangeSink {
-    /// Wakes `changed` at every event of a collection.
-    pub fn new(what: &'static str, changed: Arc<Notify>) -> Self {
-        Self { what, changed, telling: Telling::default() }
+    /// Notes every event of a collection in `changes`.
+    pub fn new(what: &'static str, changes: Arc<Changes>) -> Self {
+        Self { what, changes, telling: Telling::default() }
     }
 }
 
 impl Sink for ChangeSink {
     fn listing(&mut self) {}
-    fn seen(&mut self, _raw: &str) {
-        self.changed.notify_one();
+    fn seen(&mut self, raw: &str) {
+        let types = TypeMeta { api_version: String::new().into(), kind: String::new().into() };
+        let document = Document::decode(raw, &Projection::default(), &types);
+        self.changes.names.lock().extend(document.map(|document| document.id.name));
+        self.changes.notify.notify_one();
     }
-    fn deleted(&mut self, _raw: &str) {
-        self.changed.notify_one();
+    fn deleted(&mut self, raw: &str) {
+        self.seen(raw);
     }
     fn listed(&mut self) {
-        self.changed.notify_one();
+        self.changes.notify.notify_one();
     }
     fn phase(&mut self, phase: Phase) {
         match phase {
@@ -114,7 +127,7 @@ impl Discovery {
     /// Asks when something changed, and once in a while, until told to stop.
     pub async fn run(
         mut self,
-        changed: Arc<Notify>,
+        changes: Arc<Changes>,
         mut policies: watch::Receiver<Arc<PolicySet>>,
         stop: CancellationToken,
     ) {
@@ -128,7 +141,7 @@ impl Discovery {
             };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = changed.notified() => {
+                () = changes.notify.notified() => {
                     // A burst of changes is one change, and cannot put the question off for ever.
                     if asked > 0 {
                         change = (Instant::now() + BURST).max(last + FLOOR);
@@ -139,7 +152,7 @@ impl Discovery {
                 Ok(()) = policies.changed() => {
                     let set = Arc::clone(&policies.borrow_and_update());
                     if self.definitions.meet(&set) {
-                        self.definitions.ask().await;
+                        self.definitions.ask(|_| true).await;
                         self.publish();
                     }
                     continue;
@@ -147,8 +160,11 @@ impl Discovery {
                 () = sleep_until(next) => {}
             }
             // A definition is read from where it changed, and does not lag behind.
-            if asked == 0 || asked >= AFTER_CHANGE.len() {
-                self.definitions.ask().await;
+            if asked == 0 {
+                let names = std::mem::take(&mut *changes.names.lock());
+                self.definitions.ask(|name| names.contains(name)).await;
+            } else if asked >= AFTER_CHANGE.len() {
+                self.definitions.ask(|_| true).await;
             }
             asked += 1;
             last = Instant::now();
@@ -309,6 +325,20 @@ mod tests {
         let deployments = resolve(&catalog, "deployments").unwrap();
         assert_eq!((&*deployments.kind, deployments.namespaced), ("Deployment", true));
         assert_eq!(resolve(&catalog, "reviews"), None);
+    }
+
+    #[tokio::test]
+    async fn names_that_a_definition_repeats_without_end_take_no_room() {
+        let names =
+            format!(r#""scope":"Namespaced","shortNames":["{}"],"categories":["{0}"]"#, "x".repeat(5000));
+        let body = BODY.replace(r#""scope":"Namespaced""#, &names);
+        let service = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+            let body = kube::client::Body::from(body.clone().into_bytes());
+            std::future::ready(Ok::<_, std::convert::Infallible>(http::Response::new(body)))
+        });
+        let limits = super::super::wire::Limits { body_bytes: 2000, ..Default::default() };
+        let catalog = look(Wire::new(kube::Client::new(service, "default"), limits)).await.unwrap();
+        assert!(resolve(&catalog.groups, "deployments").is_some());
     }
 
     #[test]

@@ -36,11 +36,15 @@ impl Definitions {
         changed
     }
 
-    /// Reads all of them. What cannot be read is as it was known, or not known: then selectors are applied on our side,
+    /// Reads those whose definitions have such names. What cannot be read is as it was known, or not known: then selectors are applied on our side,
     /// with the same result.
-    pub(super) async fn ask(&mut self) {
+    pub(super) async fn ask(&mut self, which: impl Fn(&str) -> bool) {
         for resource in &self.wanted {
-            match read(&self.wire, resource).await {
+            let name = format!("{}.{}", resource.resource, resource.group);
+            if !which(&name) {
+                continue;
+            }
+            match read(&self.wire, &name).await {
                 Ok(Some(fields)) => drop(self.known.insert(resource.clone(), fields)),
                 Ok(None) => drop(self.known.remove(resource)),
                 Err(why) => {
@@ -63,9 +67,9 @@ impl Definitions {
 }
 
 /// `None` where there is no such definition, as of a resource of an aggregated server.
-async fn read(wire: &Wire, resource: &GroupResource) -> Result<Option<Fields>, String> {
+async fn read(wire: &Wire, name: &str) -> Result<Option<Fields>, String> {
     let collection = Collection {
-        fields: Some(format!("metadata.name={}.{}", resource.resource, resource.group).into()),
+        fields: Some(format!("metadata.name={name}").into()),
         ..Collection::all(Gvr::new("apiextensions.k8s.io", "v1", "customresourcedefinitions"))
     };
     let page = wire.list(&collection, 1, None).await.map_err(|error| error.to_string())?;

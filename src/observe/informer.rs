@@ -3,7 +3,7 @@
 //! ```text
 //!          ┌────────────── 410, or three failed starts ─────────────┐
 //!          ▼                                                        │
-//!  List ──ok──► Watch ──ended, cut, silent──► Watch again (same version)
+//!  List ──ok──► Watch ──ended, cut, silent──► Watch again (same version; briefly where it was silent)
 //!   │  ▲          │ 403
 //!  403 │ allowed  ▼
 //!   └► Ask (SelfSubjectAccessReview once per interval)
@@ -121,11 +121,18 @@ const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 const STEADY_WATCH: Duration = Duration::from_secs(30);
 /// A server ends its watch when it was asked to; so much later it is taken for dead, whatever it still sends.
 const GRACE: Duration = Duration::from_secs(30);
+/// Shares of the liveness, which together are less than one: after so long without a line a watch is opened anew, to be
+/// ended by the server after so long, and taken for dead so much later.
+const PATIENCE: f64 = 0.8;
+const PROBE: f64 = 0.05;
+const PROBE_GRACE: f64 = 0.06;
 /// A bookmark closer to the end of its watch is the one that the server sends before every end.
 const FINAL_BOOKMARK: Duration = Duration::from_secs(10);
 /// No list has so many objects; a page without any counts as one of this many.
 const MOST_OBJECTS: usize = 2_000_000;
 const EMPTY_PAGE: usize = 500;
+/// How long a list may take that comes as events.
+const LONGEST_LIST: Duration = Duration::from_secs(300);
 
 /// What the machine does next.
 #[derive(Debug, PartialEq, Eq)]
@@ -144,6 +151,8 @@ struct Open {
     since: Instant,
     /// When the server was asked to end it.
     ends: Instant,
+    /// When it is taken for dead if it has not ended.
+    overdue: Instant,
 }
 
 /// Keeps a sink equal to a collection.
@@ -158,6 +167,8 @@ pub struct Informer<S> {
     answers: bool,
     /// Bookmarks come on the way.
     bookmarks: bool,
+    /// A watch fell silent, and the next one is to show soon whether the server still tells anything.
+    doubted: bool,
     /// An early question was asked since the watch last lived.
     asked: bool,
     random: SmallRng,
@@ -178,6 +189,7 @@ impl<S: Sink> Informer<S> {
             page_size,
             answers: false,
             bookmarks: false,
+            doubted: false,
             asked: false,
             random,
         }
@@ -217,6 +229,7 @@ impl<S: Sink> Informer<S> {
                     self.page_size = (self.page_size / 4).max(1);
                     continue;
                 }
+                Err(WireError::LongToken) => return self.watch_list().await,
                 answer => answer?,
             };
             objects += if found == 0 { EMPTY_PAGE } else { found };
@@ -234,6 +247,29 @@ impl<S: Sink> Informer<S> {
             self.page_size = self.page_size.max(doubled);
         }
         Err(WireError::Unintelligible(format!("the list has no end after {objects} objects")))
+    }
+
+    /// The same list as the first events of a watch. Slower, and not every server has it, so it is the last resort.
+    async fn watch_list(&mut self) -> Result<String, WireError> {
+        self.sink.listing();
+        let patience = self.settings.liveness.mul_f64(PATIENCE);
+        let mut lines = self.wire.watch_list(&self.collection, LONGEST_LIST).await?;
+        while let Some(line) = lines.next(patience).await? {
+            let event = Event::parse(&line)?;
+            self.sink.alive();
+            match event.kind {
+                EventType::Added | EventType::Modified => self.sink.seen(event.object),
+                EventType::Deleted => self.sink.deleted(event.object),
+                EventType::Bookmark | EventType::Error => {}
+            }
+            if event.ends_list()
+                && let Some(version) = version_of(event.object)
+            {
+                self.sink.listed();
+                return Ok(version);
+            }
+        }
+        Err(WireError::Broken("the watch ended before it had shown all objects".to_owned()))
     }
 
     /// One page and how many objects it had; others get their turn between two of them.
@@ -284,12 +320,10 @@ impl<S: Sink> Informer<S> {
                 if self.failures == 0 {
                     self.sink.phase(Phase::Synced);
                 }
-                self.follow(
-                    Open { lines, since: Instant::now(), ends: Instant::now() + duration },
-                    version,
-                    failed,
-                )
-                .await
+                let (since, liveness) = (Instant::now(), self.settings.liveness);
+                let ends = since + duration;
+                let overdue = ends + if self.doubted { liveness.mul_f64(PROBE_GRACE) } else { GRACE };
+                self.follow(Open { lines, since, ends, overdue }, version, failed).await
             }
             Err(error) => self.watch_failed(version, failed, error).await,
         }
@@ -298,6 +332,9 @@ impl<S: Sink> Informer<S> {
     /// Watches end at different times, so that a restarted server is not met by all of them at once. Where bookmarks
     /// come they prove life; where none come the end of the watch must, so it comes before the patience ends.
     fn watch_duration(&mut self) -> Duration {
+        if self.doubted {
+            return self.settings.liveness.mul_f64(PROBE);
+        }
         let longest = if self.bookmarks { Duration::from_secs(290) } else { self.settings.liveness };
         let (least, most) = if self.bookmarks { (0.6, 0.9) } else { (0.5, 0.7) };
         self.jittered(longest, least..most)
@@ -306,6 +343,7 @@ impl<S: Sink> Informer<S> {
     async fn watch_failed(&mut self, version: String, failed: u8, error: WireError) -> State {
         self.sink.count(Signal::Failure(error.failure()));
         self.bookmarks = false;
+        let doubted = std::mem::take(&mut self.doubted);
         if error.is_forbidden() {
             return self.forbidden("watch");
         }
@@ -315,7 +353,7 @@ impl<S: Sink> Informer<S> {
             error => error.is_expired() || error.is_absent() || failed + 1 >= FAILED_STARTS,
         };
         let silent = matches!(error, WireError::Silent(_));
-        if silent || self.failures > 0 || error.retry_after() > Some(self.settings.backoff.first) {
+        if silent || doubted || self.failures > 0 || error.retry_after() > Some(self.settings.backoff.first) {
             self.sink.phase(Phase::Degraded(format!("the watch fails: {error}")));
         }
         self.rest(error.retry_after()).await;
@@ -324,12 +362,12 @@ impl<S: Sink> Informer<S> {
 
     /// Takes events until the watch ends.
     async fn follow(&mut self, mut open: Open, mut version: String, failed: u8) -> State {
-        let patience = self.settings.liveness.mul_f64(0.8);
+        let patience = self.settings.liveness.mul_f64(PATIENCE);
         let random = SmallRng::seed_from_u64(self.random.random());
         let denied = denied(self.wire.clone(), self.collection.clone(), self.settings.access_check, random);
         let (stands, steady) =
             (sleep_until(open.since + SHORTEST_WATCH), sleep_until(open.since + STEADY_WATCH));
-        let overdue = sleep_until(open.ends + GRACE);
+        let overdue = sleep_until(open.overdue);
         tokio::pin!(denied, stands, steady, overdue);
         let mut proven = false;
         loop {
@@ -352,6 +390,7 @@ impl<S: Sink> Informer<S> {
                     Ok(Some(line)) => self.event(&line, open.ends),
                     Ok(None) if stands.is_elapsed() => {
                         self.sink.alive();
+                        self.doubted = false;
                         let goes_on = State::Watch { version, failed: 0 };
                         return if self.sink.wants_list() { State::List } else { goes_on };
                     }
@@ -362,9 +401,15 @@ impl<S: Sink> Informer<S> {
             match taken {
                 Ok(newer) => {
                     version = newer.unwrap_or(version);
+                    self.doubted = false;
                     if !std::mem::replace(&mut proven, true) {
                         self.sink.phase(Phase::Synced);
                     }
+                }
+                // One bookmark that is lost is no proof of anything: what it kept back, the next watch tells.
+                Err(WireError::Silent(_)) if !self.doubted => {
+                    (self.bookmarks, self.doubted) = (false, true);
+                    return State::Watch { version, failed };
                 }
                 Err(error) => {
                     let failed = if proven { 0 } else { failed };

@@ -14,7 +14,8 @@ pub(super) fn version_of(object: &str) -> Option<String> {
     let sought = Member { place: &PLACE, found: &mut found };
     // That reading ended early is an error to serde and none to us.
     drop(sought.deserialize(&mut serde_json::Deserializer::from_str(object)));
-    found
+    // Some aggregated servers give an empty one: a watch from there would begin now, and pass over what was before.
+    found.filter(|version| !version.is_empty())
 }
 
 /// Looks for a string at a place below a value.
@@ -85,6 +86,7 @@ mod tests {
             "{}",
             r#"{"metadata":null}"#,
             r#"{"metadata":{"resourceVersion":12}}"#,
+            r#"{"metadata":{"resourceVersion":""}}"#,
             r#"{"metadata":{"name":"a"},"resourceVersion":"7"}"#,
         ] {
             assert_eq!(version_of(object), None, "{object}");

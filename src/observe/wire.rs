@@ -17,7 +17,6 @@ use serde::Deserialize;
 use serde::de::Error as _;
 use tokio::time::timeout;
 
-
 use crate::jsonpath::Scanner;
 use crate::metrics::{EventType, WatchFailure};
 use crate::policy::demand::WatchSpec;
@@ -46,6 +45,8 @@ pub struct Limits {
 
 /// Of an answer no more is read, however little of it is kept.
 const MOST_READ: usize = 256 << 20;
+/// What the `http` crate takes, less a host name.
+const LONGEST_URI: usize = 65_000;
 /// A watch answers with its headers at once, whatever it will have to say.
 const WATCH_OPENS: Duration = Duration::from_secs(10);
 
@@ -143,6 +144,9 @@ pub enum WireError {
     /// The answer is larger than we take.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
+    /// The list goes on behind an object whose name is so long that no request can hold the token for that.
+    #[error("the list cannot go on behind an object of so long a name")]
+    LongToken,
     /// Other answers that are under way take all the room that there is for them.
     #[error("there is no room for the answer beside others that are under way")]
     Crowded,
@@ -189,7 +193,7 @@ impl WireError {
             Self::Refused { .. } => WatchFailure::Refused,
             Self::Silent(_) | Self::Crowded => WatchFailure::Timeout,
             Self::Broken(_) => WatchFailure::Connection,
-            Self::TooLarge(_) | Self::Unintelligible(_) => WatchFailure::Undecodable,
+            Self::TooLarge(_) | Self::LongToken | Self::Unintelligible(_) => WatchFailure::Undecodable,
         }
     }
 }
@@ -315,6 +319,11 @@ impl<'a> Event<'a> {
         };
         Ok(Self { kind, object })
     }
+
+    /// Whether it is the bookmark behind the objects that were there when a [`Wire::watch_list`] began.
+    pub fn ends_list(&self) -> bool {
+        self.kind == EventType::Bookmark && self.object.contains(r#""k8s.io/initial-events-end":"true""#)
+    }
 }
 
 fn text(body: &[u8]) -> Result<&str, WireError> {
@@ -371,13 +380,29 @@ impl Wire {
         version: &str,
         duration: Duration,
     ) -> Result<Lines, WireError> {
+        self.open(collection, duration, &[("resourceVersion", version)]).await
+    }
+
+    /// Opens a watch that begins with all objects there are, as if each had just been added, and tells by a bookmark
+    /// when that was all ([`Event::ends_list`]; KEP-3157): a list that needs no tokens.
+    ///
+    /// # Errors
+    /// See [`WireError`]; a server that does not know this refuses it.
+    pub async fn watch_list(&self, collection: &Collection, duration: Duration) -> Result<Lines, WireError> {
+        let from_all = [("sendInitialEvents", "true"), ("resourceVersionMatch", "NotOlderThan")];
+        self.open(collection, duration, &from_all).await
+    }
+
+    async fn open(
+        &self,
+        collection: &Collection,
+        duration: Duration,
+        from: &[(&'static str, &str)],
+    ) -> Result<Lines, WireError> {
         let seconds = duration.as_secs().max(1).to_string();
-        let mut query = vec![
-            ("watch", "true"),
-            ("allowWatchBookmarks", "true"),
-            ("timeoutSeconds", &seconds),
-            ("resourceVersion", version),
-        ];
+        let mut query: Vec<(&str, &str)> =
+            vec![("watch", "true"), ("allowWatchBookmarks", "true"), ("timeoutSeconds", &seconds)];
+        query.extend(from.iter().copied());
         query.extend(collection.selectors());
         let request = get(&collection.path(), &query, collection.accept(false))?;
         let opened = self.limits.answer.min(WATCH_OPENS);
@@ -514,6 +539,10 @@ fn get(path: &str, query: &[(&str, &str)], accept: &str) -> Result<http::Request
         uri.extend([name, "="]);
         uri.extend(percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC));
     }
+    // Selectors are bounded; names, which continue tokens repeat, are not.
+    if uri.len() > LONGEST_URI {
+        return Err(WireError::LongToken);
+    }
     http::Request::get(uri)
         .header(http::header::ACCEPT, accept)
         .body(Body::empty())
@@ -579,7 +608,8 @@ mod tests {
 
     #[test]
     fn an_empty_continue_token_ends_the_list() {
-        let page = page(r#"{"kind":"PodList","metadata":{"resourceVersion":"7","continue":""},"items":null}"#);
+        let page =
+            page(r#"{"kind":"PodList","metadata":{"resourceVersion":"7","continue":""},"items":null}"#);
         assert_eq!(page.each(|_| ()).unwrap().next, None);
     }
 

@@ -17,11 +17,22 @@ pub struct Limits {
     pub document_bytes: usize,
     /// Bytes of all watches together.
     pub total_bytes: usize,
+    /// How many resources may be watched: a part of the bytes of all is for those that keep little.
+    pub targets: usize,
 }
+
+/// The part of the common room in which every target has an even share, and that nobody takes who keeps more.
+const RESERVED: usize = 4;
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { objects: 150_000, bytes: 96 << 20, document_bytes: 256 << 10, total_bytes: 192 << 20 }
+        Self {
+            objects: 150_000,
+            bytes: 96 << 20,
+            document_bytes: 256 << 10,
+            total_bytes: 192 << 20,
+            targets: 200,
+        }
     }
 }
 
@@ -53,8 +64,8 @@ impl fmt::Display for Exceeded {
             ),
             Self::Total(most) => write!(
                 f,
-                "what policies read of all objects takes more than {most} bytes, and no more is kept: raise \
-                 --max-cached-bytes and the memory of the operator, or let the policies read less"
+                "what policies read of all objects takes more than {most} bytes, and no more is kept of large targets: \
+                 raise --max-cached-bytes and the memory of the operator, or let the policies read less"
             ),
             Self::Document(most) => write!(
                 f,
@@ -95,10 +106,13 @@ impl Room {
     /// The bound that a shelf of `bytes` passes when it grows by `more`. Shelves that grow at the same moment can pass
     /// the common one by a document each.
     pub(super) fn refuses(&self, bytes: usize, more: usize) -> Option<Exceeded> {
-        let Limits { bytes: most, total_bytes: most_of_all, .. } = self.limits;
+        let Limits { bytes: most, total_bytes, targets, .. } = self.limits;
         if bytes + more > most {
             return Some(Exceeded::Bytes(most));
         }
+        let reserved = total_bytes / RESERVED;
+        let is_small = bytes + more <= reserved / targets.max(1);
+        let most_of_all = if is_small { total_bytes } else { total_bytes - reserved };
         (self.taken() + more > most_of_all).then_some(Exceeded::Total(most_of_all))
     }
 }

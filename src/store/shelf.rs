@@ -196,10 +196,9 @@ impl Shelf {
             document
         } else {
             let document = bare(document, Exceeded::Document(document_bytes));
-            if document.heap_bytes() > document_bytes {
-                return self.exceed(Exceeded::Document(document_bytes));
-            }
-            document
+            // Labels have no bound of their own. An object that cannot be read is taken where its labels are not known.
+            let fits = document.heap_bytes() <= document_bytes;
+            if fits { document } else { Document { labels: Box::default(), ..document } }
         };
         let Some(exceeded) = self.refuses(&document, known) else { return Some(document) };
         let document = bare(document, exceeded);

@@ -168,11 +168,33 @@ fn an_object_of_which_too_much_is_read_is_kept_as_one_that_cannot_be() {
 }
 
 #[test]
-fn an_object_whose_labels_alone_are_too_large_is_not_taken_for_seen() {
+fn an_object_whose_labels_or_name_are_too_large_is_an_error_of_its_own() {
     let shelf = shelf_in(&room(Limits { document_bytes: 1000, ..Limits::default() }), 1);
     let labels = vec![(Arc::from("key"), Box::from("v".repeat(50))); 50].into_boxed_slice();
-    assert_eq!(shelf.put(Document { labels, ..widget("a", 1, 1) }).change, Change::Refused);
-    assert_eq!((shelf.len(), shelf.exceeded()), (0, Some(Exceeded::Document(1000))));
+    let long = "n".repeat(3000);
+    for document in [Document { labels, ..widget("a", 1, 1) }, widget(&long, 1, 1)] {
+        assert_eq!(shelf.put(document).change, Change::Changed);
+    }
+    for object in ["a", &long] {
+        assert!(reason(&shelf, object).contains("--max-document-bytes"), "{}", reason(&shelf, object));
+    }
+    assert_eq!((shelf.len(), shelf.exceeded()), (2, None), "the target sees everything");
+}
+
+#[test]
+fn large_shelves_leave_room_for_small_ones() {
+    let room = room(Limits { total_bytes: 400_000, targets: 20, ..Limits::default() });
+    let large_ones = [shelf_in(&room, 1), shelf_in(&room, 2)];
+    for n in 0..200 {
+        large_ones.iter().for_each(|shelf| drop(shelf.put(large(&format!("n{n}"), 2000))));
+    }
+    assert!(large_ones.iter().all(|shelf| shelf.exceeded() == Some(Exceeded::Total(300_000))));
+    assert!(room.taken() <= 300_000, "{}", room.taken());
+    let small_ones: Vec<_> = (3..23).map(|epoch| shelf_in(&room, epoch)).collect();
+    for small in &small_ones {
+        small.put(large("a", 2000));
+        assert!(small.exceeded().is_none() && small.get(&name("a")).unwrap().root.is_ok());
+    }
 }
 
 #[test]
@@ -204,7 +226,7 @@ fn past_its_bytes_a_shelf_keeps_that_there_are_objects_and_then_nothing() {
 
 #[test]
 fn all_shelves_share_one_bound_and_a_dropped_one_gives_back_what_it_took() {
-    let room = room(Limits { total_bytes: 10_000, ..Limits::default() });
+    let room = room(Limits { total_bytes: 13_333, ..Limits::default() });
     let (first, second) = (shelf_in(&room, 1), shelf_in(&room, 2));
     first.put(large("a", 8000));
     second.put(large("b", 8000));

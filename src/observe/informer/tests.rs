@@ -274,8 +274,33 @@ async fn a_page_that_is_too_large_is_asked_for_in_smaller_ones_which_grow_again(
     let asked: Vec<_> = requests[..6].iter().map(|asked| asked.split("limit=").nth(1).unwrap()).collect();
     assert_eq!(
         asked,
-        ["500", "500&continue=one", "125&continue=one", "250&continue=two", "500&continue=three", "500&continue=four"]
+        [
+            "500",
+            "500&continue=one",
+            "125&continue=one",
+            "250&continue=two",
+            "500&continue=three",
+            "500&continue=four"
+        ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_cannot_go_on_behind_a_long_name_comes_as_events() {
+    let end = r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"8","annotations":{"k8s.io/initial-events-end":"true"}}}}"#;
+    let events = vec![event("ADDED", "b", 6), event("ADDED", "c", 4), end.to_owned()];
+    let script =
+        vec![list(&["a"], 5, &"long".repeat(20_000)), Answer::Watch(events, Then::Silence), watching()];
+    let (held, requests) = run(script, 5).await;
+    assert_eq!(names(&held), ["b", "c"]);
+    assert_eq!(held.phases, [Phase::Listing, Phase::Synced]);
+    assert!(requests[1].contains("sendInitialEvents=true"), "{}", requests[1]);
+    assert!(requests[2].contains("resourceVersion=8"), "{}", requests[2]);
+    let script = vec![list(&["a"], 5, &"long".repeat(20_000)), status(400, "BadRequest")];
+    let script = script.into_iter().cycle().take(40).collect();
+    let (held, requests) = run(script, 60).await;
+    assert!(matches!(held.phases.last(), Some(Phase::Degraded(_))), "{:?}", held.phases);
+    assert!(requests.len() < 40, "{}", requests.len());
 }
 
 #[tokio::test(start_paused = true)]
@@ -310,30 +335,53 @@ async fn where_no_bookmarks_come_watches_end_before_the_patience() {
     assert!((60..=84).contains(&seconds), "{seconds}");
 }
 
+/// The seconds at which a request was made, and for how many seconds a watch was asked for.
+fn asked(request: &str) -> (u64, u64) {
+    let duration = request.split("timeoutSeconds=").nth(1).and_then(|rest| rest.split('&').next());
+    (request.split(' ').next().unwrap().parse().unwrap(), duration.map_or(0, |text| text.parse().unwrap()))
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_falls_silent_is_degraded_within_the_liveness_and_a_list_tells_the_truth() {
-    let script = vec![list(&["a"], 5, ""), watching(), list(&["b"], 9, ""), watching()];
-    // The server was asked to end the watch after 60 to 84 s, and is given 30 more.
+async fn a_watch_that_falls_silent_is_opened_anew_and_goes_on_without_a_word() {
+    let answers = Answer::Watch(vec![event("BOOKMARK", "", 6)], Then::Silence);
+    let (held, requests) = run(vec![list(&["a"], 5, ""), watching(), answers], 120).await;
+    assert_eq!((held.phases, held.errors), (vec![Phase::Listing, Phase::Synced], vec![]));
+    assert!(requests[2].contains("resourceVersion=5"), "{}", requests[2]);
+    let ((at, duration), most) = (asked(&requests[2]), 0.8 * 120.0 + 1.0);
+    assert!(at as f64 <= most && duration == 6, "{requests:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_stays_silent_is_degraded_within_the_liveness_and_a_list_tells_the_truth() {
+    let script = vec![list(&["a"], 5, ""), watching(), watching(), list(&["b"], 9, ""), watching()];
     let (held, _) = run(script.clone(), 85).await;
     assert_eq!(held.phases, [Phase::Listing, Phase::Synced]);
-    let (held, requests) = run(script, 120).await;
+    let (held, requests) = run(script, 122).await;
     assert!(
         matches!(&held.phases[2], Phase::Degraded(why) if why.contains("no answer")),
         "{:?}",
         held.phases
     );
     assert_eq!((names(&held), held.phases.last()), (vec!["b"], Some(&Phase::Synced)));
-    assert_eq!(requests.len(), 4, "{requests:?}");
+    assert_eq!(requests.len(), 5, "{requests:?}");
+    assert!(asked(&requests[3]).0 <= 120, "{requests:?}");
+    assert!(asked(&requests[4]).1 > 6, "the list ends the doubt: {requests:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_watch_that_cannot_be_opened_anew_is_degraded_at_once() {
+    let script = vec![list(&["a"], 5, ""), watching(), status(503, "ServiceUnavailable")];
+    let (held, _) = run(script, 100).await;
+    assert!(matches!(held.phases.last(), Some(Phase::Degraded(_))), "{:?}", held.phases);
 }
 
 #[tokio::test(start_paused = true)]
 async fn patience_counts_from_the_last_sign_of_life_and_from_nothing_else() {
     // With a bookmark on the way the next watch is a long one; it is silent from the start.
     let bookmark = Answer::Drip(vec![(2, event("BOOKMARK", "", 6))]);
-    let script = vec![list(&["a"], 5, ""), bookmark, watching(), list(&["b"], 9, ""), watching()];
+    let script = vec![list(&["a"], 5, ""), bookmark, watching(), watching()];
     let (_, requests) = run(script, 110).await;
-    let seconds: u64 = requests[3].split(' ').next().unwrap().parse().unwrap();
-    assert!((97..=100).contains(&seconds), "{requests:?}");
+    assert!((97..=100).contains(&asked(&requests[3]).0), "{requests:?}");
 }
 
 #[tokio::test(start_paused = true)]

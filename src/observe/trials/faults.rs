@@ -151,8 +151,21 @@ async fn a_version_that_expired_means_a_list_that_finds_what_went() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_falls_silent_is_degraded_within_two_minutes_and_a_list_tells_what_it_kept_back() {
+async fn what_a_silent_watch_kept_back_is_told_within_two_minutes_by_the_next() {
     let world = world(|world| world.server.fail(WATCH, [Fault::Mute])).await;
+    world.server.delete(&widgets(), &named("two"));
+    put(&world, "three", r#"{"size":3}"#);
+    for _ in 0..120 {
+        world.pass(SECOND).await;
+        assert_eq!(world.state("p"), Synced, "{:?}", world.target("p"));
+    }
+    assert_eq!(world.counts(), (1, 1, 0));
+    world.heal(SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_that_stay_silent_are_degraded_within_two_minutes_and_a_list_tells_what_they_kept_back() {
+    let world = world(|world| world.server.fail(WATCH, vec![Fault::Mute; 2])).await;
     world.server.delete(&widgets(), &named("two"));
     put(&world, "three", r#"{"size":3}"#);
     put(&world, "one", r#"{"size":7}"#);
@@ -217,6 +230,32 @@ async fn a_right_that_is_taken_away_and_given_back_costs_two_requests_a_minute()
     world.minutes(3, 2).await;
     world.server.forbid(&widgets(), false);
     world.heal(MINUTE + SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_definitions_only_the_one_that_changes_is_read_again() {
+    const READS: &str = "list /apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let define = |world: &World, n: usize| {
+        let served = Served { kind: "Widget", namespaced: true, versions: vec!["v1"] };
+        let of = GroupResource::new("example.com", format!("widgets{n}"));
+        world.server.define(&of, Some(served), &["spec.color"]);
+    };
+    let mut world = world(|world| (0..10).for_each(|n| define(world, n))).await;
+    let resources = (0..10).map(|n| format!("widgets{n}")).collect::<Vec<_>>().join(", ");
+    let spec = format!(
+        "{{targets: [{{group: example.com, resources: [{resources}], fieldSelector: spec.color=red}}],
+          rules: [{{name: r, forbid: true}}]}}"
+    );
+    world.policy("fields", &spec);
+    world.pass(20 * SECOND).await;
+    let start = Instant::now();
+    for _ in 0..5 {
+        define(&world, 3);
+        world.pass(SECOND).await;
+    }
+    let reads = world.server.requests(start, READS);
+    assert!((1..=5).contains(&reads), "{reads}");
+    world.heal(SECOND).await;
 }
 
 #[tokio::test(start_paused = true)]

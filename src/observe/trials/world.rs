@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ use crate::leader::Leadership;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::observe::board::{Board, TargetReport};
-use crate::observe::catalog::{self, ChangeSink, Discovery};
+use crate::observe::catalog::{self, ChangeSink, Changes, Discovery};
 use crate::observe::fleet::{self, Fleet};
 use crate::observe::informer::{self, Informer};
 use crate::observe::policies::{self, PolicySink};
@@ -56,10 +56,10 @@ impl World {
         let wire = Wire::new(server.client(), Limits::default());
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        let changed = Arc::new(Notify::new());
+        let changes = Arc::<Changes>::default();
         let patience = informer::Settings::default();
         for collection in catalog::collections() {
-            let sink = ChangeSink::new("definitions", Arc::clone(&changed));
+            let sink = ChangeSink::new("definitions", Arc::clone(&changes));
             let informer = Informer::new(wire.clone(), collection, patience.clone(), sink);
             let stop = stop.clone();
             tasks.spawn(async move { drop(informer.run(stop).await) });
@@ -69,7 +69,7 @@ impl World {
         let stopped = stop.clone();
         tasks.spawn(async move { drop(informer.run(stopped).await) });
         let (discovery, catalog) = Discovery::new(wire.clone());
-        tasks.spawn(discovery.run(changed, set.clone(), stop.clone()));
+        tasks.spawn(discovery.run(changes, set.clone(), stop.clone()));
         let parts = fleet::Parts {
             wire,
             store: Arc::clone(&store),
