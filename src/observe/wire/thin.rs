@@ -32,7 +32,7 @@ impl Thin {
             self.step(*byte);
             match (before, self.left_out) {
                 (0, 1) => {
-                    kept.extend_from_slice(piece.get(from.take().unwrap_or(at)..=at).unwrap_or_default())
+                    kept.extend_from_slice(piece.get(from.take().unwrap_or(at)..=at).unwrap_or_default());
                 }
                 (1, 0) => from = Some(at),
                 _ => {}
