@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+mod inputs;
 mod publish;
 mod running;
 mod succession;
 
+use inputs::Inputs;
 pub(super) use running::{Role, Running, Stand};
 use succession::hold;
 
@@ -32,9 +34,6 @@ use crate::policy::{CompiledPolicy, PolicySet};
 use crate::queue::Queue;
 use crate::resource::{GroupResource, ObjectKey, ObjectName};
 use crate::store::{Served, Shelf, Store};
-
-/// How long the fleet waits for more after a policy changed.
-const SETTLE: Duration = Duration::from_millis(100);
 
 /// How the fleet sails.
 #[derive(Clone, Debug)]
@@ -132,40 +131,21 @@ impl Fleet {
     /// when an informer died, since what nobody follows must not look followed.
     pub async fn run(
         mut self,
-        mut policies: watch::Receiver<Arc<PolicySet>>,
-        mut catalog: watch::Receiver<Option<Arc<Catalog>>>,
+        policies: watch::Receiver<Arc<PolicySet>>,
+        catalog: watch::Receiver<Option<Arc<Catalog>>>,
         stop: CancellationToken,
     ) {
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let woken = Arc::clone(&self.woken);
-        let mut revision = 0;
-        // Policies that are applied together are met together: one wider watch for all of them.
-        let mut settled: Option<Instant> = None;
+        let mut inputs = Inputs::new(policies, catalog);
         loop {
-            let settling = settled.unwrap_or_else(Instant::now);
             tokio::select! {
                 () = stop.cancelled() => break,
-                changed = policies.changed() => {
-                    if changed.is_err() { break }
-                    // A status that was written changes the set, and nothing here.
-                    if policies.borrow_and_update().revision != revision {
-                        settled = settled.or_else(|| Some(Instant::now() + SETTLE));
-                    }
-                }
-                changed = catalog.changed() => {
-                    if changed.is_err() { break }
-                    settled = Some(Instant::now());
-                }
-                () = sleep_until(settling), if settled.is_some() => {
-                    settled = None;
-                    let set = Arc::clone(&policies.borrow_and_update());
-                    let served = catalog.borrow_and_update().clone();
-                    if let Some(served) = served.filter(|_| set.revision > 0) {
-                        revision = set.revision;
-                        self.reconcile(&set, &served);
-                    }
-                }
+                due = inputs.due() => match due {
+                    Some((set, served)) => self.reconcile(&set, &served),
+                    None => break,
+                },
                 () = woken.notified() => {}
                 _ = tick.tick() => {}
                 Some(ended) = self.tasks.join_next() => match ended {
@@ -176,22 +156,29 @@ impl Fleet {
                     }
                 },
             }
-            let arrived = self.awaiting.iter().any(|policy| self.parts.store.around(policy).is_some());
-            // Programs that were held back go first: what is retired may serve those before them.
-            if !arrived {
-                self.retire();
+            if self.attend() {
+                inputs.again();
             }
-            self.mind_spares();
-            self.resync();
-            if arrived || (std::mem::take(&mut self.freed) && !self.refused.is_empty()) {
-                settled = settled.or_else(|| Some(Instant::now()));
-            }
-            self.publish();
         }
         for running in self.running.values() {
             running.stop.cancel();
         }
         while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// Does what is due by itself, and tells how everything stands. Whether policies are to be met once more, since what
+    /// kept something from being watched or served is over.
+    fn attend(&mut self) -> bool {
+        let arrived = self.awaiting.iter().any(|policy| self.parts.store.around(policy).is_some());
+        // Programs that were held back go first: what is retired may serve those before them.
+        if !arrived {
+            self.retire();
+        }
+        self.mind_spares();
+        self.resync();
+        let again = arrived || (std::mem::take(&mut self.freed) && !self.refused.is_empty());
+        self.publish();
+        again
     }
 
     // ---- wanted × running ----
