@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::definitions::Definitions;
+use super::definitions::{Definitions, Unread};
 use super::informer::{Phase, Sink};
 use super::telling::Telling;
 use super::wire::{Collection, Wire, WireError};
@@ -137,7 +137,7 @@ impl Discovery {
                 Ok(()) = policies.changed() => {
                     let set = Arc::clone(&policies.borrow_and_update());
                     if self.definitions.meet(&set) {
-                        self.definitions.ask().await;
+                        self.ask_definitions().await;
                         self.publish();
                     }
                     continue;
@@ -146,7 +146,7 @@ impl Discovery {
             }
             // A definition is read from where it changed, and does not lag behind.
             if asked == 0 || asked >= AFTER_CHANGE.len() {
-                self.definitions.ask().await;
+                self.ask_definitions().await;
             }
             asked += 1;
             last = Instant::now();
@@ -155,6 +155,12 @@ impl Discovery {
                 change = Instant::now() + AFTER_FAILURE;
                 asked = 0;
             }
+        }
+    }
+
+    async fn ask_definitions(&mut self) {
+        for unread in self.definitions.ask().await {
+            tracing::warn!("{unread}");
         }
     }
 
@@ -191,22 +197,28 @@ impl Discovery {
     }
 }
 
-/// What is served at this moment, for those who do not follow it.
+/// What is served at this moment as far as these policies need it, for those who do not follow it; and the definitions
+/// that cannot be read.
 ///
 /// # Errors
 /// See [`WireError`].
-pub async fn look(wire: Wire) -> Result<Arc<Catalog>, WireError> {
+pub async fn look(wire: Wire, policies: &PolicySet) -> Result<(Arc<Catalog>, Vec<Unread>), WireError> {
     let (mut discovery, reader) = Discovery::new(wire);
+    discovery.definitions.meet(policies);
+    let unread = discovery.definitions.ask().await;
     discovery.ask().await?;
     let catalog = reader.borrow().clone();
-    Ok(catalog.unwrap_or_default())
+    Ok((catalog.unwrap_or_default(), unread))
 }
 
 // Only what the catalog needs of `APIGroupDiscoveryList` (apidiscovery.k8s.io/v2).
 #[derive(Deserialize)]
 struct GroupList {
-    #[serde(default)]
-    items: Vec<Group>,
+    /// Another kind of answer is none, and must not be taken for a cluster that serves nothing.
+    kind: String,
+    /// Must be there, though Go writes an empty list as `null`.
+    #[serde(deserialize_with = "Option::deserialize")]
+    items: Option<Vec<Group>>,
 }
 
 #[derive(Deserialize)]
@@ -250,11 +262,16 @@ struct ResponseKind {
 
 /// Reads a discovery document. A version that its server could not be asked for (`Stale`) stays as it was known.
 fn read(body: &Bytes, known: Option<&Groups>) -> Result<Groups, WireError> {
-    let list: GroupList = serde_json::from_slice(body).map_err(|e| {
-        WireError::Unintelligible(format!("aggregated discovery (Kubernetes 1.30 or newer): {e}"))
-    })?;
+    let unreadable = |why: &str| {
+        WireError::Unintelligible(format!("aggregated discovery (Kubernetes 1.30 or newer): {why}"))
+    };
+    let GroupList { kind, items } =
+        serde_json::from_slice(body).map_err(|error| unreadable(&error.to_string()))?;
+    if kind != "APIGroupDiscoveryList" {
+        return Err(unreadable("the server answered with something else"));
+    }
     let mut groups = BTreeMap::new();
-    for Group { metadata, versions } in list.items {
+    for Group { metadata, versions } in items.into_iter().flatten() {
         let name = Arc::from(metadata.name);
         let before = known.and_then(|known| known.get(&name));
         let versions =
@@ -312,9 +329,23 @@ mod tests {
     #[test]
     fn a_version_whose_server_does_not_answer_stays_as_it_was_known() {
         let known = read(&BODY.into(), None).unwrap();
-        let stale =
-            r#"{"items":[{"metadata":{"name":"apps"},"versions":[{"version":"v1","freshness":"Stale"}]}]}"#;
+        let stale = r#"{"kind":"APIGroupDiscoveryList","items":[{"metadata":{"name":"apps"},"versions":[{"version":"v1","freshness":"Stale"}]}]}"#;
         let catalog = read(&stale.into(), Some(&known)).unwrap();
         assert!(resolve(&catalog, "deployments").is_some());
+    }
+
+    #[test]
+    fn what_is_no_discovery_is_not_taken_for_a_cluster_that_serves_nothing() {
+        for body in [
+            "{}",
+            r#"{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps"}]}"#,
+            r#"{"kind":"APIVersions","versions":["v1"]}"#,
+            r#"{"kind":"APIGroupDiscoveryList"}"#,
+            r#"{"kind":"Status","items":[]}"#,
+        ] {
+            let found = read(&body.into(), None);
+            assert!(matches!(found, Err(WireError::Unintelligible(_))), "{body}");
+        }
+        assert_eq!(read(&r#"{"kind":"APIGroupDiscoveryList","items":null}"#.into(), None).unwrap().len(), 0);
     }
 }

@@ -8,12 +8,22 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::wire::{Collection, Wire};
+use super::wire::{Collection, Wire, WireError};
 use crate::policy::PolicySet;
 use crate::resource::{GroupResource, Gvr};
 
 /// The fields of one definition, by version.
 type Fields = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
+
+/// A definition that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the definition of {resource} cannot be read: {error}; its objects are selected by fields as policies say"
+)]
+pub struct Unread {
+    resource: GroupResource,
+    error: WireError,
+}
 
 /// What is known of the definitions that policies ask for.
 pub(super) struct Definitions {
@@ -36,19 +46,25 @@ impl Definitions {
         changed
     }
 
-    /// Reads all of them. What cannot be read is as it was known, or not known: then selectors are applied on our side,
-    /// with the same result.
-    pub(super) async fn ask(&mut self) {
+    /// Reads all of them, and tells which cannot be read. These are as they were known, or not known: then selectors
+    /// are applied on our side, with the same result.
+    pub(super) async fn ask(&mut self) -> Vec<Unread> {
+        let mut unread = Vec::new();
         for resource in &self.wanted {
             match read(&self.wire, resource).await {
                 Ok(Some(fields)) => drop(self.known.insert(resource.clone(), fields)),
                 Ok(None) => drop(self.known.remove(resource)),
-                Err(why) => {
-                    tracing::warn!(%resource, why, "its definition cannot be read; selected by fields as policies say");
-                    return;
+                Err(error) => {
+                    // Whoever is refused one, or not answered, would be the others too.
+                    let is_alone = matches!(error, WireError::Unintelligible(_));
+                    unread.push(Unread { resource: resource.clone(), error });
+                    if !is_alone {
+                        break;
+                    }
                 }
             }
         }
+        unread
     }
 
     pub(super) fn selectable(&self) -> BTreeMap<Gvr, BTreeSet<Arc<str>>> {
@@ -63,16 +79,15 @@ impl Definitions {
 }
 
 /// `None` where there is no such definition, as of a resource of an aggregated server.
-async fn read(wire: &Wire, resource: &GroupResource) -> Result<Option<Fields>, String> {
+async fn read(wire: &Wire, resource: &GroupResource) -> Result<Option<Fields>, WireError> {
     let collection = Collection {
         fields: Some(format!("metadata.name={}.{}", resource.resource, resource.group).into()),
         ..Collection::all(Gvr::new("apiextensions.k8s.io", "v1", "customresourcedefinitions"))
     };
-    let page = wire.list(&collection, 1, None).await.map_err(|error| error.to_string())?;
+    let page = wire.list(&collection, 1, None).await?;
     let mut found = Ok(None);
-    let end = page.each(|raw| found = fields(raw).map(Some));
-    end.map_err(|error| error.to_string())?;
-    found.map_err(|error| error.to_string())
+    page.each(|raw| found = fields(raw).map(Some))?;
+    found.map_err(|error| WireError::Unintelligible(error.to_string()))
 }
 
 #[derive(Deserialize)]

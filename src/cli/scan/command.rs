@@ -20,7 +20,7 @@ use crate::policy::CompiledPolicy;
 use crate::policy::demand::WatchSpec;
 
 use super::pages::{self, Taker};
-use super::plan::Plan;
+use super::plan::{self, Plan};
 use super::progress::Progress;
 use super::sweep::{Bench, Haul, MOST_KEPT, Namespaces, Sweep};
 use super::{policies, refusal};
@@ -75,7 +75,8 @@ pub async fn run(args: &ScanArgs) -> anyhow::Result<Answer> {
     } else {
         policies::of_files(&args.policies, &mut troubles)?
     };
-    let catalog = catalog::look(wire.clone()).await.context("the cluster does not say what it serves")?;
+    let looked = catalog::look(wire.clone(), &plan::set(&policies)).await;
+    let (catalog, unread) = looked.context("the cluster does not say what it serves")?;
     let plan = Plan::of(&policies, &catalog, args.namespace.as_deref(), &mut troubles);
     let progress = Progress::of(plan.len())?;
     let bench = Bench {
@@ -92,6 +93,7 @@ pub async fn run(args: &ScanArgs) -> anyhow::Result<Answer> {
     let results = Results { results: all.entries, summary: all.summary };
     let shown = Shown { results: &results, troubles: &troubles };
     let mut notes: Vec<String> = troubles.iter().map(ToString::to_string).collect();
+    notes.extend(unread.iter().map(ToString::to_string));
     notes.extend(policies.iter().filter(|policy| policy.suspend).map(|policy| resting(policy)));
     Ok(Answer { text: shown.print(args.format)?, notes, exit: shown.exit(args.fail_on.0) })
 }

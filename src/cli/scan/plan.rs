@@ -49,7 +49,8 @@ impl Plan {
     }
 }
 
-fn set(policies: &[Arc<CompiledPolicy>]) -> PolicySet {
+/// The policies as if a cluster had just these.
+pub(super) fn set(policies: &[Arc<CompiledPolicy>]) -> PolicySet {
     let entry = |policy: &Arc<CompiledPolicy>| PolicyEntry {
         name: Arc::clone(&policy.name),
         uid: Arc::clone(&policy.uid),
