@@ -196,16 +196,49 @@ fn policy_targets(
     }
     let mut targets: Vec<_> = targets.into_values().collect();
     if targets.iter().any(|target| target.needs_namespaces) {
-        want_beside(policy, (GroupResource::new("", "namespaces"), None, Use::Around), catalog, wants);
+        let namespaces = catalog.resolve(&GroupResource::new("", "namespaces"), None).ok();
+        namespaces.map(|found| want_beside(policy, found, (None, Use::Around), wants));
     }
-    let pods = targets.iter_mut().find(|target| target.resource == GroupResource::new("", "pods"));
-    if let Some(pods) = pods {
-        for resource in policy.between() {
-            let beside = (resource, pods.namespaces.clone(), Use::Between);
-            pods.between.extend(want_beside(policy, beside, catalog, wants));
-        }
+    let between = follow(policy, &targets, catalog, wants);
+    if let Some(pods) = targets.iter_mut().find(|target| is_of_pods(target)) {
+        pods.between = between;
     }
     targets
+}
+
+fn is_of_pods(target: &PolicyTarget) -> bool {
+    target.resource == GroupResource::new("", "pods")
+}
+
+/// Wants what leads from Pods to their controllers wherever Pods are looked at. What is a target itself may be looked at
+/// in fewer namespaces.
+fn follow(
+    policy: &Arc<CompiledPolicy>,
+    targets: &[PolicyTarget],
+    catalog: &Catalog,
+    wants: &mut BTreeMap<Gvr, Want>,
+) -> Vec<Gvr> {
+    let Some(pods) = targets.iter().find(|target| is_of_pods(target)) else { return Vec::new() };
+    let mut followed = Vec::new();
+    for resource in policy.between() {
+        let own = targets.iter().find(|target| target.resource == resource);
+        if own.is_some_and(|own| covers(&own.namespaces, &pods.namespaces)) {
+            continue;
+        }
+        let version = own.and_then(|own| own.version.as_deref());
+        let found = catalog.resolve(&resource, version).ok();
+        let everywhere = || (pods.namespaces.clone(), Use::Between);
+        followed.extend(found.map(|found| want_beside(policy, found, everywhere(), wants)));
+    }
+    followed
+}
+
+fn covers(wide: &Namespaces, narrow: &Namespaces) -> bool {
+    match (wide, narrow) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(wide), Some(narrow)) => wide.is_superset(narrow),
+    }
 }
 
 fn text(selector: &impl ToString) -> Arc<str> {
@@ -239,16 +272,15 @@ fn entries<'p>(policy: &'p CompiledPolicy, catalog: &Catalog) -> Vec<(&'p Compil
 /// Wants a resource for what it says of others. Returns what is watched.
 fn want_beside(
     policy: &Arc<CompiledPolicy>,
-    (resource, namespaces, for_what): (GroupResource, Namespaces, Use),
-    catalog: &Catalog,
+    Resolved { resource, served }: Resolved,
+    (namespaces, for_what): (Namespaces, Use),
     wants: &mut BTreeMap<Gvr, Want>,
-) -> Option<Gvr> {
-    let Resolved { resource, served } = catalog.resolve(&resource, None).ok()?;
+) -> Gvr {
     let want = wants.entry(resource.clone()).or_insert_with(|| Want::new(served));
     want.labels.insert(None);
     want.fields.insert(None);
     want.users.push((Arc::clone(policy), namespaces, for_what));
-    Some(resource)
+    resource
 }
 
 /// What all policies together want of one resource.

@@ -150,11 +150,12 @@ impl Relatives for Store {
                 document: shelf.of_uid(uid, namespace)?,
             })
         };
-        let judged = shelves.values().flatten().find_map(|shelf| relative(shelf, shelf.serves(policy)?));
+        let judged =
+            shelves.values().flatten().find_map(|shelf| relative(shelf, Some(shelf.serves(policy)?)));
         judged.or_else(|| {
-            let beside =
-                shelves.iter().filter(|(resource, _)| is_followed(resource) && !policy.targets(resource));
-            beside.flat_map(|(_, shelves)| shelves).find_map(|shelf| relative(shelf, Arc::default()))
+            // A shelf of others leads on, and is none to judge by.
+            let beside = shelves.iter().filter(|(resource, _)| is_followed(resource));
+            beside.flat_map(|(_, shelves)| shelves).find_map(|shelf| relative(shelf, None))
         })
     }
 }

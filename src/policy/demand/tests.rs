@@ -6,7 +6,9 @@ use super::*;
 use crate::crd::WatchPolicy;
 use crate::jsonpath::{Document, TypeMeta};
 use crate::policy::catalog::ServedVersion;
-use crate::policy::{PolicyEntry, PolicyState, Settings, Subject, Taken, compile};
+use crate::policy::{
+    PolicyEntry, PolicyState, Relative, Relatives, Settings, Subject, Taken, compile, is_followed,
+};
 
 fn catalog() -> Catalog {
     let served = |kind: &str, namespaced| ServedResource { kind: kind.into(), namespaced, watchable: true };
@@ -182,6 +184,27 @@ fn what_leads_from_pods_to_a_target_is_watched_for_its_metadata() {
 }
 
 #[test]
+fn what_leads_from_pods_is_watched_wherever_they_are_though_it_is_a_target_in_fewer_namespaces() {
+    let own = |pods: &str, own: &str| {
+        let target = format!(
+            "{{resources: [pods]{pods}}}, {DEPLOYMENTS}, {{group: apps, resources: [replicasets]{own}}}"
+        );
+        watches(&[(&target, SPEC)])
+    };
+    let (a, ab) = (", namespaces: [a]", ", namespaces: [a, b]");
+    assert_eq!(own("", a), ["pods 1", "deployments.apps 1", "replicasets.apps 1"]);
+    assert_eq!(
+        own(ab, a),
+        ["pods@a 1", "pods@b 1", "deployments.apps 1", "replicasets.apps@a 1", "replicasets.apps@b! 0"]
+    );
+    assert_eq!(
+        own(a, ab),
+        ["pods@a 1", "deployments.apps 1", "replicasets.apps@a 1", "replicasets.apps@b 1"],
+        "no more than it is a target"
+    );
+}
+
+#[test]
 fn what_is_not_served_is_a_target_without_a_watch() {
     let found = demand(&set(&[("{group: example.com, resources: [widgets]}", SPEC)]), &catalog());
     assert!(found.watches.is_empty());
@@ -273,6 +296,109 @@ proptest! {
             } else {
                 prop_assert!(judged.iter().all(|judgement| *judgement == expected));
             }
+        }
+    }
+}
+
+/// A Pod, its ReplicaSet and its Deployment, each with its uid, and none with what the rule looks for.
+const CHAIN: [(&str, &str, &str, &str); 3] =
+    [("", "pods", "p", "r"), ("apps", "replicasets", "r", "d"), ("apps", "deployments", "d", "")];
+
+fn link((_, _, uid, controller): (&str, &str, &str, &str), namespace: &str, tier: &str) -> String {
+    format!(
+        r#"{{"metadata":{{"name":"{uid}","namespace":"{namespace}","uid":"{uid}","labels":{{"tier":"{tier}"}},
+            "ownerReferences":[{{"uid":"{controller}","controller":true}}]}},"spec":{{}}}}"#
+    )
+}
+
+/// The chain in a namespace, as watches show it; as all of it is where there are none.
+struct Shown<'w> {
+    watches: Option<&'w [WatchSpec]>,
+    namespace: &'w str,
+    tier: &'w str,
+}
+
+impl Relatives for Shown<'_> {
+    fn find(&self, policy: &CompiledPolicy, uid: &str, _: Option<&str>) -> Option<Relative> {
+        let link = *CHAIN.iter().find(|link| link.2 == uid)?;
+        let resource = GroupResource::new(link.0, link.1);
+        let raw = self::link(link, self.namespace, self.tier);
+        let mut alone = Projection::default();
+        policy.read(&resource, &policy.roots(&resource), &mut alone);
+        let relative = |projection: &Projection, roots| Relative {
+            resource: resource.clone(),
+            kind: "Kind".into(),
+            roots,
+            document: Arc::new(Document::decode(&raw, projection, &types("Kind")).unwrap()),
+        };
+        let Some(watches) = self.watches else {
+            let roots = Some(Arc::new(policy.roots(&resource)));
+            let is_found = policy.targets(&resource) || is_followed(&resource);
+            return is_found.then(|| relative(&alone, roots));
+        };
+        let shown = watches.iter().filter(|spec| {
+            spec.resource.resource == resource
+                && spec.namespace.as_deref().is_none_or(|watched| watched == self.namespace)
+                && spec.labels.as_deref().is_none_or(|labels| labels == format!("tier in ({})", self.tier))
+        });
+        let judged = shown.clone().find_map(|spec| {
+            let (_, roots) =
+                spec.policies.iter().find(|(served, _)| std::ptr::eq(&raw const **served, policy))?;
+            Some(relative(&spec.projection, Some(Arc::clone(roots))))
+        });
+        judged.or_else(|| {
+            let mut passed = shown.filter(|_| is_followed(&resource));
+            passed.next().map(|spec| relative(&spec.projection, None))
+        })
+    }
+}
+
+fn types(kind: &str) -> TypeMeta {
+    TypeMeta { api_version: "v1".into(), kind: kind.into() }
+}
+
+/// Targets of a policy: Pods, and what is above them, each somewhere.
+fn chain() -> impl Strategy<Value = String> {
+    let somewhere = || {
+        let label = prop::sample::select(vec!["", ", labelSelector: {matchLabels: {tier: gold}}"]);
+        (prop::sample::subsequence(vec!["a", "b", "c"], 0..=2), label)
+            .prop_map(|(named, label)| format!("namespaces: [{}]{label}", named.join(", ")))
+    };
+    let own = prop::option::of(somewhere());
+    (somewhere(), somewhere(), own).prop_map(|(pods, deployments, own)| {
+        let own = own.map(|own| format!(", {{group: apps, resources: [replicasets], {own}}}"));
+        format!(
+            "{{resources: [pods], {pods}}}, {{group: apps, resources: [deployments], {deployments}}}{}",
+            own.unwrap_or_default()
+        )
+    })
+}
+
+proptest! {
+    /// A Pod is left to its controllers just where it would be if all of these were known.
+    #[test]
+    fn whatever_is_targeted_the_way_from_a_pod_to_its_controllers_is_watched(
+        targets in prop::collection::vec(chain(), 1..4),
+        namespace in prop::sample::select(vec!["a", "b", "c", "d"]),
+        tier in prop::sample::select(vec!["gold", "tin"]),
+    ) {
+        let policies: Vec<_> = targets.iter().map(|target| (target.as_str(), "$.spec.missing")).collect();
+        let set = set(&policies);
+        let demand = demand(&set, &catalog());
+        let (all, shown) = (
+            Shown { watches: None, namespace, tier },
+            Shown { watches: Some(&demand.watches), namespace, tier },
+        );
+        let resource = GroupResource::new("", "pods");
+        for policy in set.running() {
+            let roots = policy.roots(&resource);
+            let mut read = Projection::default();
+            policy.read(&resource, &roots, &mut read);
+            let document = Document::decode(&link(CHAIN[0], namespace, tier), &read, &types("Pod")).unwrap();
+            let now = jiff::Timestamp::UNIX_EPOCH;
+            let subject =
+                Subject { resource: &resource, kind: "Pod", roots: &roots, document: &document, namespace: None, now };
+            prop_assert_eq!(policy.judge_among(&subject, &shown), policy.judge_among(&subject, &all));
         }
     }
 }
