@@ -13,19 +13,22 @@ pub async fn find(kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow::R
         context: context.map(str::to_owned),
         ..kube::config::KubeConfigOptions::default()
     };
-    match kubeconfig {
+    let mut config = match kubeconfig {
         Some(path) => {
             let kubeconfig = kube::config::Kubeconfig::read_from(path)
                 .with_context(|| format!("cannot read the kubeconfig {}", path.display()))?;
             kube::Config::from_custom_kubeconfig(kubeconfig, &options)
                 .await
-                .with_context(|| format!("the kubeconfig {} cannot be used", path.display()))
+                .with_context(|| format!("the kubeconfig {} cannot be used", path.display()))?
         }
         None if context.is_some() => {
-            kube::Config::from_kubeconfig(&options).await.context("the kubeconfig cannot be used")
+            kube::Config::from_kubeconfig(&options).await.context("the kubeconfig cannot be used")?
         }
         None => kube::Config::infer()
             .await
-            .context("no kubeconfig and no in-cluster configuration was found; give --kubeconfig"),
-    }
+            .context("no kubeconfig and no in-cluster configuration was found; give --kubeconfig")?,
+    };
+    // Hidden retries would keep the server's words from whoever asks, for a minute and more.
+    config.default_retry = false;
+    Ok(config)
 }
