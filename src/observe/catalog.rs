@@ -9,21 +9,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::definitions::{Definitions, Unread};
+use super::discovery::{ACCEPT, Groups, Reading};
 use super::informer::{Phase, Sink};
 use super::telling::Telling;
 use super::wire::{Collection, Wire, WireError};
 use crate::policy::PolicySet;
-use crate::policy::catalog::{Catalog, ServedResource, ServedVersion};
+use crate::policy::catalog::Catalog;
 use crate::resource::Gvr;
 
-const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const PATHS: [&str; 2] = ["/api", "/apis"];
 /// When discovery is asked after a change, counted from it.
 const AFTER_CHANGE: [Duration; 7] = [
@@ -87,9 +85,6 @@ impl Sink for ChangeSink {
         }
     }
 }
-
-/// What one document of discovery says.
-type Groups = BTreeMap<Arc<str>, Vec<ServedVersion>>;
 
 /// Keeps the catalog true.
 pub struct Discovery {
@@ -167,9 +162,11 @@ impl Discovery {
     async fn ask(&mut self) -> Result<(), WireError> {
         for path in PATHS {
             let etag = self.etags.get(path).map(String::as_str);
-            let Some((body, etag)) = self.wire.get(path, ACCEPT, etag).await? else { continue };
-            let known = self.documents.get(path);
-            let document = read(&body, known)?;
+            let mut reading = Reading::new(self.documents.get(path));
+            let Some(etag) = self.wire.read(path, ACCEPT, etag, |bytes| reading.push(bytes)).await? else {
+                continue;
+            };
+            let document = reading.end()?;
             self.documents.insert(path, document);
             match etag {
                 Some(etag) => self.etags.insert(path, etag),
@@ -209,143 +206,4 @@ pub async fn look(wire: Wire, policies: &PolicySet) -> Result<(Arc<Catalog>, Vec
     discovery.ask().await?;
     let catalog = reader.borrow().clone();
     Ok((catalog.unwrap_or_default(), unread))
-}
-
-// Only what the catalog needs of `APIGroupDiscoveryList` (apidiscovery.k8s.io/v2).
-#[derive(Deserialize)]
-struct GroupList {
-    /// Another kind of answer is none, and must not be taken for a cluster that serves nothing.
-    kind: String,
-    /// Must be there, though Go writes an empty list as `null`.
-    #[serde(deserialize_with = "Option::deserialize")]
-    items: Option<Vec<Group>>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    #[serde(default)]
-    metadata: GroupMetadata,
-    #[serde(default)]
-    versions: Vec<Version>,
-}
-
-#[derive(Default, Deserialize)]
-struct GroupMetadata {
-    #[serde(default)]
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct Version {
-    version: String,
-    #[serde(default)]
-    resources: Vec<Resource>,
-    freshness: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Resource {
-    resource: String,
-    response_kind: Option<ResponseKind>,
-    #[serde(default)]
-    scope: String,
-    #[serde(default)]
-    verbs: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct ResponseKind {
-    #[serde(default)]
-    kind: String,
-}
-
-/// Reads a discovery document. A version that its server could not be asked for (`Stale`) stays as it was known.
-fn read(body: &Bytes, known: Option<&Groups>) -> Result<Groups, WireError> {
-    let unreadable = |why: &str| {
-        WireError::Unintelligible(format!("aggregated discovery (Kubernetes 1.30 or newer): {why}"))
-    };
-    let GroupList { kind, items } =
-        serde_json::from_slice(body).map_err(|error| unreadable(&error.to_string()))?;
-    if kind != "APIGroupDiscoveryList" {
-        return Err(unreadable("the server answered with something else"));
-    }
-    let mut groups = BTreeMap::new();
-    for Group { metadata, versions } in items.into_iter().flatten() {
-        let name = Arc::from(metadata.name);
-        let before = known.and_then(|known| known.get(&name));
-        let versions =
-            versions.into_iter().map(|version| served(version, before.map(Vec::as_slice))).collect();
-        groups.insert(name, versions);
-    }
-    Ok(groups)
-}
-
-fn served(found: Version, before: Option<&[ServedVersion]>) -> ServedVersion {
-    let Version { version, resources, freshness } = found;
-    if freshness.as_deref() == Some("Stale")
-        && let Some(before) = before.unwrap_or_default().iter().find(|before| *before.version == *version)
-    {
-        return before.clone();
-    }
-    let resources = resources
-        .into_iter()
-        .map(|Resource { resource, response_kind, scope, verbs }| {
-            let can = |verb: &str| verbs.iter().any(|known| known == verb);
-            let served = ServedResource {
-                kind: response_kind.map(|kind| kind.kind).unwrap_or_default().into(),
-                namespaced: scope == "Namespaced",
-                watchable: can("list") && can("watch"),
-            };
-            (resource.into(), served)
-        })
-        .collect();
-    ServedVersion { version: version.into(), resources }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::resource::GroupResource;
-
-    const BODY: &str = r#"{"kind":"APIGroupDiscoveryList","items":[{"metadata":{"name":"apps","creationTimestamp":null},
-      "versions":[{"version":"v1","freshness":"Current","resources":[
-        {"resource":"deployments","responseKind":{"group":"apps","version":"v1","kind":"Deployment"},"scope":"Namespaced","verbs":["get","list","watch"]},
-        {"resource":"reviews","scope":"Cluster","verbs":["create"]}]}]}]}"#;
-
-    fn resolve(groups: &Groups, resource: &str) -> Option<ServedResource> {
-        let catalog = Catalog { groups: groups.clone(), ..Catalog::default() };
-        catalog.resolve(&GroupResource::new("apps", resource), None).ok().map(|found| found.served)
-    }
-
-    #[test]
-    fn discovery_becomes_a_catalog() {
-        let catalog = read(&BODY.into(), None).unwrap();
-        let deployments = resolve(&catalog, "deployments").unwrap();
-        assert_eq!((&*deployments.kind, deployments.namespaced), ("Deployment", true));
-        assert_eq!(resolve(&catalog, "reviews"), None);
-    }
-
-    #[test]
-    fn a_version_whose_server_does_not_answer_stays_as_it_was_known() {
-        let known = read(&BODY.into(), None).unwrap();
-        let stale = r#"{"kind":"APIGroupDiscoveryList","items":[{"metadata":{"name":"apps"},"versions":[{"version":"v1","freshness":"Stale"}]}]}"#;
-        let catalog = read(&stale.into(), Some(&known)).unwrap();
-        assert!(resolve(&catalog, "deployments").is_some());
-    }
-
-    #[test]
-    fn what_is_no_discovery_is_not_taken_for_a_cluster_that_serves_nothing() {
-        for body in [
-            "{}",
-            r#"{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps"}]}"#,
-            r#"{"kind":"APIVersions","versions":["v1"]}"#,
-            r#"{"kind":"APIGroupDiscoveryList"}"#,
-            r#"{"kind":"Status","items":[]}"#,
-        ] {
-            let found = read(&body.into(), None);
-            assert!(matches!(found, Err(WireError::Unintelligible(_))), "{body}");
-        }
-        assert_eq!(read(&r#"{"kind":"APIGroupDiscoveryList","items":null}"#.into(), None).unwrap().len(), 0);
-    }
 }

@@ -8,6 +8,7 @@
 pub mod board;
 pub mod catalog;
 mod definitions;
+mod discovery;
 pub mod fleet;
 pub mod informer;
 pub mod policies;

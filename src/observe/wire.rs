@@ -5,18 +5,22 @@
 //! Everything has a deadline and a size: a server that never answers, or answers without end, is an error.
 
 use std::borrow::Cow;
+use std::io::BufRead;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::body::Frame;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::client::Body;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
 use crate::metrics::{EventType, WatchFailure};
 use crate::policy::demand::WatchSpec;
@@ -218,7 +222,8 @@ impl Page {
     pub fn each(&self, mut take: impl FnMut(&str)) -> Result<PageEnd, WireError> {
         let page: RawPage<'_> =
             serde_json::from_slice(&self.body).map_err(|e| WireError::Unintelligible(e.to_string()))?;
-        if !page.kind.ends_with("List") || page.metadata.resource_version.is_empty() {
+        // Whoever defines a kind says what a list of it is called.
+        if page.kind == "Status" || page.metadata.resource_version.is_empty() {
             return Err(WireError::Unintelligible(format!("it is no list, but {:?}", cut(&page.kind, 64))));
         }
         for item in page.items.into_iter().flatten() {
@@ -266,69 +271,146 @@ impl<'a> Event<'a> {
     }
 }
 
+/// A line that is longer is a large one: few of them are read at a time.
+const LARGE_LINE: usize = 256 << 10;
+/// How many: a server may begin a large line on each of hundreds of watches, and end none of them.
+const LARGE_LINES: usize = 4;
+
 /// An open watch: lines as they come.
 pub struct Lines {
     body: Body,
-    buffer: BytesMut,
-    scanned: usize,
-    limit: usize,
+    splitter: Splitter,
+    limits: Limits,
     /// When anything came, were it only a part of a line.
     heard: Instant,
+    /// Wakes when something is overdue, or sooner. It is put off when it does and not at each event: to set a timer takes
+    /// longer than to look at the clock.
+    alarm: Pin<Box<Sleep>>,
+    room: Arc<Semaphore>,
+    /// The room for a large line, and when it must be whole.
+    large: Option<(OwnedSemaphorePermit, Instant)>,
 }
 
 impl Lines {
-    fn new(body: Body, limit: usize) -> Self {
-        Self { body, buffer: BytesMut::new(), scanned: 0, limit, heard: Instant::now() }
+    fn new(body: Body, limits: Limits, room: Arc<Semaphore>) -> Self {
+        let heard = Instant::now();
+        let alarm = Box::pin(sleep_until(heard));
+        Self { body, splitter: Splitter::default(), limits, heard, alarm, room, large: None }
     }
 
     /// The next line; `None` when the server ended the watch. Cancel-safe.
     ///
     /// # Errors
-    /// [`WireError::Silent`] when nothing came for `patience`, however often that was waited for; a line that is too long, or cut off, is an error.
+    /// [`WireError::Silent`] when nothing came for `patience`, however often that was waited for, or a large line has no
+    /// end; a line that is too long, or cut off, is an error.
     pub async fn next(&mut self, patience: Duration) -> Result<Option<Bytes>, WireError> {
         loop {
-            if let Some(line) = self.take_line() {
+            if let Some(line) = self.splitter.line() {
+                self.large = None;
                 return Ok(Some(line));
             }
-            if self.buffer.len() > self.limit {
-                return Err(WireError::TooLarge(self.limit));
+            if self.splitter.begun() > self.limits.line_bytes {
+                return Err(WireError::TooLarge(self.limits.line_bytes));
             }
-            let frame = timeout_at(self.heard + patience, self.body.frame())
-                .await
-                .map_err(|_elapsed| WireError::Silent(patience))?;
-            self.heard = Instant::now();
-            match frame {
-                None if self.buffer.is_empty() => return Ok(None),
+            if self.splitter.begun() > LARGE_LINE && self.large.is_none() {
+                self.make_room(patience).await?;
+            }
+            match self.frame(patience).await? {
+                None if self.splitter.begun() == 0 => return Ok(None),
                 None => return Err(WireError::Broken("the watch ended in the middle of a line".to_owned())),
-                Some(Err(error)) => return Err(broken(&error)),
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        self.buffer.extend_from_slice(data);
-                    }
-                }
+                Some(frame) => self.splitter.push(frame.into_data().unwrap_or_default()),
             }
         }
     }
 
-    fn take_line(&mut self) -> Option<Bytes> {
+    /// Nothing is read until other large lines are whole.
+    async fn make_room(&mut self, patience: Duration) -> Result<(), WireError> {
+        let room = timeout_at(self.heard + patience, Arc::clone(&self.room).acquire_owned()).await;
+        let permit = room.ok().and_then(Result::ok).ok_or(WireError::Silent(patience))?;
+        let due = Instant::now() + self.limits.answer;
+        self.alarm.as_mut().reset(due);
+        self.large = Some((permit, due));
+        Ok(())
+    }
+
+    async fn frame(&mut self, patience: Duration) -> Result<Option<Frame<Bytes>>, WireError> {
         loop {
-            let fresh = self.buffer.get(self.scanned..)?;
-            let Some(end) = fresh.iter().position(|byte| *byte == b'\n') else {
-                self.scanned = self.buffer.len();
+            let silent = (self.heard + patience, patience);
+            let whole = self.large.as_ref().map(|(_, due)| (*due, self.limits.answer));
+            let (due, waited) = whole.map_or(silent, |whole| whole.min(silent));
+            tokio::select! {
+                biased;
+                frame = self.body.frame() => {
+                    self.heard = Instant::now();
+                    // What drips would keep the alarm from being looked at.
+                    let late = whole.filter(|(due, _)| self.heard > *due);
+                    return match late {
+                        Some((_, waited)) => Err(WireError::Silent(waited)),
+                        None => frame.transpose().map_err(|error| broken(&error)),
+                    };
+                }
+                () = &mut self.alarm => {
+                    if Instant::now() >= due {
+                        return Err(WireError::Silent(waited));
+                    }
+                    self.alarm.as_mut().reset(due);
+                }
+            }
+        }
+    }
+}
+
+/// Cuts what comes into lines. One that comes whole is not copied.
+#[derive(Default)]
+struct Splitter {
+    /// What was not looked at yet.
+    fresh: Bytes,
+    /// The beginning of a line whose end has not come.
+    begun: BytesMut,
+}
+
+impl Splitter {
+    /// Takes in what comes next, when there is no line left in what came before.
+    fn push(&mut self, data: Bytes) {
+        self.fresh = data;
+    }
+
+    /// How much there is of a line whose end has not come, when there is no other.
+    fn begun(&self) -> usize {
+        self.begun.len()
+    }
+
+    /// The next line that is not blank.
+    fn line(&mut self) -> Option<Bytes> {
+        loop {
+            let Some(end) = end_of_line(&self.fresh) else {
+                self.begun.extend_from_slice(&std::mem::take(&mut self.fresh));
                 return None;
             };
-            let line = self.buffer.split_to(self.scanned + end).freeze();
-            self.buffer.advance(1);
-            self.scanned = 0;
-            // Or each watch would hold on to the room of the largest event that it ever saw.
-            if self.buffer.is_empty() {
-                self.buffer = BytesMut::new();
+            let rest = self.fresh.split_to(end);
+            self.fresh.advance(1);
+            // Or a quiet watch would hold on to the whole of what came last.
+            if self.fresh.is_empty() {
+                self.fresh = Bytes::new();
             }
-            if !line.iter().all(u8::is_ascii_whitespace) {
+            let line = if self.begun.is_empty() {
+                rest
+            } else {
+                self.begun.extend_from_slice(&rest);
+                std::mem::take(&mut self.begun).freeze()
+            };
+            if !line.trim_ascii().is_empty() {
                 return Some(line);
             }
         }
     }
+}
+
+/// Where the first line ends, by the fastest search that the standard library has for a byte.
+fn end_of_line(mut bytes: &[u8]) -> Option<usize> {
+    let all = bytes;
+    let through = bytes.skip_until(b'\n').ok()?;
+    all.get(..through)?.strip_suffix(b"\n").map(<[u8]>::len)
 }
 
 /// Sends requests and reads answers. Cheap to clone.
@@ -336,12 +418,14 @@ impl Lines {
 pub struct Wire {
     client: kube::Client,
     limits: Limits,
+    /// For large lines of watches.
+    room: Arc<Semaphore>,
 }
 
 impl Wire {
     /// The client must not retry by itself: back-off is the informer's.
     pub fn new(client: kube::Client, limits: Limits) -> Self {
-        Self { client, limits }
+        Self { client, limits, room: Arc::new(Semaphore::new(LARGE_LINES)) }
     }
 
     /// One page of a list at the newest version.
@@ -385,19 +469,29 @@ impl Wire {
         let opened = self.limits.answer.min(WATCH_OPENS);
         let response =
             timeout(opened, self.answer(request)).await.map_err(|_elapsed| WireError::Silent(opened))??;
-        Ok(Lines::new(response.into_body(), self.limits.line_bytes))
+        Ok(Lines::new(response.into_body(), self.limits.clone(), Arc::clone(&self.room)))
     }
 
-    /// The body and the ETag of a path, or `None` when it is still what `etag` stands for.
+    /// The body of a path.
     ///
     /// # Errors
     /// See [`WireError`].
-    pub async fn get(
+    pub async fn get(&self, path: &str, accept: &str) -> Result<Bytes, WireError> {
+        let response = self.answer(get(path, &[], accept)?).await?;
+        self.body(response.into_body()).await
+    }
+
+    /// Hands over the body of a path as it comes, and gives its ETag; `None` when it is still what `etag` stands for.
+    ///
+    /// # Errors
+    /// See [`WireError`]; what was handed over by then is not all.
+    pub async fn read(
         &self,
         path: &str,
         accept: &str,
         etag: Option<&str>,
-    ) -> Result<Option<(Bytes, Option<String>)>, WireError> {
+        take: impl FnMut(&[u8]) + Send,
+    ) -> Result<Option<Option<String>>, WireError> {
         let mut request = get(path, &[], accept)?;
         if let Some(value) = etag.and_then(|etag| http::HeaderValue::from_str(etag).ok()) {
             request.headers_mut().insert(http::header::IF_NONE_MATCH, value);
@@ -407,12 +501,11 @@ impl Wire {
             return Ok(None);
         }
         let response = self.refuse(response).await?;
-        let etag = response
-            .headers()
-            .get(http::header::ETAG)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
-        Ok(Some((self.body(response.into_body()).await?, etag)))
+        let etag = response.headers().get(http::header::ETAG).and_then(|value| value.to_str().ok());
+        let etag = etag.map(str::to_owned);
+        let read = timeout(self.limits.answer, hand_over(response.into_body(), take)).await;
+        read.map_err(|_elapsed| WireError::Silent(self.limits.answer))??;
+        Ok(Some(etag))
     }
 
     /// Asks the server whether we may do `verb` on a collection (`SelfSubjectAccessReview`).
@@ -487,6 +580,23 @@ impl Wire {
     }
 }
 
+/// Most bytes of a body of which little is kept.
+const READ_BYTES: usize = 256 << 20;
+
+async fn hand_over(mut body: Body, mut take: impl FnMut(&[u8])) -> Result<(), WireError> {
+    let mut taken = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| broken(&error))?;
+        let data = frame.data_ref().map(AsRef::<[u8]>::as_ref).unwrap_or_default();
+        taken += data.len();
+        if taken > READ_BYTES {
+            return Err(WireError::TooLarge(READ_BYTES));
+        }
+        take(data);
+    }
+    Ok(())
+}
+
 fn get(path: &str, query: &[(&str, &str)], accept: &str) -> Result<http::Request<Body>, WireError> {
     let mut uri = path.to_owned();
     let mut separator = '?';
@@ -538,37 +648,85 @@ fn cut(text: &str, bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
 
-    fn lines_of(chunks: &[&'static str]) -> Lines {
-        let mut lines = Lines::new(Body::empty(), 64);
+    fn lines_of(chunks: &[&'static str]) -> Vec<String> {
+        let mut splitter = Splitter::default();
+        let mut lines = Vec::new();
         for chunk in chunks {
-            lines.buffer.extend_from_slice(chunk.as_bytes());
+            splitter.push(Bytes::from_static(chunk.as_bytes()));
+            while let Some(line) = splitter.line() {
+                lines.push(String::from_utf8(line.to_vec()).unwrap());
+            }
         }
         lines
     }
 
-    #[tokio::test]
-    async fn lines_come_whole_and_blank_ones_are_passed_over() {
-        let mut lines = lines_of(&["{\"a\"", ":1}\n\n  \n{}\n"]);
-        assert_eq!(lines.next(Duration::from_secs(1)).await.unwrap().unwrap(), "{\"a\":1}");
-        assert_eq!(lines.next(Duration::from_secs(1)).await.unwrap().unwrap(), "{}");
-        assert!(lines.next(Duration::from_secs(1)).await.unwrap().is_none());
+    #[test]
+    fn lines_come_whole_and_blank_ones_are_passed_over() {
+        assert_eq!(lines_of(&["{\"a\"", ":1}\n\n  \n{}\n", "[]\n{"]), ["{\"a\":1}", "{}", "[]"]);
+    }
+
+    #[test]
+    fn what_comes_whole_is_not_copied_and_not_held_on_to() {
+        let data = Bytes::from("{}\n".to_owned());
+        let mut splitter = Splitter::default();
+        splitter.push(data.clone());
+        let line = splitter.line().unwrap();
+        assert_eq!(line.as_ptr(), data.as_ptr());
+        drop(line);
+        assert!(data.is_unique(), "something holds on to it");
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(96);
+
+    fn lines(beginning: String, room: &Arc<Semaphore>) -> Lines {
+        let limits = Limits { line_bytes: 1 << 20, ..Limits::default() };
+        let mut lines = Lines::new(Body::empty(), limits, Arc::clone(room));
+        lines.splitter.push(Bytes::from(beginning));
+        lines
     }
 
     #[tokio::test]
     async fn a_watch_cut_in_the_middle_of_a_line_is_broken() {
-        let mut lines = lines_of(&["{\"type\":\"ADD"]);
-        assert!(matches!(lines.next(Duration::from_secs(1)).await, Err(WireError::Broken(_))));
+        let mut lines = lines("{\"type\":\"ADD".to_owned(), &Arc::new(Semaphore::new(1)));
+        assert!(matches!(lines.next(PATIENCE).await, Err(WireError::Broken(_))));
     }
 
     #[tokio::test]
     async fn a_line_over_the_limit_is_an_error() {
-        let mut lines = lines_of(&[concat!(
-            "0123456789012345678901234567890123456789",
-            "0123456789012345678901234567890123456789"
-        )]);
-        assert!(matches!(lines.next(Duration::from_secs(1)).await, Err(WireError::TooLarge(64))));
+        let mut lines = lines("1".repeat((1 << 20) + 1), &Arc::new(Semaphore::new(1)));
+        assert!(matches!(lines.next(PATIENCE).await, Err(WireError::TooLarge(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_large_lines_are_read_at_a_time_and_each_has_an_end() {
+        let room = Arc::new(Semaphore::new(1));
+        let silent =
+            http_body_util::StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, Infallible>>());
+        let service = tower::service_fn(move |_: http::Request<Body>| {
+            let silent = silent.clone();
+            async move { Ok::<_, Infallible>(http::Response::new(silent)) }
+        });
+        let wire = Wire {
+            room: Arc::clone(&room),
+            ..Wire::new(kube::Client::new(service, "default"), Limits::default())
+        };
+        let collection = Collection::all(Gvr::new("", "v1", "pods"));
+        let mut first = wire.watch(&collection, "1", PATIENCE).await.unwrap();
+        first.splitter.push(Bytes::from("1".repeat(LARGE_LINE + 1)));
+        let mut second = wire.watch(&collection, "1", PATIENCE).await.unwrap();
+        second.splitter.push(Bytes::from("1".repeat(LARGE_LINE + 1)));
+        let start = Instant::now();
+        let (first, second) = tokio::join!(first.next(PATIENCE), second.next(PATIENCE));
+        assert!(matches!(first, Err(WireError::Silent(waited)) if waited == Limits::default().answer));
+        assert!(
+            matches!(second, Err(WireError::Silent(waited)) if waited == PATIENCE),
+            "it got no room in time"
+        );
+        assert_eq!(start.elapsed(), PATIENCE);
     }
 
     #[test]
@@ -594,12 +752,19 @@ mod tests {
     }
 
     #[test]
+    fn a_list_may_have_any_name_that_a_definition_gives_it() {
+        let body = r#"{"kind":"Odds","metadata":{"resourceVersion":"7"},"items":[{}]}"#;
+        assert!(Page { body: body.into() }.each(|_| ()).is_ok());
+    }
+
+    #[test]
     fn what_is_no_list_is_not_taken_for_an_empty_one() {
         for body in [
             r#"{"metadata":{}}"#,
             r#"{"kind":"PodList","metadata":{"resourceVersion":"7"}}"#,
             r#"{"kind":"PodList","metadata":{"resourceVersion":""},"items":[]}"#,
             r#"{"kind":"Status","metadata":{"resourceVersion":"7"},"items":[],"code":500}"#,
+            r#"{"kind":"Pod","metadata":{"resourceVersion":"7"}}"#,
         ] {
             let page = Page { body: body.into() };
             assert!(matches!(page.each(|_| ()), Err(WireError::Unintelligible(_))), "{body}");

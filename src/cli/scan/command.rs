@@ -168,7 +168,7 @@ impl Scan<'_> {
 
     /// Asks for one Namespace, whether or not a policy reads it: of one that is not there nothing would be wrong.
     async fn the_namespace(&mut self, name: &str, spec: Option<WatchSpec>) -> anyhow::Result<()> {
-        let answer = self.wire.get(&format!("/api/v1/namespaces/{name}"), "application/json", None).await;
+        let answer = self.wire.get(&format!("/api/v1/namespaces/{name}"), "application/json").await;
         let body = match (answer, spec.as_ref()) {
             (Err(error), _) if error.is_absent() => bail!("there is no namespace {name}"),
             (Err(error), Some(spec)) => {
@@ -176,7 +176,7 @@ impl Scan<'_> {
                 self.troubles.push(refusal::of_namespace(spec, name, &error));
                 return Ok(());
             }
-            (Ok(Some((body, _))), Some(_)) => body,
+            (Ok(body), Some(_)) => body,
             (Ok(_) | Err(_), _) => return Ok(()),
         };
         let Some(spec) = spec.map(Arc::new) else { return Ok(()) };
