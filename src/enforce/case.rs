@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::proposal::Fixing;
 use super::worker::namespace_of;
 use crate::jsonpath::TypeMeta;
+use crate::policy::CompiledPolicy;
 use crate::resource::{Gvr, ObjectKey};
 use crate::store::Store;
 
@@ -37,7 +38,8 @@ pub(super) fn cases(key: &ObjectKey, store: &Store) -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
     let Some(uid) = views.first().map(|newest| Arc::clone(&newest.document.id.uid)) else { return cases };
     for view in views.iter().filter(|view| view.document.id.uid == uid) {
-        for served in view.serving.iter().filter(|served| served.policy.mends()) {
+        let is_mended = |policy: &CompiledPolicy| policy.mends() && view.judges(policy);
+        for served in view.serving.iter().filter(|served| is_mended(&served.policy)) {
             let is_known = |other: &Fixing| other.policy.name == served.policy.name;
             if cases.iter().flat_map(|case| &case.fixing).any(is_known) {
                 continue;

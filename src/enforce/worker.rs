@@ -106,7 +106,8 @@ fn judge(
         let shared = &view.serving.shared;
         let mut survey = shared.survey(&view.document);
         let serving = view.serving.iter().enumerate();
-        for (index, served) in serving.filter(|(_, served)| served.policy.judges()) {
+        let judged_here = |policy: &CompiledPolicy| policy.judges() && view.judges(policy);
+        for (index, served) in serving.filter(|(_, served)| judged_here(&served.policy)) {
             let policy = &served.policy;
             if seen.as_ref().is_some_and(|seen| seen.contains(&policy.name)) {
                 continue;

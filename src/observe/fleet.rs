@@ -189,10 +189,11 @@ impl Fleet {
         let mut current = BTreeSet::new();
         self.refused.clear();
         self.awaiting.clear();
-        // What a program needs beside its objects first: who it is there for is served by it at once.
-        let (around, others): (Vec<_>, Vec<_>) =
-            watches.into_iter().partition(|spec| !spec.around.is_empty());
-        for spec in around.into_iter().chain(others) {
+        let mut watches = watches;
+        // What a program needs beside its objects first: who it is there for is served by it at once. What no policy
+        // names comes last: how much that is, others decide, and there may not be room for all.
+        watches.sort_by_key(|spec| (spec.around.is_empty(), !spec.is_named()));
+        for spec in watches {
             current.extend(self.want(spec, Role::Wanted));
         }
         for spare in &spares {
@@ -213,9 +214,7 @@ impl Fleet {
         for epoch in others {
             self.unwant(epoch, catalog);
         }
-        for running in self.running.values() {
-            running.shelf.surround(running.spec.around.clone());
-        }
+        self.surround();
     }
 
     fn meet_policies(&mut self, set: &PolicySet, targets: BTreeMap<Arc<str>, Vec<PolicyTarget>>) {
@@ -267,7 +266,8 @@ impl Fleet {
         let resource = spec.resource.resource.clone();
         let types =
             TypeMeta { api_version: spec.resource.api_version().into(), kind: Arc::clone(&spec.served.kind) };
-        let shelf = Arc::new(Shelf::new(epoch, spec.resource.clone(), types, self.parts.store.room()));
+        let shelf = Shelf::new(epoch, spec.resource.clone(), types, self.parts.store.room());
+        let shelf = Arc::new(shelf.within(spec.namespace.clone()));
         shelf.serve(served(&spec.policies, &self.parts.metrics));
         shelf.surround(spec.around.clone());
         self.parts.store.open(Arc::clone(&shelf));

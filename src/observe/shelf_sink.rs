@@ -96,6 +96,9 @@ impl Sink for ShelfSink {
         for (name, document) in self.shelf.sweep() {
             self.enqueue_with(name, &document);
         }
+        if is_first {
+            self.store.overtaken(&self.shelf).into_iter().for_each(|name| self.enqueue(name));
+        }
         let around = self.shelf.around();
         if is_first && !around.is_empty() {
             for key in self.store.judged_in(None, &around) {

@@ -52,8 +52,9 @@ pub(super) fn report<'r>(
             running.spec.resource.resource == found.resource && running.spec.program(policy).is_some()
         })
         .collect();
-    let generations =
-        of_policy.iter().filter_map(|running| running.spec.program(policy).map(|(p, _)| p.generation));
+    let generation = |running: &&Running| running.spec.program(policy).map(|(program, _)| program.generation);
+    // Nobody is judged by what has shown nothing yet.
+    let judging = of_policy.iter().filter(|running| running.has_shown()).filter_map(generation).min();
     let current: Vec<_> = of_policy
         .iter()
         .copied()
@@ -81,7 +82,7 @@ pub(super) fn report<'r>(
         version: Some(Arc::clone(&found.version)),
         state,
         limited: limited && state == TargetState::Degraded,
-        generation: generations.min().unwrap_or_default(),
+        generation: judging.or_else(|| current.iter().filter_map(generation).min()).unwrap_or_default(),
         since,
         message,
     }

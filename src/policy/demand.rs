@@ -95,6 +95,12 @@ impl WatchSpec {
             && self.around.iter().zip(around).all(same)
     }
 
+    /// Whether some policy names its resource, or needs it beside what it names; others mean all that a group serves.
+    pub fn is_named(&self) -> bool {
+        let resource = &self.resource.resource;
+        self.policies.is_empty() || self.policies.iter().any(|(policy, _)| !policy.stands_for(resource))
+    }
+
     /// The program of a policy, if it is judged by this watch.
     pub fn program(&self, name: &str) -> Option<&Program> {
         self.policies.iter().find(|(policy, _)| *policy.name == *name)
@@ -317,9 +323,7 @@ impl Want {
             return;
         }
         demand.watches.push(self.spec(resource, None));
-        if few {
-            demand.spares.extend(named.iter().map(narrow));
-        }
+        demand.spares.extend(named.iter().map(narrow));
     }
 
     /// A watch of a namespace serves those who name it; the watch of everything serves all.

@@ -25,6 +25,8 @@ pub struct Shelf {
     pub resource: Gvr,
     /// What its objects are.
     pub types: TypeMeta,
+    /// Where it is watched; `None` for everywhere.
+    namespace: Option<Arc<str>>,
     serving: ArcSwap<Serving>,
     around: ArcSwap<Vec<Arc<CompiledPolicy>>>,
     entries: RwLock<Entries>,
@@ -110,6 +112,7 @@ impl Shelf {
             epoch,
             resource,
             types,
+            namespace: None,
             serving: ArcSwap::from_pointee(Serving::default()),
             around: ArcSwap::from_pointee(Vec::new()),
             entries: RwLock::default(),
@@ -120,6 +123,17 @@ impl Shelf {
             exceeded: Mutex::default(),
             last_life: AtomicI64::new(0),
         }
+    }
+
+    /// The same of a watch of one namespace.
+    pub fn within(mut self, namespace: Option<Arc<str>>) -> Self {
+        self.namespace = namespace;
+        self
+    }
+
+    /// Whether an object of this namespace would be on the shelf, if it were there.
+    pub(super) fn looks_at(&self, namespace: Option<&str>) -> bool {
+        self.namespace.is_none() || self.namespace.as_deref() == namespace
     }
 
     /// Who is judged by these documents.
@@ -311,6 +325,12 @@ impl Shelf {
         self.entries.read().documents.keys().cloned().collect()
     }
 
+    /// Those of some names that are not here.
+    pub(super) fn lacks(&self, names: Vec<ObjectName>) -> Vec<ObjectName> {
+        let entries = self.entries.read();
+        names.into_iter().filter(|name| !entries.documents.contains_key(name)).collect()
+    }
+
     /// How many objects there are.
     pub fn len(&self) -> usize {
         self.entries.read().documents.len()
@@ -359,9 +379,9 @@ impl Drop for Shelf {
     }
 }
 
-/// An object that cannot be read, and why.
+/// An object that cannot be read, and why. Nor are its labels kept: how large they are, nobody bounds.
 fn bare(document: Document, why: Exceeded) -> Document {
-    Document { root: Err(why.to_string().into()), ..document }
+    Document { root: Err(why.to_string().into()), labels: Box::default(), ..document }
 }
 
 /// Beside what a document has on the heap: its struct, its entry, and what finds it by uid and controller.

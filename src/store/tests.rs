@@ -168,10 +168,18 @@ fn an_object_of_which_too_much_is_read_is_kept_as_one_that_cannot_be() {
 }
 
 #[test]
-fn an_object_whose_labels_alone_are_too_large_is_not_taken_for_seen() {
+fn an_object_whose_labels_alone_are_too_large_is_kept_without_them() {
     let shelf = shelf_in(&room(Limits { document_bytes: 1000, ..Limits::default() }), 1);
     let labels = vec![(Arc::from("key"), Box::from("v".repeat(50))); 50].into_boxed_slice();
-    assert_eq!(shelf.put(Document { labels, ..widget("a", 1, 1) }).change, Change::Refused);
+    assert_eq!(shelf.put(Document { labels, ..widget("a", 1, 1) }).change, Change::Changed);
+    assert!(reason(&shelf, "a").contains("--max-document-bytes"), "{}", reason(&shelf, "a"));
+    assert_eq!((shelf.get(&name("a")).unwrap().labels.len(), shelf.exceeded()), (0, None));
+}
+
+#[test]
+fn an_object_whose_name_alone_is_too_large_is_not_taken_for_seen() {
+    let shelf = shelf_in(&room(Limits { document_bytes: 1000, ..Limits::default() }), 1);
+    assert_eq!(shelf.put(widget(&"a".repeat(1000), 1, 1)).change, Change::Refused);
     assert_eq!((shelf.len(), shelf.exceeded()), (0, Some(Exceeded::Document(1000))));
 }
 

@@ -1,6 +1,5 @@
 //! One running watch: what it was started for, how it stands, and why it runs.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -25,8 +24,8 @@ pub(in crate::observe) enum Role {
     Wanted,
     /// It serves those who name its namespace until the watch of everything is synced.
     Spare,
-    /// It serves until these, which are wanted in its place, are synced.
-    Superseded(BTreeSet<u64>),
+    /// It serves until those that are wanted in its place can judge.
+    Superseded,
     /// Nobody wants it; it waits for somebody until then.
     Lingering(Instant),
 }
@@ -50,6 +49,16 @@ pub(in crate::observe) struct Running {
 impl Running {
     pub(in crate::observe) fn is_synced(&self) -> bool {
         self.stand.borrow().phase == Phase::Synced
+    }
+
+    /// Whether it ever showed all that it was started for. One that has no room for all of it has shown what there is.
+    pub(in crate::observe) fn has_shown(&self) -> bool {
+        self.shelf.is_synced()
+    }
+
+    /// Whether it has nothing to serve with, and does not look as if it soon had.
+    pub(in crate::observe) fn is_in_vain(&self) -> bool {
+        !self.has_shown() && self.stand.borrow().phase != Phase::Listing
     }
 
     pub(in crate::observe) fn is_refused(&self) -> bool {

@@ -105,6 +105,15 @@ fn who_names_namespaces_has_spare_watches_beside_that_of_everything() {
 }
 
 #[test]
+fn who_names_namespaces_has_spares_however_many_others_name() {
+    let names = |of: &str| (0..40).map(|n| format!("{of}{n}")).collect::<Vec<_>>().join(", ");
+    let target = |of: &str| format!("{{group: apps, resources: [deployments], namespaces: [{}]}}", names(of));
+    let found = demand(&set(&[(&target("a"), SPEC), (&target("b"), SPEC)]), &catalog());
+    let wide = found.watches.iter().map(|spec| spec.namespace.as_deref()).collect::<Vec<_>>();
+    assert_eq!((wide, found.spares.len()), (vec![None], 80));
+}
+
+#[test]
 fn a_selector_is_left_to_the_server_only_when_all_have_the_same() {
     let gold = "{group: apps, resources: [deployments], labelSelector: {matchLabels: {tier: gold}}}";
     assert_eq!(watches(&[(gold, SPEC), (gold, SPEC)]), ["deployments.apps?tier in (gold) 2"]);
@@ -414,6 +423,17 @@ fn a_star_is_all_that_the_group_serves_in_the_version_that_a_named_one_has() {
         .collect();
     let expected = [("deployments.apps", true), ("replicasets.apps", true), ("*.none.io", false)];
     assert_eq!(found, expected.map(|(name, is_found)| (name.to_owned(), is_found)));
+}
+
+#[test]
+fn what_a_star_stands_for_is_not_named_unless_another_policy_does() {
+    let named = |policies: &[(&str, &str)]| {
+        let watches = demand(&set(policies), &catalog()).watches;
+        watches.iter().map(WatchSpec::is_named).collect::<Vec<_>>()
+    };
+    let all = "{group: apps, resources: ['*']}";
+    assert_eq!(named(&[(all, SPEC)]), [false, false]);
+    assert_eq!(named(&[(all, SPEC), (DEPLOYMENTS, SPEC)]), [true, false]);
 }
 
 #[test]
