@@ -82,6 +82,7 @@ pub(super) fn report<'r>(
         version: Some(Arc::clone(&found.version)),
         state,
         limited: limited && state == TargetState::Degraded,
+        mismatched: false,
         generation: judging.or_else(|| current.iter().filter_map(generation).min()).unwrap_or_default(),
         since,
         message,
@@ -143,7 +144,8 @@ fn scopes<'r>(target: &PolicyTarget, current: &[&'r Running]) -> Vec<(&'r Runnin
                 running.spec.namespace.is_none() || running.spec.namespace.as_ref() == namespace
             })
             .map(|running| (*running, running.stand.borrow().clone()))
-            .min_by_key(|(_, stand)| urgency(state(&stand.phase)))
+            // Of those that are refused, the one that asks for the least.
+            .min_by_key(|(running, stand)| (urgency(state(&stand.phase)), running.spec.namespace.is_none()))
     };
     match &target.namespaces {
         None => best(None).into_iter().collect(),

@@ -78,6 +78,13 @@ pub enum Unresolved {
     NotWatchable(GroupResource),
 }
 
+impl Unresolved {
+    /// Whether it may still come; else it is there, and not as it is asked for.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent { .. })
+    }
+}
+
 impl fmt::Display for Unresolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

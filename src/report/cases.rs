@@ -111,6 +111,7 @@ pub(super) fn target(resource: &str, state: TargetState) -> TargetReport {
         version: Some("v1".into()),
         state,
         limited: false,
+        mismatched: false,
         generation: GENERATION,
         since: at(0),
         message: None,

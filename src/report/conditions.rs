@@ -242,6 +242,12 @@ impl<'t> Survey<'t> {
         }
     }
 
+    /// What is served, and not as the policy asks for it.
+    fn mismatched(&self) -> Option<String> {
+        let mismatched = self.targets.iter().find(|target| target.mismatched)?;
+        Some(format!("{}: {}", name(mismatched), mismatched.message.as_deref().unwrap_or_default()))
+    }
+
     /// Which limit of the operator keeps the policy from seeing everything.
     fn exceeded(&self) -> Option<String> {
         let limited = self.targets.iter().find(|target| target.limited)?;
@@ -256,6 +262,8 @@ impl<'t> Survey<'t> {
         let not = |reason, message| Statement::new("Ready", FALSE, reason, message);
         if self.any(TargetState::Forbidden) {
             not("Forbidden", self.explained(TargetState::Forbidden))
+        } else if let Some(mismatched) = self.mismatched() {
+            not("TargetMismatch", mismatched)
         } else if let Some(exceeded) = self.exceeded() {
             not("LimitExceeded", exceeded)
         } else if self.any(TargetState::Degraded) {
@@ -279,7 +287,9 @@ impl<'t> Survey<'t> {
     fn resolved(&self, left_out: &[Arc<str>]) -> Statement {
         let resolved =
             |status, reason, message: String| Statement::new("TargetsResolved", status, reason, message);
-        if self.any(TargetState::Absent) {
+        if let Some(mismatched) = self.mismatched() {
+            resolved(FALSE, "TargetMismatch", mismatched)
+        } else if self.any(TargetState::Absent) {
             resolved(FALSE, "Absent", self.explained(TargetState::Absent))
         } else if self.resolving() {
             resolved(UNKNOWN, "Resolving", "the targets are being looked up".to_owned())
@@ -320,9 +330,11 @@ impl<'t> Survey<'t> {
     fn stalled(&self) -> Option<Statement> {
         let forbidden =
             || Statement::new("Stalled", TRUE, "Forbidden", self.explained(TargetState::Forbidden));
+        let mismatched =
+            || self.mismatched().map(|words| Statement::new("Stalled", TRUE, "TargetMismatch", words));
         let exceeded =
             || self.exceeded().map(|words| Statement::new("Stalled", TRUE, "LimitExceeded", words));
-        self.any(TargetState::Forbidden).then(forbidden).or_else(exceeded)
+        self.any(TargetState::Forbidden).then(forbidden).or_else(mismatched).or_else(exceeded)
     }
 }
 

@@ -124,6 +124,24 @@ fn a_target_over_a_limit_of_the_operator_names_it_and_waits_for_somebody() {
 }
 
 #[test]
+fn a_target_that_is_there_and_not_as_the_policy_asks_for_it_waits_for_somebody() {
+    let message = Some("served in v1".into());
+    let targets = [
+        target("deployments", Synced),
+        TargetReport { mismatched: true, message, ..target("statefulsets", Absent) },
+    ];
+    let status = status(&running("p"), Some(&targets));
+    let conditions = conditions(&status);
+    for expected in
+        ["Ready=False/TargetMismatch", "Stalled=True/TargetMismatch", "TargetsResolved=False/TargetMismatch"]
+    {
+        assert!(conditions.iter().any(|condition| condition == expected), "{conditions:?}");
+    }
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
+    assert_eq!(ready.message, "statefulsets.apps: served in v1");
+}
+
+#[test]
 fn before_anything_is_known_of_the_targets_a_policy_is_reconciling() {
     let expected = [
         "Authorized=Unknown/NothingToAsk",

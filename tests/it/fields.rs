@@ -116,5 +116,8 @@ async fn a_custom_kind_is_selected_by_the_fields_of_its_definition_and_others_ar
         message.contains("cannot be selected by `spec.size`, only by metadata.name, spec.color"),
         "{message}"
     );
-    assert_eq!(refused.condition("TargetsResolved"), "False");
+    assert_eq!(
+        (refused.reason("TargetsResolved"), refused.reason("Ready"), refused.condition("Ready")),
+        ("TargetMismatch", "TargetMismatch", "False")
+    );
 }

@@ -62,6 +62,7 @@ impl Fleet {
             version,
             state,
             limited: state == TargetState::Degraded,
+            mismatched: target.found.as_ref().is_err_and(|unresolved| !unresolved.is_absent()),
             generation,
             since: start,
             message,

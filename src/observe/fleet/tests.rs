@@ -516,6 +516,30 @@ async fn a_resync_judges_all_again_from_the_store_without_a_list() {
     harbour.end().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_names_namespaces_is_told_the_roles_that_would_do() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::Forbidden), (IN_A, Answer::Forbidden)]);
+    harbour.show(&[("p", 1, "[a]", SIZE), ("q", 1, "[]", SIZE)]).await;
+    let (narrow, wide) = (harbour.message("p"), harbour.message("q"));
+    assert!(narrow.contains("in namespace a") && narrow.contains("a Role there"), "{narrow}");
+    assert!(wide.contains("ClusterRole"), "{wide}");
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_is_served_and_not_as_it_is_asked_for_is_no_absent_one() {
+    let harbour = Harbour::new(&[]);
+    let target =
+        "{group: example.com, resources: [widgets], version: v9}, {group: example.com, resources: [none]}";
+    let entry = entry_of("p", 1, target, SIZE);
+    let entries = [(Arc::clone(&entry.name), Arc::new(entry))].into();
+    harbour.policies.send_replace(Arc::new(PolicySet { revision: 1, entries }));
+    harbour.pass(3).await;
+    let told: Vec<_> = harbour.board.borrow().policies["p"].iter().map(|report| report.mismatched).collect();
+    assert_eq!(told, [false, true], "none, and widgets");
+    harbour.end().await;
+}
+
 /// Paths that each read something else.
 const MORE: [&str; 4] = [SIZE, COLOR, "$.spec.weight", "$.spec.age"];
 
