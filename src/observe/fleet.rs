@@ -280,6 +280,7 @@ impl Fleet {
             series: self.parts.metrics.target(&resource),
             stand: sender,
             priority: Priority::InitialList,
+            page: Vec::new(),
             woken: Arc::clone(&self.woken),
         };
         let informer = Informer::new(

@@ -93,6 +93,17 @@ impl<K: Key> Queue<K> {
         }
     }
 
+    /// The same of many keys: workers are called once for all of them. To wake one takes longer than to judge a key.
+    pub fn add_all(&self, keys: impl IntoIterator<Item = K>, priority: Priority) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let added = keys.into_iter().fold(false, |any, key| state.add(key, priority, now) || any);
+        drop(state);
+        if added {
+            self.wake.notify_one();
+        }
+    }
+
     /// Adds a key after a delay; of several delays of one key the one that ends first counts.
     pub fn add_after(&self, key: K, priority: Priority, delay: Duration) {
         self.state.lock().add_at(key, priority, Instant::now() + delay);

@@ -61,6 +61,14 @@ struct Sources {
     board: watch::Receiver<Arc<Board>>,
 }
 
+/// How long the ledger is not looked at again: a list of many objects changes it for each of them.
+const CALM: Duration = Duration::from_millis(20);
+
+async fn after<T>(calm: Instant, news: impl Future<Output = T>) -> T {
+    sleep_until(calm).await;
+    news.await
+}
+
 /// Writes the status of every policy. It also keeps the ledger to the policies that run: only they have verdicts.
 pub struct StatusWriter<S> {
     store: Arc<S>,
@@ -125,13 +133,17 @@ impl<S: StatusStore> StatusWriter<S> {
         let mut leadership = self.leadership.clone();
         self.follow_set(&mut sources);
         self.follow_board(&mut sources);
+        let mut calm = Instant::now();
         loop {
             let due = self.next_due();
             tokio::select! {
                 () = stop.cancelled() => break,
                 Ok(()) = sources.set.changed() => self.follow_set(&mut sources),
                 Ok(()) = sources.board.changed() => self.follow_board(&mut sources),
-                policies = ledger.changed() => self.follow_ledger(&policies, &sources),
+                policies = after(calm, ledger.changed()) => {
+                    calm = Instant::now() + CALM;
+                    self.follow_ledger(&policies, &sources);
+                }
                 () = leadership.changed() => self.follow_leadership(),
                 Some(Ok(write)) = self.writes.join_next() => self.written(write),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
