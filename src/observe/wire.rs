@@ -5,7 +5,6 @@
 //! Everything has a deadline and a size: a server that never answers, or answers without end, is an error.
 
 use std::borrow::Cow;
-use std::io::BufRead;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::client::Body;
+use memchr::memchr;
 use serde::Deserialize;
 use serde::de::Error as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -426,7 +426,7 @@ impl Splitter {
     /// The next line that is not blank.
     fn line(&mut self) -> Option<Bytes> {
         loop {
-            let Some(end) = end_of_line(&self.fresh) else {
+            let Some(end) = memchr(b'\n', &self.fresh) else {
                 self.begun.extend_from_slice(&std::mem::take(&mut self.fresh));
                 return None;
             };
@@ -447,13 +447,6 @@ impl Splitter {
             }
         }
     }
-}
-
-/// Where the first line ends, by the fastest search that the standard library has for a byte.
-fn end_of_line(mut bytes: &[u8]) -> Option<usize> {
-    let all = bytes;
-    let through = bytes.skip_until(b'\n').ok()?;
-    all.get(..through)?.strip_suffix(b"\n").map(<[u8]>::len)
 }
 
 /// Sends requests and reads answers. Cheap to clone.
