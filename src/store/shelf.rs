@@ -351,6 +351,11 @@ impl Shelf {
         self.synced.load(Ordering::Acquire)
     }
 
+    /// Whether it was synced and works, when the fleet last looked.
+    pub(super) fn is_followed(&self) -> bool {
+        self.is_synced() && self.state() == TargetState::Synced
+    }
+
     /// How the watch stands, as the fleet last saw it.
     pub fn state(&self) -> TargetState {
         *self.state.lock()

@@ -22,12 +22,12 @@ pub struct View {
     pub document: Arc<Document>,
     /// What its shelf holds.
     pub types: TypeMeta,
-    /// Whom newer watches serve that do not show the object.
+    /// Whom better watches serve that do not show the object.
     denied: Vec<Arc<Serving>>,
 }
 
 impl View {
-    /// Whether a policy that it serves is judged by it: not where a newer watch that serves the policy has shown all that
+    /// Whether a policy that it serves is judged by it: not where a better watch that serves the policy has shown all that
     /// there is, and does not show the object. An older one may have been refused since, and hold what is long gone.
     pub fn judges(&self, policy: &CompiledPolicy) -> bool {
         let mut served = self.denied.iter().flat_map(|serving| serving.iter());
@@ -73,24 +73,21 @@ impl Store {
         }
     }
 
-    /// All that is known of an object: first what synced watches show, since a list under way shows no later changes;
-    /// of several, the newest first.
+    /// All that is known of an object: first what synced watches show that are followed at this moment, then what others
+    /// have shown, since a list under way shows no later changes; of several, the newest first.
     pub fn views(&self, key: &ObjectKey) -> Vec<View> {
         let shelves = self.shelves.read();
         let Some(of_resource) = shelves.get(&key.resource) else { return Vec::new() };
-        let looks = |shelf: &&Arc<Shelf>| shelf.looks_at(key.object.namespace.as_deref());
-        let (synced, listing): (Vec<_>, Vec<_>) =
-            of_resource.iter().filter(looks).partition(|shelf| shelf.is_synced());
         // The epochs and the policies of those that do not show it.
         let mut without: Vec<(u64, Arc<Serving>)> = Vec::new();
         let mut views = Vec::new();
-        for shelf in synced.into_iter().chain(listing) {
+        for shelf in ranked(of_resource, key.object.namespace.as_deref()) {
             let Some(document) = shelf.get(&key.object) else {
                 without.extend(shelf.is_synced().then(|| (shelf.epoch, shelf.serving())));
                 continue;
             };
-            let newer = without.iter().filter(|(epoch, _)| *epoch > shelf.epoch);
-            let denied = newer.map(|(_, serving)| Arc::clone(serving)).collect();
+            let better = without.iter().filter(|(epoch, _)| shelf.is_synced() || *epoch > shelf.epoch);
+            let denied = better.map(|(_, serving)| Arc::clone(serving)).collect();
             views.push(View { serving: shelf.serving(), document, types: shelf.types.clone(), denied });
         }
         views
@@ -167,6 +164,19 @@ impl Store {
     }
 }
 
+/// Those of a resource that look at a namespace, the best first.
+fn ranked<'s>(
+    of_resource: &'s [Arc<Shelf>],
+    namespace: Option<&str>,
+) -> impl Iterator<Item = &'s Arc<Shelf>> {
+    let mut ranked: Vec<_> = of_resource.iter().filter(|shelf| shelf.looks_at(namespace)).collect();
+    // By epoch they are sorted already.
+    if ranked.len() > 1 {
+        ranked.sort_by_key(|shelf| std::cmp::Reverse((shelf.is_synced(), shelf.is_followed())));
+    }
+    ranked.into_iter()
+}
+
 /// Objects below objects below an object: nothing that is followed reaches deeper.
 const MOST_GENERATIONS: u8 = 3;
 
@@ -181,13 +191,13 @@ impl Relatives for Store {
                 document: shelf.of_uid(uid, namespace)?,
             })
         };
-        // The newest that serves the policy and has shown all there is says whether there is such an object, as in
+        // The best that serves the policy and has shown all there is says whether there is such an object, as in
         // [`View::judges`].
         let judged = |of_resource: &Vec<Arc<Shelf>>| {
-            for shelf in of_resource {
+            for shelf in ranked(of_resource, namespace) {
                 let Some(roots) = shelf.serves(policy) else { continue };
                 let found = relative(shelf, Some(roots));
-                if found.is_some() || (shelf.is_synced() && shelf.looks_at(namespace)) {
+                if found.is_some() || shelf.is_synced() {
                     return found;
                 }
             }
