@@ -97,9 +97,12 @@ impl<K: Key> Queue<K> {
     pub fn add_all(&self, keys: impl IntoIterator<Item = K>, priority: Priority) {
         let now = Instant::now();
         let mut state = self.state.lock();
-        let added = keys.into_iter().fold(false, |any, key| state.add(key, priority, now) || any);
+        let mut any_is_new = false;
+        for key in keys {
+            any_is_new |= state.add(key, priority, now);
+        }
         drop(state);
-        if added {
+        if any_is_new {
             self.wake.notify_one();
         }
     }

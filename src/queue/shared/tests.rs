@@ -42,6 +42,22 @@ async fn keys_come_in_the_order_of_adding_and_each_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_keys_that_are_added_together_wake_all_getters_that_there_is_work_for() {
+    let queue = queue();
+    let mut getters = JoinSet::new();
+    for _ in 0..3 {
+        let queue = Arc::clone(&queue);
+        // A claim that is kept keeps its getter from taking another one.
+        getters.spawn(async move { queue.get().await.map(|claim| (*claim.key(), claim)) });
+    }
+    tokio::task::yield_now().await;
+    queue.add_all(["a", "b", "a", "c"], InitialList);
+    let mut got: Vec<_> = getters.join_all().await.into_iter().flatten().map(|(key, _)| key).collect();
+    got.sort_unstable();
+    assert_eq!(got, ["a", "b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_key_added_while_processed_runs_again_after_and_not_beside() {
     let queue = queue();
     queue.add("a", LiveChange);
