@@ -194,6 +194,7 @@ impl Relatives for Store {
         // The best that serves the policy and has shown all there is says whether there is such an object, as in
         // [`View::judges`].
         let judged = |of_resource: &Vec<Arc<Shelf>>| {
+            of_resource.iter().find_map(|shelf| shelf.of_uid(uid, namespace))?;
             for shelf in ranked(of_resource, namespace) {
                 let Some(roots) = shelf.serves(policy) else { continue };
                 let found = relative(shelf, Some(roots));
