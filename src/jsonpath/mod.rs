@@ -15,6 +15,7 @@ mod differential;
 mod document;
 mod eval;
 mod filter;
+mod foreign;
 mod iregexp;
 mod judge;
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod survey;
 mod text;
 mod trail;
 mod trie;
+mod unreadable;
 mod walk;
 
 pub use document::{DecodeError, Document, Identity, TypeMeta};
