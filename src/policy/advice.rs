@@ -1,14 +1,20 @@
 //! Advice: what a policy may say, and what is seldom what its author means. Nothing here is a fault.
 
 mod absence;
+mod arrays;
+mod fixes;
 mod images;
+mod operators;
 mod patterns;
+mod targets;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use jiff::Timestamp;
 
 use crate::crd::{Check, Exception, Rule, WatchPolicy};
+use crate::jsonpath::{Path, Root};
 
 use super::fault::Field;
 
@@ -27,6 +33,7 @@ pub struct Advice {
 pub fn advise(policy: &WatchPolicy, now: Timestamp) -> Vec<Advice> {
     let mut advices = Advices::default();
     let spec = Field::root("spec");
+    targets::of_versions(&policy.spec.targets, &spec.name("targets"), &mut advices);
     for (index, check) in policy.spec.match_.iter().enumerate() {
         of_check(check, None, &spec.name("match").index(index), &mut advices);
     }
@@ -76,17 +83,48 @@ fn of_rule(rule: &Rule, at: &Field<'_>, advices: &mut Advices) {
         }
     }
     if let Some(elements) = elements {
-        images::of_containers(elements, &at.name("forEach"), advices);
+        let at = at.name("forEach");
+        images::of_containers(elements, &at, advices);
+        arrays::of_path(elements, None, &at, advices);
+        arrays::of_elements(elements, checks(rule).flat_map(paths), &at, advices);
     }
+    fixes::of_rule(rule, at, advices);
+}
+
+/// All checks of a rule.
+fn checks(rule: &Rule) -> impl Iterator<Item = &Check> {
+    let branches = rule.any_of.iter().flat_map(|branch| std::iter::once(&branch.check).chain(&branch.all_of));
+    rule.when.iter().chain([&rule.check]).chain(&rule.all_of).chain(branches)
+}
+
+/// Where a check looks.
+fn paths(check: &Check) -> impl Iterator<Item = &str> {
+    check.path.iter().chain(&check.fallbacks).map(String::as_str)
+}
+
+/// The path from the object on, in its normal spelling, of one that may start at an element.
+fn from_object(path: &str, elements: Option<&str>) -> Option<String> {
+    let path = Path::parse(path).ok()?;
+    let (Root::Current, Some(elements)) = (path.root(), elements) else { return Some(path.to_string()) };
+    let elements = Path::parse(elements).ok()?;
+    // One array by itself stands for its elements.
+    let each = if elements.is_singular() { "[*]" } else { "" };
+    path.to_string().strip_prefix('$').map(|below| format!("{elements}{each}{below}"))
 }
 
 fn of_check(check: &Check, elements: Option<&str>, at: &Field<'_>, advices: &mut Advices) {
     let (Some(path), Some(assert)) = (check.path.as_deref(), &check.assert) else { return };
     images::of_containers(path, &at.name("path"), advices);
+    arrays::of_path(path, elements, &at.name("path"), advices);
+    for (index, fallback) in check.fallbacks.iter().enumerate() {
+        arrays::of_path(fallback, elements, &at.name("fallbacks").index(index), advices);
+    }
+    arrays::of_unique(check, assert, at, advices);
     absence::of_false(check, assert, at, advices);
     absence::of_repeated(check, assert, at, advices);
     patterns::of_assert(assert, &at.name("assert"), advices);
     images::of_image(check, elements, assert, &at.name("assert"), advices);
+    operators::of_check(check, assert, at, advices);
 }
 
 fn of_exception(exception: &Exception, now: Timestamp, at: &Field<'_>, advices: &mut Advices) {
