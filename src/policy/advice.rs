@@ -4,6 +4,8 @@ mod absence;
 mod arrays;
 mod fixes;
 mod images;
+mod kinds;
+mod names;
 mod operators;
 mod patterns;
 mod targets;
@@ -13,7 +15,7 @@ mod trial;
 
 use jiff::Timestamp;
 
-use crate::crd::{Check, Exception, Rule, WatchPolicy};
+use crate::crd::{Check, Exception, Rule, Target, WatchPolicy};
 use crate::jsonpath::{Path, Root};
 
 use super::fault::Field;
@@ -34,11 +36,12 @@ pub fn advise(policy: &WatchPolicy, now: Timestamp) -> Vec<Advice> {
     let mut advices = Advices::default();
     let spec = Field::root("spec");
     targets::of_versions(&policy.spec.targets, &spec.name("targets"), &mut advices);
+    let within = Within { targets: &policy.spec.targets, elements: None };
     for (index, check) in policy.spec.match_.iter().enumerate() {
-        of_check(check, None, &spec.name("match").index(index), &mut advices);
+        of_check(check, within, &spec.name("match").index(index), &mut advices);
     }
     for (index, rule) in policy.spec.rules.iter().enumerate() {
-        of_rule(rule, &spec.name("rules").entry(index, &rule.name), &mut advices);
+        of_rule(rule, within, &spec.name("rules").entry(index, &rule.name), &mut advices);
     }
     for (index, exception) in policy.spec.exceptions.iter().enumerate() {
         of_exception(exception, now, &spec.name("exceptions").entry(index, &exception.name), &mut advices);
@@ -57,15 +60,25 @@ impl Advices {
     }
 }
 
-fn of_rule(rule: &Rule, at: &Field<'_>, advices: &mut Advices) {
+/// Where a check stands.
+#[derive(Clone, Copy)]
+struct Within<'p> {
+    /// What the policy looks at.
+    targets: &'p [Target],
+    /// The `forEach` of its rule, where it has one.
+    elements: Option<&'p str>,
+}
+
+fn of_rule(rule: &Rule, policy: Within<'_>, at: &Field<'_>, advices: &mut Advices) {
     let elements = rule.for_each.as_deref();
+    let within = Within { elements, ..policy };
     for (index, check) in rule.when.iter().enumerate() {
-        of_check(check, elements, &at.name("when").index(index), advices);
+        of_check(check, within, &at.name("when").index(index), advices);
     }
     // A guard may have seen to it that the body meets only what it speaks of.
     let guarded = !rule.when.is_empty();
     let mut body = |check: &Check, at: &Field<'_>| {
-        of_check(check, elements, at, advices);
+        of_check(check, within, at, advices);
         if !guarded {
             absence::of_siblings(check, elements, at, advices);
         }
@@ -77,15 +90,16 @@ fn of_rule(rule: &Rule, at: &Field<'_>, advices: &mut Advices) {
     for (index, branch) in rule.any_of.iter().enumerate() {
         let at = at.name("anyOf");
         let at = at.index(index);
-        of_check(&branch.check, elements, &at, advices);
+        of_check(&branch.check, within, &at, advices);
         for (index, check) in branch.all_of.iter().enumerate() {
-            of_check(check, elements, &at.name("allOf").index(index), advices);
+            of_check(check, within, &at.name("allOf").index(index), advices);
         }
     }
     if let Some(elements) = elements {
         let at = at.name("forEach");
         images::of_containers(elements, &at, advices);
         arrays::of_path(elements, None, &at, advices);
+        names::of_path(elements, policy, &at, advices);
         arrays::of_elements(elements, checks(rule).flat_map(paths), &at, advices);
     }
     fixes::of_rule(rule, at, advices);
@@ -112,12 +126,17 @@ fn from_object(path: &str, elements: Option<&str>) -> Option<String> {
     path.to_string().strip_prefix('$').map(|below| format!("{elements}{each}{below}"))
 }
 
-fn of_check(check: &Check, elements: Option<&str>, at: &Field<'_>, advices: &mut Advices) {
+fn of_check(check: &Check, within: Within<'_>, at: &Field<'_>, advices: &mut Advices) {
     let (Some(path), Some(assert)) = (check.path.as_deref(), &check.assert) else { return };
+    let elements = within.elements;
     images::of_containers(path, &at.name("path"), advices);
-    arrays::of_path(path, elements, &at.name("path"), advices);
+    let mut of_path = |path: &str, at: &Field<'_>| {
+        arrays::of_path(path, elements, at, advices);
+        names::of_path(path, within, at, advices);
+    };
+    of_path(path, &at.name("path"));
     for (index, fallback) in check.fallbacks.iter().enumerate() {
-        arrays::of_path(fallback, elements, &at.name("fallbacks").index(index), advices);
+        of_path(fallback, &at.name("fallbacks").index(index));
     }
     arrays::of_unique(check, assert, at, advices);
     absence::of_false(check, assert, at, advices);

@@ -3,8 +3,10 @@
 use serde_json::{Map, Value};
 
 use crate::crd::{As, Assert, Check, Measure, Quantifier, ValueType};
+use crate::jsonpath::Path;
 
 use super::super::fault::Field;
+use super::super::texts::is_text;
 use super::Advices;
 use super::trial::Trial;
 
@@ -83,10 +85,13 @@ fn of_type(assert: &Assert, operators: &Operators, at: &Field<'_>, advices: &mut
     text.is_some()
 }
 
-/// Operands of a type that the measure never gives.
+/// Operands of a type that the place, or what is measured of it, never has.
 fn of_measure(check: &Check, operators: &Operators, at: &Field<'_>, advices: &mut Advices) -> bool {
     let measure = check.measure;
+    let is_text =
+        || check.path.as_deref().map(Path::parse).is_some_and(|path| path.is_ok_and(|path| is_text(&path)));
     let (kind, is_kind): (&str, fn(&Value) -> bool) = match measure {
+        Measure::Value if is_text() => ("string", Value::is_string),
         Measure::Count | Measure::Length => ("number", Value::is_number),
         Measure::Keys
         | Measure::ImageRegistry
@@ -109,7 +114,13 @@ fn of_measure(check: &Check, operators: &Operators, at: &Field<'_>, advices: &mu
         (check.as_.is_none()).then_some((name, odd))
     });
     if let Some((name, odd)) = compared {
-        advices.add(&at.name(name), format!("`measure: {measure:?}` is a {kind}, which {odd} never equals"));
+        let words = match measure {
+            Measure::Value => {
+                format!("labels and annotations are texts, which {odd} never equals: put it in quotes")
+            }
+            _ => format!("`measure: {measure:?}` is a {kind}, which {odd} never equals"),
+        };
+        advices.add(&at.name(name), words);
     }
     compared.is_some()
 }

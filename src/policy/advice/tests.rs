@@ -323,3 +323,61 @@ fn a_star_in_another_version_than_a_name_may_come_to_two_versions() {
     assert_eq!(advice(""), ["spec.targets[0].version"]);
     assert_eq!(advice(", version: v2"), Vec::<String>::new());
 }
+
+#[test]
+fn labels_and_annotations_are_texts() {
+    check(&[
+        ("path: $.metadata.labels.a, assert: {equals: true}", "assert.equals", "quotes"),
+        ("path: $pod.metadata.annotations.a, assert: {notIn: [x, 1]}", "assert.notIn", "1 never equals"),
+    ]);
+    check_silent(&[
+        "path: $.metadata.labels.a, assert: {equals: 'true'}",
+        "path: $.metadata.labels.a, as: Number, assert: {equals: 1}",
+        "path: $.metadata.generation, assert: {equals: 1}",
+    ]);
+}
+
+#[test]
+fn a_slip_in_the_name_of_a_field_of_kubernetes_is_named() {
+    check(&[
+        ("path: $podSpec.contianers, assert: {exists: true}", "path", "`containers`"),
+        ("path: $podSpec.hostnetwork, assert: {notEquals: true}", "path", "`hostNetwork`"),
+        (
+            "path: '$containers[*].securtyContext.privileged', assert: {notEquals: true}",
+            "path",
+            "`securityContext`",
+        ),
+        ("forEach: $containers, path: $.resources.limit.cpu, assert: {exists: true}", "path", "`limits`"),
+        ("forEach: $podSpec.volume, path: $.name, assert: {exists: true}", "forEach", "`volumes`"),
+        (
+            "path: $.spec.hostPID, fallbacks: [$.metdata.name], assert: {notEquals: true}",
+            "fallbacks[0]",
+            "`metadata`",
+        ),
+    ]);
+    check_silent(&[
+        "path: $podSpec.hostNetwork, assert: {notEquals: true}",
+        "path: $podSpec.somethingNew, assert: {exists: false}",
+        "path: $.status.contianers, assert: {exists: false}",
+        "path: $.metadata.labels.nmae, assert: {exists: true}",
+        "path: '$..contianers', assert: {exists: false}",
+        "path: '$containers[?@.name].image', assert: {notLike: x}",
+    ]);
+}
+
+#[test]
+fn what_one_of_the_targets_may_have_is_no_slip() {
+    let said = |targets: &str| {
+        let rule = "{name: r, path: $.spec.template.spec.contianers, assert: {exists: false}}";
+        let spec = format!("targets: [{targets}]\nrules: [{rule}]");
+        advise(&parse(&spec), now()).len()
+    };
+    let (workloads, other) =
+        ("{group: apps, resources: [deployments, daemonsets]}", "{group: a.io, resources: [b]}");
+    assert_eq!((said(workloads), said(&format!("{workloads}, {other}"))), (1, 0));
+    assert_eq!(
+        said(&format!("{workloads}, {{resources: [pods]}}")),
+        0,
+        "`template` is like nothing that a Pod has"
+    );
+}
