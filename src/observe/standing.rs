@@ -114,9 +114,7 @@ fn remark(target: &PolicyTarget, running: &[&Running]) -> Option<Arc<str>> {
 
 /// How the Namespaces of the policy's objects stand, in words about what they are needed for.
 fn namespaces(policy: &Arc<str>, running: &[&Running]) -> (TargetState, jiff::Timestamp, Option<Arc<str>>) {
-    let around = |running: &&&Running| {
-        running.role.is_current() && running.spec.around.iter().any(|around| around.name == *policy)
-    };
+    let around = |running: &&&Running| running.role.is_current() && running.spec.is_around(policy);
     let Some(found) = running.iter().find(around) else {
         return (TargetState::Resolving, jiff::Timestamp::UNIX_EPOCH, Some(WAITS.into()));
     };

@@ -54,9 +54,9 @@ pub struct WatchSpec {
     pub metadata_only: bool,
     /// What is kept of each object.
     pub projection: Arc<Projection>,
-    /// Who is judged by it, and where `$pod` is for each of them.
+    /// Who is judged by it, and where `$pod` is for each of them; in the order of their names, each once.
     pub policies: Vec<Program>,
-    /// Whose objects are in these Namespaces and are judged by what is read of them.
+    /// Whose objects are in these Namespaces and are judged by what is read of them; in the order of their names.
     pub around: Vec<Arc<CompiledPolicy>>,
 }
 
@@ -97,7 +97,13 @@ impl WatchSpec {
 
     /// The program of a policy, if it is judged by this watch.
     pub fn program(&self, name: &str) -> Option<&Program> {
-        self.policies.iter().find(|(policy, _)| *policy.name == *name)
+        let place = self.policies.binary_search_by(|(policy, _)| (*policy.name).cmp(name)).ok()?;
+        self.policies.get(place)
+    }
+
+    /// A policy whose objects are in these Namespaces.
+    pub fn is_around(&self, name: &str) -> bool {
+        self.around.binary_search_by(|policy| (*policy.name).cmp(name)).is_ok()
     }
 }
 

@@ -43,7 +43,6 @@ fn set(policies: &[(&str, &str)]) -> PolicySet {
             deleting: false,
             finalizers: Box::default(),
             state,
-            stored: None,
         };
         (name, Arc::new(entry))
     };
@@ -72,6 +71,18 @@ const SPEC: &str = "$.spec.replicas";
 #[test]
 fn policies_share_one_watch_of_a_resource() {
     assert_eq!(watches(&[(DEPLOYMENTS, SPEC), (DEPLOYMENTS, "$.spec.paused")]), ["deployments.apps 2"]);
+}
+
+#[test]
+fn a_watch_finds_each_policy_that_it_serves_by_its_name() {
+    let set = set(&[("{resources: [pods]}", "$namespace.metadata.labels.a"); 12]);
+    let watches = demand(&set, &catalog()).watches;
+    let [namespaces, pods] = [0, 1].map(|place| watches.get(place).unwrap());
+    for name in set.entries.keys() {
+        assert_eq!(pods.program(name).unwrap().0.name, *name);
+        assert!(namespaces.is_around(name));
+    }
+    assert!(pods.program("nobody").is_none() && !pods.is_around("p0"));
 }
 
 #[test]
