@@ -175,18 +175,8 @@ impl Operator {
 
         let mut reporting = (CancellationToken::new(), JoinSet::new());
         let wire = wire(config, client.clone());
-        let parts = reporting::Parts {
-            client,
-            wire,
-            store,
-            ledger,
-            metrics,
-            leadership,
-            catalog,
-            leftovers,
-            statuses,
-        };
-        reporting::report(config, parts, (set, board), &mut reporting);
+        let parts = reporting::Parts { client, wire, store, ledger, metrics, leadership, catalog, leftovers };
+        reporting::report(config, parts, ((set, board), statuses), &mut reporting);
         Ok(Self { queue, observing, workers, fixes, fixing, reporting, leading, serving, readiness })
     }
 

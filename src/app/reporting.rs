@@ -31,19 +31,18 @@ pub(super) struct Parts {
     pub(super) leadership: Leadership,
     pub(super) catalog: watch::Receiver<Option<Arc<Catalog>>>,
     pub(super) leftovers: Arc<Leftovers>,
-    pub(super) statuses: Arc<Statuses>,
 }
 
 /// Starts all that tells.
 pub(super) fn report(
     config: &Config,
     parts: Parts,
-    (set, board): Snapshots,
+    ((set, board), statuses): (Snapshots, Arc<Statuses>),
     (stop, tasks): &mut (CancellationToken, JoinSet<()>),
 ) {
     let announcer = tell_events(config, &parts, set.clone(), (stop, tasks));
     write_reports(config, &parts, (set.clone(), board.clone()), (stop, tasks));
-    let Parts { client, ledger, metrics, leadership, leftovers, statuses, .. } = parts;
+    let Parts { client, ledger, metrics, leadership, leftovers, .. } = parts;
     let settings = report::Settings {
         interval: config.status_interval,
         allow_enforce: config.enforcement.allow,

@@ -128,6 +128,7 @@ impl Sink for PolicySink {
     fn seen(&mut self, raw: &str) {
         let Some(id) = self.identity(raw) else { return };
         let (entry, status) = self.read(&id, raw);
+        let status = status.filter(WatchPolicyStatus::is_written);
         self.statuses.show(&id.name, Shown { uid: id.uid, status: status.map(Arc::new) });
         if let Some(kept) = self.entries.get_mut(&id.name)
             && runs_as(&kept.entry, &entry)
@@ -307,6 +308,21 @@ mod tests {
         assert_eq!((told(&statuses).len(), set.has_changed().unwrap()), (0, false));
         sink.listed();
         assert_eq!(set.borrow().entries.len(), 1000);
+    }
+
+    #[test]
+    fn the_status_that_the_server_gives_a_new_policy_is_none() {
+        let (mut sink, _set) = PolicySink::new(policy::Settings::default());
+        let raw = |generation: i64| {
+            format!(
+                r#"{{"metadata":{{"name":"p","uid":"u","generation":1}},"spec":{{"targets":[{{"resources":["pods"]}}],
+                "rules":[{{"name":"r","forbid":true}}]}},"status":{{"observedGeneration":{generation}}}}}"#
+            )
+        };
+        sink.seen(&raw(-1));
+        assert!(sink.statuses().of("p").unwrap().status.is_none());
+        sink.seen(&raw(1));
+        assert!(sink.statuses().of("p").unwrap().status.is_some());
     }
 
     #[test]

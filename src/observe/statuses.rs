@@ -18,7 +18,7 @@ use crate::crd::WatchPolicyStatus;
 pub struct Shown {
     /// Of the policy; one that is deleted and created again is another one.
     pub uid: Arc<str>,
-    /// `None` before the first is written.
+    /// `None` before the operator has written one.
     pub status: Option<Arc<WatchPolicyStatus>>,
 }
 
