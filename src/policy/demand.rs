@@ -126,6 +126,8 @@ pub struct PolicyTarget {
     pub left_out: Vec<Arc<str>>,
     /// What is followed beside it, between its objects and what controls them.
     pub between: Vec<Gvr>,
+    /// What a rule reads that no object of the kind can have, in words; of a kind that the policy names.
+    pub unknown: Option<Arc<str>>,
 }
 
 /// All that is wanted.
@@ -174,6 +176,7 @@ fn policy_targets(
             needs_namespaces: false,
             left_out: Vec::new(),
             between: Vec::new(),
+            unknown: None,
         });
         let selectable = |resource: &Gvr| catalog.select_by(resource, target.custom_fields());
         if let Some(refused) = entry.found.as_ref().ok().and_then(|resource| selectable(resource).err()) {
@@ -181,6 +184,9 @@ fn policy_targets(
         }
         let Ok(found) = &entry.found else { continue };
         let Some(want) = wants.get_mut(found) else { continue };
+        if target.resources.contains(&found.resource.resource) {
+            entry.unknown = unknown(policy, found, catalog);
+        }
         entry.needs_namespaces = want.served.namespaced && policy.reads_namespaces();
         entry.namespaces = want.scope(entry.namespaces.take(), target);
         let named = entry.namespaces.iter().flatten();
@@ -212,6 +218,14 @@ fn policy_targets(
         }
     }
     targets
+}
+
+/// What a policy reads of a resource that its objects cannot have, as far as that is known.
+fn unknown(policy: &CompiledPolicy, resource: &Gvr, catalog: &Catalog) -> Option<Arc<str>> {
+    let shape = catalog.shapes.get(resource)?;
+    let mut read = Projection::default();
+    policy.read(&resource.resource, &policy.roots(&resource.resource), &mut read);
+    shape.unknown(read.level()).map(Into::into)
 }
 
 fn text(selector: &impl ToString) -> Arc<str> {
