@@ -25,7 +25,7 @@ use super::namespaces::Namespaces;
 use super::proposal::{Fresh, Proposal, hold_back_conflicts};
 use super::refusal::Refusal;
 use super::rest::Rests;
-use crate::jsonpath::{Document, TypeMeta};
+use crate::jsonpath::{Document, Tree, TypeMeta};
 use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, Priority, Remediation};
@@ -267,7 +267,7 @@ impl Fixer {
     ) -> Option<Next> {
         let mut next = Next::Done;
         for mut proposal in self.proposals(key, case, &document, (self.clock)()) {
-            let Ok(object) = &document.root else { break };
+            let Ok(object) = document.root.as_ref().map(Tree::node) else { break };
             let dry_run = proposal.only_plans(self.settings.allow);
             if let Some((outcome, why)) = self.held_back(key, case, &document) {
                 proposal.hold_back(|_| Some((outcome, why.into())));
@@ -323,15 +323,16 @@ impl Fixer {
     fn proposals(&self, key: &ObjectKey, case: &Case, document: &Document, now: Timestamp) -> Vec<Proposal> {
         let fresh = self.fresh(key, &case.types, document, now);
         let mut proposals: Vec<_> = case.fixing.iter().map(|fixing| Proposal::new(fixing, fresh)).collect();
-        if let (Ok(object), true) = (&document.root, proposals.len() > 1) {
+        let object = document.root.as_ref().map(Tree::node);
+        if let (Ok(object), true) = (object, proposals.len() > 1) {
             let after = |proposal: &Proposal| {
                 let after = proposal.as_patch(document, object).apply(object)?;
-                self.gate.document(&after, &case.types)
+                self.gate.document(after.node(), &case.types)
             };
             hold_back_conflicts(&mut proposals, fresh, after);
         }
         for proposal in &mut proposals {
-            if let Ok(object) = &document.root {
+            if let Ok(object) = object {
                 proposal.yield_to_owners(object);
             }
         }

@@ -94,7 +94,7 @@ impl Fixer {
     }
 
     /// Holds back what somebody else writes again and again.
-    pub(super) fn leave_contested(&self, key: &ObjectKey, proposal: &mut Proposal, object: &Node) -> Next {
+    pub(super) fn leave_contested(&self, key: &ObjectKey, proposal: &mut Proposal, object: Node<'_>) -> Next {
         let policy = Arc::clone(&proposal.fixing.policy);
         let own = format!("{FIELD_MANAGER_PREFIX}{}", policy.name);
         let now = Instant::now();

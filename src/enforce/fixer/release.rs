@@ -61,7 +61,7 @@ impl Fixer {
             let patch = match self.gate.read(target).await {
                 Ok(document) if *document.id.uid != *uid || document.deleting.is_some() => return Next::Done,
                 Ok(document) => {
-                    document.root.as_ref().ok().and_then(|object| self.patch_of(uid, object, leftover))
+                    document.root.as_ref().ok().and_then(|object| self.patch_of(uid, object.node(), leftover))
                 }
                 Err(refusal) => return self.not_let_go(target, leftover, refusal),
             };
@@ -81,7 +81,7 @@ impl Fixer {
         Next::Retry
     }
 
-    fn patch_of(&self, uid: &str, object: &Node, leftover: &Leftover) -> Option<Patch> {
+    fn patch_of(&self, uid: &str, object: Node<'_>, leftover: &Leftover) -> Option<Patch> {
         let Leftover { policy, written, take_back, per_minute: _ } = leftover;
         let fences = &self.parts.leftovers.fences;
         Release { policy, written, take_back: *take_back, fences }.as_patch(uid, object)
@@ -106,7 +106,7 @@ impl Fixer {
         self.parts.ledger.note_denied(policy, &target.resource.resource, None);
         self.parts.ledger.note_stuck(policy, None);
         let object = after.root.as_ref().ok();
-        if object.and_then(|object| self.patch_of(&after.id.uid, object, leftover)).is_none() {
+        if object.and_then(|object| self.patch_of(&after.id.uid, object.node(), leftover)).is_none() {
             return Next::Done;
         }
         self.note_stuck(
