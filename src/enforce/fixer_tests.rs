@@ -126,7 +126,6 @@ fn set_of(policy: &Arc<CompiledPolicy>) -> PolicySet {
         deleting: false,
         finalizers: Box::default(),
         state: PolicyState::Compiled(Arc::clone(policy)),
-        stored: None,
     };
     PolicySet { revision: 1, entries: [(Arc::clone(&entry.name), Arc::new(entry))].into() }
 }

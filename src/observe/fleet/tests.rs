@@ -235,7 +235,6 @@ fn entry(name: &str, generation: i64, namespaces: &str, path: &str) -> PolicyEnt
         deleting: false,
         finalizers: Box::default(),
         state,
-        stored: None,
     }
 }
 
