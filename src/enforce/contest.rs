@@ -29,6 +29,8 @@ pub(super) struct Ground {
     /// Its generation: who edits a policy begins anew.
     pub(super) generation: i64,
     pub(super) key: ObjectKey,
+    /// The object's: who makes another one of the same name breaks nothing.
+    pub(super) uid: Arc<str>,
     pub(super) rule: Arc<str>,
 }
 
@@ -117,7 +119,7 @@ mod tests {
     fn ground() -> Ground {
         let object = ObjectName { namespace: None, name: "a".into() };
         let key = ObjectKey { resource: GroupResource::new("", "namespaces"), object };
-        Ground { policy: "u".into(), generation: 1, key, rule: "owner".into() }
+        Ground { policy: "u".into(), generation: 1, key, uid: "o".into(), rule: "owner".into() }
     }
 
     /// How many fixes are made within a time by who breaks the place at once, each time.

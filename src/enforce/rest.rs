@@ -67,6 +67,20 @@ impl Rests {
         }
     }
 
+    /// Forgets what is not kept, by object, policy and what became of it.
+    pub(super) fn retain(&mut self, keep: impl Fn(&ObjectKey, &str, &Fixes) -> bool) {
+        self.0.retain(|key, of_object| {
+            of_object.retain(|policy, rest| keep(key, policy, &rest.fixes));
+            !of_object.is_empty()
+        });
+    }
+
+    /// How many objects rest.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Forgets an object.
     pub(super) fn forget(&mut self, key: &ObjectKey) {
         self.0.remove(key);

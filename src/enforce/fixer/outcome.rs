@@ -13,7 +13,7 @@ use crate::enforce::case::Case;
 use crate::enforce::proposal::Proposal;
 use crate::enforce::refusal::Refusal;
 use crate::enforce::rest::Fixes;
-use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Node, TypeMeta};
+use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, TypeMeta};
 use crate::metrics::Remediation;
 use crate::policy::{CompiledPolicy, Outcome, last_writer, owner_of};
 use crate::resource::{GroupResource, ObjectKey};
@@ -60,7 +60,7 @@ impl Fixer {
             info!(policy = &**policy, object = %key, "an object was written");
             let mut memory = self.memory.lock();
             for rule in proposal.rules() {
-                memory.contests.fixed(ground(&proposal.fixing.policy, key, rule), Instant::now());
+                memory.contests.fixed(ground(&proposal.fixing.policy, key, after, rule), Instant::now());
             }
         }
         self.settle(key, order, fixes)
@@ -94,7 +94,13 @@ impl Fixer {
     }
 
     /// Holds back what somebody else writes again and again.
-    pub(super) fn leave_contested(&self, key: &ObjectKey, proposal: &mut Proposal, object: &Node) -> Next {
+    pub(super) fn leave_contested(
+        &self,
+        key: &ObjectKey,
+        proposal: &mut Proposal,
+        document: &Document,
+    ) -> Next {
+        let Ok(object) = &document.root else { return Next::Done };
         let policy = Arc::clone(&proposal.fixing.policy);
         let own = format!("{FIELD_MANAGER_PREFIX}{}", policy.name);
         let now = Instant::now();
@@ -102,7 +108,7 @@ impl Fixer {
         let mut memory = self.memory.lock();
         let contests = std::cell::RefCell::new(&mut memory.contests);
         proposal.hold_back_of(|rule, change| {
-            let left = contests.borrow_mut().enter(&ground(&policy, key, rule), now).err()?;
+            let left = contests.borrow_mut().enter(&ground(&policy, key, document, rule), now).err()?;
             wait.set(wait.get().and(Next::After(left)));
             let by = owner_of(object, &change.place, &own).or_else(|| last_writer(object, &own));
             let by = by.unwrap_or("somebody else");

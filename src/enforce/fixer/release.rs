@@ -28,10 +28,15 @@ const PER_MINUTE: u32 = 60;
 impl Fixer {
     /// Takes off an object what policies have left on it.
     pub(super) async fn release(&self, key: &ObjectKey, permit: &Permit) -> Next {
+        let views = self.parts.store.views(key);
+        let Some(view) = views.first() else {
+            self.forget(key);
+            return Next::Done;
+        };
         // What is stopped is looked at again when writes go on.
-        let may_write = self.settings.allow && !self.parts.leadership.stopped();
-        let views = self.parts.store.views(key).into_iter();
-        let Some(view) = views.take(1).find(|_| may_write) else { return Next::Done };
+        if !self.settings.allow || self.parts.leadership.stopped() {
+            return Next::Done;
+        }
         let left = self.parts.leftovers.on(key, &view.document, &self.parts.set.borrow());
         if left.is_empty() {
             self.memory.lock().kept.forget(key);
@@ -47,6 +52,14 @@ impl Fixer {
             next = next.and(released);
         }
         next
+    }
+
+    /// An object is gone, or its kind is watched no more: with the last watch goes what rights there were missing.
+    fn forget(&self, key: &ObjectKey) {
+        self.memory.lock().kept.forget(key);
+        if !self.parts.store.watches(&key.resource) {
+            self.parts.ledger.retain_denied(|_, resource| *resource != key.resource);
+        }
     }
 
     /// Pays before anything is read. An error is how long to wait.
