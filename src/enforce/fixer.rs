@@ -24,7 +24,6 @@ use super::leftovers::Leftovers;
 use super::namespaces::Namespaces;
 use super::proposal::Proposal;
 use super::rest::Rests;
-use crate::jsonpath::Document;
 use crate::leader::Leadership;
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, Priority};
@@ -116,14 +115,15 @@ struct Order<'o> {
     dry_run: bool,
 }
 
-fn ground(policy: &CompiledPolicy, key: &ObjectKey, document: &Document, rule: &Arc<str>) -> Ground {
-    let CompiledPolicy { uid, generation, .. } = policy;
+fn ground(proposal: (&CompiledPolicy, bool), key: &ObjectKey, uid: &Arc<str>, rule: &Arc<str>) -> Ground {
+    let (CompiledPolicy { uid: policy, generation, .. }, dry_run) = proposal;
     Ground {
-        policy: Arc::clone(uid),
+        policy: Arc::clone(policy),
         generation: *generation,
         key: key.clone(),
-        uid: Arc::clone(&document.id.uid),
+        uid: Arc::clone(uid),
         rule: Arc::clone(rule),
+        dry_run,
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::super::leftovers::Leftovers;
 use super::*;
 use crate::crd::WatchPolicy;
-use crate::jsonpath::{Projection, TypeMeta};
+use crate::jsonpath::{Document, Projection, TypeMeta};
 use crate::leader::testing::Lead;
 use crate::ledger::Judged;
 use crate::policy::{self, CompiledPolicy, PolicyEntry, PolicyState, compile};
@@ -374,6 +374,91 @@ async fn who_yields_adds_nothing_to_a_value_that_somebody_owns_as_a_whole() {
             assert_eq!(world.outcome(), "Yielded");
         }
     }
+}
+
+/// A world of one policy with a large budget, and a rule on `data.a`.
+fn generous(mode: &str) -> World {
+    let rule = json!({"name": "a", "path": "$.data.a", "assert": {"equals": "good"}, "fix": {"set": "good"}});
+    World::with(named("good", mode, &rule, &json!({"maxPerMinute": 6000})), true, &json!([]))
+}
+
+/// What is asked while somebody changes the value ten times a second, for so many seconds.
+async fn harassed(world: &World, seconds: u32) -> Vec<String> {
+    let mut asked = Vec::new();
+    for round in 0..seconds * 10 {
+        let mut object = world.server.object.lock().clone();
+        object["data"]["a"] = format!("bad {round}").into();
+        world.show(&object);
+        asked.extend(world.fix().await);
+    }
+    asked
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_contested_is_not_even_read_at_each_change() {
+    let world = generous("Enforce");
+    let asked = harassed(&world, 50).await;
+    assert_eq!(asked.iter().filter(|asked| *asked == "PATCH").count(), 3);
+    assert!(asked.len() <= 8, "{asked:?}");
+    assert_eq!(world.outcome(), "Contested");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_changes_all_the_time_does_not_use_up_what_plans_may_ask() {
+    let world = generous("Plan");
+    let asked = harassed(&world, 50).await;
+    assert_eq!(asked.iter().filter(|asked| *asked == "PATCH dry").count(), 3);
+    assert!(asked.len() <= 8, "{asked:?}");
+    assert_eq!(world.outcome(), "Throttled");
+    sleep(SECOND * 70).await;
+    assert_eq!(world.outcome(), "Planned", "once it stands still");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_stands_while_the_same_would_be_planned() {
+    let world = generous("Plan");
+    assert_eq!(world.fix().await, ["GET", "PATCH dry"]);
+    sleep(SECOND * 100_000).await;
+    assert_eq!(world.server.log(), [""; 0]);
+    assert_eq!((world.fix().await, world.outcome()), (vec!["GET".to_owned()], "Planned".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_server_takes_in_vain_is_nobodys_fault() {
+    let world = generous("Enforce");
+    world.server.prunes.store(true, Ordering::Relaxed);
+    world.fix().await;
+    for _ in 0..20 {
+        sleep(SECOND * 60).await;
+        assert_eq!(world.outcome(), "Ineffective");
+    }
+    let patches = world.server.log().iter().filter(|asked| *asked == "PATCH").count();
+    assert!((2..=6).contains(&patches), "{patches}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_makes_managers_up_keeps_nobody_busy() {
+    let world = World::with(policy("Audit"), true, &json!([]));
+    let mut asked = Vec::new();
+    for round in 0..180 {
+        let mut object = world.server.object.lock().clone();
+        let ghost = |number| {
+            json!({"manager": format!("watchpolicy/ghost-{round}-{number}"), "operation": "Update",
+                   "fieldsV1": {"f:data": {"f:b": {}}}})
+        };
+        let kubectl =
+            json!({"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}});
+        let entries: Vec<_> = (0..8).map(ghost).chain([kubectl]).collect();
+        object["metadata"]["managedFields"] = entries.into();
+        world.show(&object);
+        asked.extend(world.fix().await);
+        if round == 0 {
+            let left = world.server.object.lock()["metadata"]["managedFields"].clone();
+            assert_eq!(left.as_array().unwrap().len(), 1, "all of them go at once");
+        }
+        sleep(SECOND / 5).await;
+    }
+    assert_eq!(asked, ["GET", "PATCH"].repeat(3));
 }
 
 #[tokio::test(start_paused = true)]

@@ -90,6 +90,12 @@ impl Law {
         kept.flat_map(|manager| &self.declared[manager]).collect()
     }
 
+    /// Whether a policy ended that keeps what it wrote: what it says in the end follows from when that was.
+    pub(crate) fn keeps(&self, policy: &str) -> bool {
+        let manager = format!("watchpolicy/{policy}");
+        self.has_ended(&manager) && !self.take_back.contains(&manager)
+    }
+
     /// Whether a policy ended.
     pub(crate) fn has_ended(&self, manager: &str) -> bool {
         self.ended.contains_key(manager)

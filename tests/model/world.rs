@@ -301,8 +301,11 @@ impl World {
         });
         let policies = state.cluster.list("watchpolicies").map(|policy| {
             let (name, finalizers) = (&policy["metadata"]["name"], &policy["metadata"]["finalizers"]);
-            let has_ended = state.law.has_ended(&format!("watchpolicy/{}", name.as_str().unwrap()));
-            let status = if has_ended { Value::Null } else { without_times(&policy["status"]) };
+            let status = &policy["status"];
+            let status = match state.law.keeps(name.as_str().unwrap()) {
+                true => json!({"observedGeneration": status["observedGeneration"]}),
+                false => without_times(status),
+            };
             json!({"name": name, "finalizers": finalizers, "status": status})
         });
         json!({"objects": objects.collect::<Vec<_>>(), "policies": policies.collect::<Vec<_>>()})

@@ -30,6 +30,9 @@ impl Fixer {
         if let Some(wait) = self.throttled(key, &failing) {
             return Next::After(wait);
         }
+        if let Some(wait) = self.contested(key, &case, &failing) {
+            return Next::After(wait);
+        }
         case.is_ending = self.is_in_ending_namespace(key).await;
         let target = Target { resource: &case.resource, object: &key.object, types: &case.types };
         for _ in 0..READS {
@@ -177,9 +180,19 @@ impl Fixer {
             self.note(key, proposal, proposal.fixes(Remediation::Impossible, None));
             return Err(next);
         }
-        let patch = proposal.as_patch(document, object);
-        let order = Order { proposal, patch: &patch, dry_run };
-        match self.waits(key, order) {
+        let mut patch = proposal.as_patch(document, object);
+        if let Some(stands) = self.stands(key, Order { proposal, patch: &patch, dry_run }) {
+            return Err(next.and(stands));
+        }
+        if dry_run {
+            next = next.and(self.leave_contested(key, proposal, document));
+            if proposal.changes.is_empty() {
+                self.note(key, proposal, proposal.fixes(Remediation::Impossible, None));
+                return Err(next);
+            }
+            patch = proposal.as_patch(document, object);
+        }
+        match self.unpaid(key, proposal) {
             Some(wait) => Err(next.and(Next::After(wait))),
             None => Ok((patch, next)),
         }
