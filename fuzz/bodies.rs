@@ -10,7 +10,7 @@ use std::{env, fs, iter, process, thread};
 use serde_json::value::RawValue;
 use watchpolicy::cli::{self, Answer, Command};
 use watchpolicy::crd::{WatchPolicy, WatchPolicySpec};
-use watchpolicy::jsonpath::{Budget, Document, Node, Path, Projection, Roots, Scope, Trail, TypeMeta};
+use watchpolicy::jsonpath::{Budget, Document, Node, Path, Projection, Roots, Scope, Trail, Tree, TypeMeta};
 use watchpolicy::policy::{CompiledPolicy, Judgement, Outcome, Settings, Subject, compile};
 use watchpolicy::resource::GroupResource;
 
@@ -35,27 +35,27 @@ pub(crate) fn path(input: &[u8]) {
         let shape = |path: &Path| (path.root(), path.is_singular(), path.has_tail(), path.names());
         assert_eq!(shape(&again), shape(&path), "{normal}");
     }
-    let Ok(node) = json.parse::<Node>() else { return };
+    let Ok(node) = json.parse::<Tree>() else { return };
     let roots = Roots::of_builtin(&GroupResource::new("", "pods"));
     let scope = Scope::new(&node, &roots);
     let mut found = Vec::new();
-    let mut keep = |node: &Node, trail: &Trail<'_>| {
+    let mut keep = |node: Node<'_>, trail: &Trail<'_>| {
         if found.len() < LOOKED_UP {
-            found.push((trail.normalized().to_string(), node.clone()));
+            found.push((trail.normalized().to_string(), Tree::from(node)));
         }
         ControlFlow::Continue(())
     };
     let _over_budget = path.each(&scope, &mut Budget::default(), &mut keep);
     let _over_budget = path.places(&scope, &mut Budget::default(), &mut |_, _| ControlFlow::Continue(()));
     for (place, wanted) in &found {
-        look_up(place, wanted, &scope);
+        look_up(place, wanted.node(), &scope);
     }
 }
 
-fn look_up(place: &str, wanted: &Node, scope: &Scope<'_>) {
+fn look_up(place: &str, wanted: Node<'_>, scope: &Scope<'_>) {
     let Ok(path) = Path::parse(place) else { return };
     let mut times = 0;
-    let mut same = |node: &Node, _: &Trail<'_>| {
+    let mut same = |node: Node<'_>, _: &Trail<'_>| {
         assert_eq!(node, wanted, "{place}");
         times += 1;
         ControlFlow::Continue(())
@@ -118,8 +118,8 @@ pub(crate) fn item(input: &[u8]) {
         assert!(document.same_content(&document) && document.heap_bytes() > 0);
         if let Ok(root) = &document.root {
             let shown = root.to_string();
-            let again = shown.parse::<Node>().unwrap_or_else(|error| panic!("{error}: {shown}"));
-            assert_eq!(again.kind(), root.kind());
+            let again = shown.parse::<Tree>().unwrap_or_else(|error| panic!("{error}: {shown}"));
+            assert_eq!(again.node().kind(), root.node().kind());
         }
     }
 }

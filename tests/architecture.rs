@@ -43,7 +43,18 @@ const EDGES: &[(&str, &[&str])] = &[
 const PURE: &[(&str, &[&str])] = &[
     (
         "jsonpath",
-        &["std", "core", "serde", "serde_json", "thiserror", "jsonpath_rust", "regex", "ahash", "hashbrown"],
+        &[
+            "std",
+            "core",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "jsonpath_rust",
+            "regex",
+            "ahash",
+            "hashbrown",
+            "smallvec",
+        ],
     ),
     (
         "policy",

@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::jsonpath::{Budget, Node, Path, Roots, Scope};
+use crate::jsonpath::{Budget, Node, Path, Roots, Scope, Tree};
 use crate::resource::GroupResource;
 
 use super::input::documents::{self, Written};
@@ -54,7 +54,7 @@ struct Found {
 struct FoundNode {
     /// Its normalized path (RFC 9535).
     path: String,
-    value: Node,
+    value: Tree,
     /// Counted from 1, where there are several documents.
     #[serde(skip_serializing_if = "Option::is_none")]
     document: Option<usize>,
@@ -74,7 +74,7 @@ pub fn run(args: &QueryArgs) -> anyhow::Result<String> {
     print(&find(&path, &documents)?, *format)
 }
 
-fn nodes(file: &Arc<str>, text: &str) -> anyhow::Result<Vec<Node>> {
+fn nodes(file: &Arc<str>, text: &str) -> anyhow::Result<Vec<Tree>> {
     let documents = documents::of_text(file, text).map_err(|trouble| anyhow!("{trouble}"))?;
     if documents.is_empty() {
         bail!("{file}: there is no document in it");
@@ -84,16 +84,16 @@ fn nodes(file: &Arc<str>, text: &str) -> anyhow::Result<Vec<Node>> {
     documents.into_iter().map(node).collect()
 }
 
-fn find(path: &Path, documents: &[Node]) -> anyhow::Result<Found> {
+fn find(path: &Path, documents: &[Tree]) -> anyhow::Result<Found> {
     let mut nodes = Vec::new();
     for (document, node) in (1..).zip(documents) {
-        let roots = roots(node);
+        let roots = roots(node.node());
         let scope = Scope::new(node, &roots);
         let several = (documents.len() > 1).then_some(document);
         path.each(&scope, &mut Budget::new(STEPS), &mut |found, trail| {
             nodes.push(FoundNode {
                 path: trail.normalized().to_string(),
-                value: found.clone(),
+                value: found.into(),
                 document: several,
             });
             ControlFlow::Continue(())
@@ -104,7 +104,7 @@ fn find(path: &Path, documents: &[Node]) -> anyhow::Result<Found> {
 }
 
 /// Where the pod is, for built-in kinds.
-fn roots(document: &Node) -> Roots {
+fn roots(document: Node<'_>) -> Roots {
     let text = |name| document.get(name).and_then(Node::as_str).unwrap_or_default();
     let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
     let known = builtin::resource(group, text("kind"));

@@ -86,7 +86,7 @@ impl Gate {
     }
 
     /// An object that was worked out here, as if it had been read.
-    pub(super) fn document(&self, object: &Node, types: &TypeMeta) -> Option<Arc<Document>> {
+    pub(super) fn document(&self, object: Node<'_>, types: &TypeMeta) -> Option<Arc<Document>> {
         Document::decode(&object.to_string(), &self.whole, types).ok().map(Arc::new)
     }
 

@@ -90,7 +90,7 @@ impl Proposal {
     }
 
     /// Leaves alone what another manager owns, where the policy yields.
-    pub(super) fn yield_to_owners(&mut self, object: &Node) {
+    pub(super) fn yield_to_owners(&mut self, object: Node<'_>) {
         let policy = Arc::clone(&self.fixing.policy);
         if policy.enforcement.on_conflict != OnConflict::Yield {
             return;
@@ -109,7 +109,7 @@ impl Proposal {
     }
 
     /// The patch that does what is left.
-    pub(super) fn as_patch(&self, document: &Document, object: &Node) -> Patch {
+    pub(super) fn as_patch(&self, document: &Document, object: Node<'_>) -> Patch {
         Patch::new(&document.id.uid, object, &self.changes.iter().collect::<Vec<_>>())
     }
 

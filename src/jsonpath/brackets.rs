@@ -1,9 +1,9 @@
 //! What stands in brackets: its end, its bounds, and the positions that the parser's tree does not have.
 
 use super::lexer::{BLANKS, Text, closing_quote};
-use super::node::Node;
 use super::parse::PathError;
 use super::path;
+use super::tree::Tree;
 
 /// How deep brackets and parentheses may nest. Two filters in each other, a function and a group fit.
 const MAX_NESTING: usize = 6;
@@ -33,7 +33,7 @@ pub(super) struct Marks {
     /// Where the names of functions are.
     pub(super) functions: Vec<usize>,
     /// The numbers that are literals.
-    pub(super) numbers: Vec<Node>,
+    pub(super) numbers: Vec<Tree>,
 }
 
 /// Reads the brackets that open at this character.
@@ -212,7 +212,7 @@ impl Scan<'_> {
             _ => fraction,
         };
         let written = self.text.slice(self.at, end);
-        let number = written.parse::<Node>();
+        let number = written.parse::<Tree>();
         if number.as_ref().is_err_and(|error| error.to_string().contains("out of range")) {
             return Err(PathError::new(self.at, format!("the number {written} is out of range")));
         }

@@ -31,9 +31,9 @@ pub(super) fn lists(root: Root) -> &'static [&'static str] {
 #[derive(Clone, Copy)]
 pub(super) struct Container<'s> {
     name: &'static str,
-    list: &'s Node,
+    list: Node<'s>,
     at: usize,
-    pub(super) node: &'s Node,
+    pub(super) node: Node<'s>,
 }
 
 /// The joined array.
@@ -41,7 +41,7 @@ pub(super) struct Container<'s> {
 pub(super) struct Joined<'s, 't> {
     pub(super) root: Root,
     /// The pod's `spec`, and its place.
-    pub(super) spec: Option<&'s Node>,
+    pub(super) spec: Option<Node<'s>>,
     pub(super) trail: &'t Trail<'t>,
 }
 
@@ -51,7 +51,7 @@ impl<'s> Joined<'s, '_> {
         let all = lists(root).iter().flat_map(move |name| {
             let list = spec.and_then(|spec| spec.get(name)).into_iter();
             list.flat_map(move |list| {
-                let elements = list.elements().iter().enumerate();
+                let elements = list.elements().enumerate();
                 elements.map(move |(at, node)| Container { name, list, at, node })
             })
         });
@@ -68,11 +68,10 @@ impl Container<'_> {
 
 impl<'d> Scope<'d> {
     /// All containers of the object's pod; none where the pod is not known, or not there.
-    pub fn containers(&self) -> impl Iterator<Item = &'d Node> {
-        let below = |node: &'d Node, name: &str| node.get(name);
+    pub fn containers(&self) -> impl Iterator<Item = Node<'d>> {
         let pod =
-            self.pod().and_then(|names| names.iter().try_fold(self.object(), |node, name| below(node, name)));
-        let spec = pod.and_then(|pod| below(pod, POD_SPEC));
+            self.pod().and_then(|names| names.iter().try_fold(self.object(), |node, name| node.get(name)));
+        let spec = pod.and_then(|pod| pod.get(POD_SPEC));
         CONTAINER_LISTS.iter().filter_map(move |list| spec?.get(list)).flat_map(Node::elements)
     }
 

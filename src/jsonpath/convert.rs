@@ -11,6 +11,7 @@ use super::node::Node;
 use super::parse::{MAX_SEGMENTS, PathError};
 use super::path::{Segment, Slice};
 use super::pattern::Pattern;
+use super::tree::Tree;
 
 type Converted<T> = Result<T, PathError>;
 
@@ -19,7 +20,7 @@ pub(super) struct Converter {
     /// Where the segment begins.
     at: usize,
     functions: std::vec::IntoIter<usize>,
-    numbers: std::vec::IntoIter<Node>,
+    numbers: std::vec::IntoIter<Tree>,
 }
 
 impl Converter {
@@ -199,14 +200,15 @@ impl Converter {
         self.functions.next().unwrap_or(self.at)
     }
 
-    fn literal(&mut self, literal: &Literal) -> Node {
-        match literal {
-            Literal::Int(value) => self.numbers.next().unwrap_or(Node::Number((*value).into())),
-            Literal::Float(value) => self.numbers.next().unwrap_or(Node::Number((*value).into())),
-            Literal::String(text) => Node::String(text.as_str().into()),
-            Literal::Bool(value) => Node::Bool(*value),
-            Literal::Null => Node::Null,
-        }
+    fn literal(&mut self, literal: &Literal) -> Tree {
+        let plain = match literal {
+            Literal::Int(value) => Node::Number((*value).into()),
+            Literal::Float(value) => Node::Number((*value).into()),
+            Literal::String(text) => return Node::String(text).into(),
+            Literal::Bool(value) => return Node::Bool(*value).into(),
+            Literal::Null => return Node::Null.into(),
+        };
+        self.numbers.next().unwrap_or_else(|| plain.into())
     }
 }
 

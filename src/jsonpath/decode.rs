@@ -1,134 +1,165 @@
-//! From JSON text to nodes, by one walk over the trie of what is read: nothing else is built, and what is not read is
-//! skipped without recursion, whatever it holds.
+//! From JSON text to a tree, by one walk over the trie of what is read: nothing else is built, and what is not read is
+//! stepped over, whatever it holds.
 
 use std::fmt;
-use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::Error;
 
-use super::node::Node;
+use super::scan::Scanner;
+use super::tree::{Builder, Span, Tree};
 use super::trie::Trie;
 
 /// Reads a whole JSON text.
-pub(super) fn whole(text: &str) -> Result<Node, serde_json::Error> {
-    part(text, &Trie::everything())
+pub(super) fn whole(text: &str) -> Result<Tree, Error> {
+    let mut builder = Builder::default();
+    all_of(text, Span::default(), &mut builder)?;
+    Ok(builder.finish())
 }
 
-/// Reads what the trie keeps of a JSON text.
-pub(super) fn part(text: &str, trie: &Trie) -> Result<Node, serde_json::Error> {
+/// What is read of a member, under its name.
+pub(super) type Read<'t> = (Span, &'t Trie);
+
+/// What a trie reads of the member of this name; its name is kept then.
+pub(super) fn read_of<'t>(
+    trie: &'t Trie,
+    name: &[u8],
+    builder: &mut Builder,
+) -> Result<Option<Read<'t>>, Error> {
+    let Some(below) = trie.member(name) else { return Ok(None) };
+    let name = str::from_utf8(name).map_err(Error::custom)?;
+    Ok(Some((builder.name(name).map_err(Error::custom)?, below)))
+}
+
+/// Builds the part of the next value that a trie keeps, as an element or a member. Recurses as deep as paths are long,
+/// and as values that are read whole, which are bounded to 128 levels.
+pub(super) fn part(
+    scanner: &mut Scanner<'_>,
+    (name, trie): Read<'_>,
+    builder: &mut Builder,
+) -> Result<(), Error> {
+    let kept = match scanner.peek() {
+        Some(b'{') if !trie.whole => {
+            let mark = builder.mark();
+            scanner.object(|scanner, key| match read_of(trie, &key.bytes()?, builder)? {
+                Some(read) => part(scanner, read, builder),
+                None => scanner.value().map(drop),
+            })?;
+            builder.close_object(mark, name)
+        }
+        Some(b'[') if !trie.whole => {
+            let mark = builder.mark();
+            match trie.element() {
+                Some(below) => scanner.array(|scanner| part(scanner, (Span::default(), below), builder))?,
+                None => drop(scanner.value()?),
+            }
+            builder.close_array(mark, name)
+        }
+        Some(b'"') => {
+            let text = scanner.string()?;
+            match text.plain().filter(|_| trie.whole) {
+                Some(plain) => builder.string(name, plain),
+                None if trie.whole => return all_of(text.quoted(), name, builder),
+                None => builder.string(name, ""),
+            }
+        }
+        _ => return all_of(scanner.value()?, name, builder),
+    };
+    kept.map_err(Error::custom)
+}
+
+/// Builds a value as a whole.
+fn all_of(text: &str, name: Span, builder: &mut Builder) -> Result<(), Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let node = Seed(trie).deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    Ok(node)
+    All { name, builder }.deserialize(&mut deserializer)?;
+    deserializer.end()
 }
 
-/// Builds the part of a value that a trie keeps.
-pub(super) struct Seed<'t>(pub(super) &'t Trie);
+struct All<'b> {
+    name: Span,
+    builder: &'b mut Builder,
+}
 
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
-    type Value = Node;
+impl<'de> DeserializeSeed<'de> for All<'_> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Seed<'_> {
-    type Value = Node;
+impl<'de> Visitor<'de> for All<'_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Null)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.builder.null(self.name);
+        Ok(())
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.builder.bool(self.name, value);
+        Ok(())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Number(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.builder.number(self.name, value.into());
+        Ok(())
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Number(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.builder.number(self.name, value.into());
+        Ok(())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Number(value.into()))
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.builder.number(self.name, value.into());
+        Ok(())
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::String(if self.0.whole { value.into() } else { Box::default() }))
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
+        self.builder.string(self.name, value).map_err(E::custom)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Node, A::Error> {
-        let mut elements = Vec::new();
-        if let Some(below) = self.0.element() {
-            while let Some(element) = array.next_element_seed(Seed(below))? {
-                elements.push(element);
-            }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        let Self { name, builder } = self;
+        let mark = builder.mark();
+        while array.next_element_seed(All { name: Span::default(), builder: &mut *builder })?.is_some() {}
+        builder.close_array(mark, name).map_err(A::Error::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        let Self { name, builder } = self;
+        let mark = builder.mark();
+        while let Some(name) = object.next_key_seed(Name(&mut *builder))? {
+            object.next_value_seed(All { name, builder: &mut *builder })?;
         }
-        while array.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Node::Array(elements.into_boxed_slice()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Node, A::Error> {
-        let mut members = Vec::with_capacity(self.0.expected_members());
-        while let Some(key) = object.next_key_seed(KeySeed { trie: self.0, fields: &[] })? {
-            match key.read {
-                Some((name, below)) => members.push((name, object.next_value_seed(Seed(below))?)),
-                None => {
-                    object.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(Node::Object(members.into()))
+        builder.close_object(mark, name).map_err(A::Error::custom)
     }
 }
 
-/// A member's name, looked up while it is still in the input.
-pub(super) struct Key<'t> {
-    /// Which of the fields that are wanted anyway it is.
-    pub(super) field: Option<&'static str>,
-    /// Its name and what is read of it.
-    pub(super) read: Option<(Arc<str>, &'t Trie)>,
-}
+/// Keeps a member's name.
+struct Name<'b>(&'b mut Builder);
 
-/// Looks a member's name up. As bytes, since a name that nobody reads need not be valid text.
-pub(super) struct KeySeed<'t> {
-    pub(super) trie: &'t Trie,
-    pub(super) fields: &'static [&'static str],
-}
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Span;
 
-impl<'de, 't> DeserializeSeed<'de> for KeySeed<'t> {
-    type Value = Key<'t>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key<'t>, D::Error> {
-        deserializer.deserialize_bytes(self)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Span, D::Error> {
+        deserializer.deserialize_str(self)
     }
 }
 
-impl<'t> Visitor<'_> for KeySeed<'t> {
-    type Value = Key<'t>;
+impl Visitor<'_> for Name<'_> {
+    type Value = Span;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member's name")
     }
 
-    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Key<'t>, E> {
-        let field = self.fields.iter().copied().find(|field| field.as_bytes() == bytes);
-        let read = match self.trie.member(bytes) {
-            Some((Some(shared), below)) => Some((Arc::clone(shared), below)),
-            Some((None, below)) => Some((Arc::from(str::from_utf8(bytes).map_err(E::custom)?), below)),
-            None => None,
-        };
-        Ok(Key { field, read })
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Key<'t>, E> {
-        self.visit_bytes(text.as_bytes())
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
+        self.0.name(text).map_err(E::custom)
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::text::{self, NAMES};
-use super::{Budget, Node, Path, Roots, Scope};
+use super::{Budget, Node, Path, Roots, Scope, Tree};
 
 /// Members named as the paths name them, with few and equal values, so that filters find something.
 fn document() -> impl Strategy<Value = Value> {
@@ -34,11 +34,11 @@ fn document() -> impl Strategy<Value = Value> {
 }
 
 /// What we find: normalized paths, and values.
-fn found(path: &str, document: &Value) -> Vec<(String, Node)> {
-    let (node, roots, mut found) = (Node::from(document), Roots::default(), Vec::new());
+fn found(path: &str, document: &Value) -> Vec<(String, Tree)> {
+    let (node, roots, mut found) = (Tree::from(document), Roots::default(), Vec::new());
     let scope = Scope::new(&node, &roots);
-    let mut visit = |node: &Node, trail: &super::Trail<'_>| {
-        found.push((trail.normalized().to_string(), node.clone()));
+    let mut visit = |node: Node<'_>, trail: &super::Trail<'_>| {
+        found.push((trail.normalized().to_string(), Tree::from(node)));
         ControlFlow::Continue(())
     };
     Path::parse(path).unwrap().each(&scope, &mut Budget::new(10_000_000), &mut visit).unwrap();
@@ -46,15 +46,15 @@ fn found(path: &str, document: &Value) -> Vec<(String, Node)> {
 }
 
 /// What serde_json_path finds.
-fn found_by_serde_json_path(path: &str, document: &Value) -> Vec<(String, Node)> {
+fn found_by_serde_json_path(path: &str, document: &Value) -> Vec<(String, Tree)> {
     let path = serde_json_path::JsonPath::parse(path).unwrap();
     let nodes = path.query_located(document);
-    nodes.iter().map(|node| (node.location().to_string(), Node::from(node.node()))).collect()
+    nodes.iter().map(|node| (node.location().to_string(), Tree::from(node.node()))).collect()
 }
 
 /// The values that jsonpath-rust finds.
-fn found_by_jsonpath_rust(path: &str, document: &Value) -> Vec<Node> {
-    document.query(path).unwrap().into_iter().map(Node::from).collect()
+fn found_by_jsonpath_rust(path: &str, document: &Value) -> Vec<Tree> {
+    document.query(path).unwrap().into_iter().map(Tree::from).collect()
 }
 
 proptest! {
@@ -76,15 +76,15 @@ proptest! {
         // Also where the filter is one selector of several.
         let filters_current = path.split("@[").skip(1).any(|rest| rest.split(']').next().is_some_and(|of| of.contains('?')));
         prop_assume!(Path::parse(&path).is_ok() && !filters_current && !path.contains("count("));
-        let ours: Vec<Node> = found(&path, &document).into_iter().map(|(_, value)| value).collect();
+        let ours: Vec<Tree> = found(&path, &document).into_iter().map(|(_, value)| value).collect();
         prop_assert_eq!(
             sorted(&ours), sorted(&found_by_jsonpath_rust(&path, &document)), "{} in {}", path, document
         );
     }
 }
 
-fn sorted(values: &[Node]) -> Vec<String> {
-    let mut texts: Vec<String> = values.iter().map(Node::to_string).collect();
+fn sorted(values: &[Tree]) -> Vec<String> {
+    let mut texts: Vec<String> = values.iter().map(Tree::to_string).collect();
     texts.sort();
     texts
 }

@@ -11,6 +11,7 @@ use super::node::Node;
 use super::path::{Path, Root, Segment};
 use super::roots::{Part, Roots};
 use super::trail::Trail;
+use super::tree::Tree;
 use super::walk::{Flow, Then, Walk, flow, settle};
 
 /// Steps that one evaluation may take by default. A step is one member or element looked at, or a piece of
@@ -80,7 +81,7 @@ pub enum NamespaceRoot<'d> {
     /// Nothing, since the object is in no namespace.
     Nothing,
     /// The Namespace, with at least the metadata that is read of it.
-    Known(&'d Node),
+    Known(&'d Tree),
 }
 
 /// Whether anything was due at a path (the contract's `whenAbsent`).
@@ -95,19 +96,19 @@ pub enum Due {
 /// What a path is evaluated in: the object, where its pod is, and the element of `forEach` that `$` stands for.
 #[derive(Debug)]
 pub struct Scope<'d> {
-    object: &'d Node,
+    object: &'d Tree,
     pod: Option<&'d [Arc<str>]>,
     namespace: NamespaceRoot<'d>,
-    current: Option<(&'d Node, &'d Trail<'d>)>,
+    current: Option<(Node<'d>, &'d Trail<'d>)>,
     /// The scope of the whole object, where this is the scope of an element.
     outer: Option<&'d Scope<'d>>,
     /// `$containers` and `$appContainers` as one value, made once for an object, when a path asks for the array itself.
-    containers: [OnceCell<Node>; 2],
+    containers: [OnceCell<Tree>; 2],
 }
 
 impl<'d> Scope<'d> {
     /// The scope of a whole object: `$` is the object. Of its Namespace nothing is known.
-    pub fn new(object: &'d Node, roots: &'d Roots) -> Self {
+    pub fn new(object: &'d Tree, roots: &'d Roots) -> Self {
         let namespace = match roots.part {
             Part::OwnNamespace => NamespaceRoot::Known(object),
             Part::Object | Part::Namespace => NamespaceRoot::Unknown,
@@ -126,15 +127,15 @@ impl<'d> Scope<'d> {
     }
 
     /// The scope of one element of `forEach`: `$` is the element, `$object` and the other roots stay.
-    pub fn within<'e>(&'e self, element: &'e Node, trail: &'e Trail<'e>) -> Scope<'e> {
+    pub fn within<'e>(&'e self, element: Node<'e>, trail: &'e Trail<'e>) -> Scope<'e> {
         let Self { object, pod, namespace, current: _, outer, containers: _ } = self;
         let (current, outer) = (Some((element, trail)), Some(outer.unwrap_or(self)));
         Scope { object, pod: *pod, namespace: *namespace, current, outer, containers: Default::default() }
     }
 
     /// What `$` is.
-    fn root(&self) -> &Node {
-        self.current.map_or(self.object, |(element, _)| element)
+    fn root(&self) -> Node<'d> {
+        self.current.map_or(self.object(), |(element, _)| element)
     }
 
     /// The names that lead to the pod, where they are known.
@@ -143,22 +144,22 @@ impl<'d> Scope<'d> {
     }
 
     /// The whole object.
-    pub fn object(&self) -> &'d Node {
-        self.object
+    pub fn object(&self) -> Node<'d> {
+        self.object.node()
     }
 
-    fn all_containers(&self, joined: Joined<'_, '_>) -> &Node {
+    fn all_containers(&self, joined: Joined<'_, '_>) -> Node<'_> {
         let [all, app] = &self.outer.unwrap_or(self).containers;
         let cell = if joined.root == Root::AppContainers { app } else { all };
-        cell.get_or_init(|| Node::Array(joined.iter().map(|container| container.node.clone()).collect()))
+        cell.get_or_init(|| Tree::array(joined.iter().map(|container| container.node))).node()
     }
 }
 
 /// Called for each node found, with its place; breaks off with `ControlFlow::Break`.
-pub type Visit<'v, 's> = dyn FnMut(&'s Node, &Trail<'_>) -> ControlFlow<()> + 'v;
+pub type Visit<'v, 's> = dyn FnMut(Node<'s>, &Trail<'_>) -> ControlFlow<()> + 'v;
 
 /// Called for each place that is due, with what is there.
-pub type VisitDue<'v, 's> = dyn FnMut(Option<&'s Node>, &Trail<'_>) -> ControlFlow<()> + 'v;
+pub type VisitDue<'v, 's> = dyn FnMut(Option<Node<'s>>, &Trail<'_>) -> ControlFlow<()> + 'v;
 
 impl Path {
     /// Visits every node that the path finds (RFC 9535), `null` members among them.
@@ -168,7 +169,7 @@ impl Path {
         budget: &mut Budget,
         visit: &mut Visit<'_, 's>,
     ) -> Result<(), EvalError> {
-        let mut found = |node: Option<&'s Node>, trail: &Trail<'_>, _: &mut Budget| match node {
+        let mut found = |node: Option<Node<'s>>, trail: &Trail<'_>, _: &mut Budget| match node {
             Some(node) => flow(visit(node, trail)),
             None => Ok(()),
         };
@@ -189,7 +190,7 @@ impl Path {
     ) -> Result<Due, EvalError> {
         let (head, tail) = self.head_and_tail();
         let mut due = if head.is_empty() { Due::Places } else { Due::Nothing };
-        let mut place = |node: Option<&'s Node>, trail: &Trail<'_>, _: &mut Budget| {
+        let mut place = |node: Option<Node<'s>>, trail: &Trail<'_>, _: &mut Budget| {
             flow(visit(present(node, trail), trail))
         };
         if head.is_empty() {
@@ -197,7 +198,7 @@ impl Path {
             return Ok(due);
         }
         let root = scope.root();
-        let mut below = |node: Option<&'s Node>, trail: &Trail<'_>, budget: &mut Budget| {
+        let mut below = |node: Option<Node<'s>>, trail: &Trail<'_>, budget: &mut Budget| {
             let Some(node) = present(node, trail) else { return Ok(()) };
             due = Due::Places;
             Walk { budget, root, then: &mut place }.descend(tail, Some(node), trail)
@@ -218,12 +219,12 @@ impl Path {
         // `$containers` is opened by its wildcard already; a container that is an array is one element.
         let root = scope.root();
         let spread = self.is_singular() && !self.is_list_of_containers();
-        let mut found = |node: Option<&'s Node>, trail: &Trail<'_>, budget: &mut Budget| match (
+        let mut found = |node: Option<Node<'s>>, trail: &Trail<'_>, budget: &mut Budget| match (
             present(node, trail),
             spread,
         ) {
             (Some(array @ Node::Array(_)), true) => {
-                let mut element = |node: Option<&'s Node>, trail: &Trail<'_>, _: &mut Budget| match node {
+                let mut element = |node: Option<Node<'s>>, trail: &Trail<'_>, _: &mut Budget| match node {
                     Some(node) => flow(visit(node, trail)),
                     None => Ok(()),
                 };
@@ -244,7 +245,7 @@ impl Path {
 }
 
 /// A `null` member of an object counts as absent, as for the API server.
-pub(super) fn present<'s>(node: Option<&'s Node>, trail: &Trail<'_>) -> Option<&'s Node> {
+pub(super) fn present<'s>(node: Option<Node<'s>>, trail: &Trail<'_>) -> Option<Node<'s>> {
     node.filter(|node| !(trail.is_member() && matches!(node, Node::Null)))
 }
 
@@ -254,22 +255,23 @@ type Wanted<'a, 's, 'd> = (Root, &'a [Segment], &'s Scope<'d>);
 /// Walks from the root to what the segments find.
 fn start<'s>(wanted: Wanted<'_, 's, '_>, budget: &mut Budget, then: &mut Then<'_, 's>) -> Flow {
     let (root, segments, scope) = wanted;
-    let object = Trail::root(scope.object);
+    let object = Trail::root(scope.object());
     let mut walk = Walk { budget, root: scope.root(), then };
     match (root, scope.current) {
         (Root::Current, Some((node, trail))) => walk.descend(segments, Some(node), trail),
-        (Root::Current, None) | (Root::Object, _) => walk.descend(segments, Some(scope.object), &object),
+        (Root::Current, None) | (Root::Object, _) => walk.descend(segments, Some(scope.object()), &object),
         (Root::Pod | Root::PodSpec | Root::Containers | Root::AppContainers, _) => {
             let names = scope.pod.ok_or(EvalError::NoPod)?;
-            walk.enter_pod(wanted, names, Some(scope.object), &object)
+            walk.enter_pod(wanted, names, Some(scope.object()), &object)
         }
         (Root::Namespace, _) => {
             let namespace = match scope.namespace {
                 NamespaceRoot::Unknown => return Err(EvalError::NoNamespace.into()),
                 NamespaceRoot::Nothing => None,
-                NamespaceRoot::Known(node) => Some(node),
+                NamespaceRoot::Known(tree) => Some(tree),
             };
-            let own = namespace.is_some_and(|node| std::ptr::eq(node, scope.object));
+            let own = namespace.is_some_and(|tree| std::ptr::eq(tree, scope.object));
+            let namespace = namespace.map(Tree::node);
             let trail = if own { object } else { Trail::namespace(namespace) };
             walk.descend(segments, namespace, &trail)
         }
@@ -281,7 +283,7 @@ impl<'s> Walk<'_, 's> {
         &mut self,
         wanted: Wanted<'_, 's, '_>,
         names: &[Arc<str>],
-        node: Option<&'s Node>,
+        node: Option<Node<'s>>,
         trail: &Trail<'_>,
     ) -> Flow {
         if let Some((name, names)) = names.split_first() {
@@ -324,14 +326,14 @@ mod tests {
         Roots::of_builtin(&GroupResource::new("apps", "deployments"))
     }
 
-    fn shown(node: Option<&Node>) -> String {
-        node.map_or("-".to_owned(), Node::to_string)
+    fn shown(node: Option<Node<'_>>) -> String {
+        node.map_or("-".to_owned(), |node| node.to_string())
     }
 
     fn each(path: &str, object: &str) -> Vec<String> {
         let (object, roots, mut found) = (object.parse().unwrap(), roots(), Vec::new());
         let scope = Scope::new(&object, &roots);
-        let mut visit = |node: &Node, trail: &Trail<'_>| {
+        let mut visit = |node: Node<'_>, trail: &Trail<'_>| {
             found.push(format!("{trail}={node}"));
             ControlFlow::Continue(())
         };
@@ -342,7 +344,7 @@ mod tests {
     fn places(path: &str, object: &str) -> (Due, Vec<String>) {
         let (object, roots, mut found) = (object.parse().unwrap(), roots(), Vec::new());
         let scope = Scope::new(&object, &roots);
-        let mut visit = |node: Option<&Node>, trail: &Trail<'_>| {
+        let mut visit = |node: Option<Node<'_>>, trail: &Trail<'_>| {
             found.push(format!("{trail}={}", shown(node)));
             ControlFlow::Continue(())
         };
@@ -353,7 +355,7 @@ mod tests {
     fn elements(path: &str, object: &str) -> Vec<String> {
         let (object, roots, mut found) = (object.parse().unwrap(), roots(), Vec::new());
         let scope = Scope::new(&object, &roots);
-        let mut visit = |node: &Node, trail: &Trail<'_>| {
+        let mut visit = |node: Node<'_>, trail: &Trail<'_>| {
             found.push(format!("{trail}={node}"));
             ControlFlow::Continue(())
         };
@@ -481,10 +483,10 @@ mod tests {
         let scope = Scope::new(&object, &roots);
         let paths =
             ["$.image", "$object.metadata.name", "$podSpec.hostPID"].map(|text| Path::parse(text).unwrap());
-        let mut visit = |node: &Node, trail: &Trail<'_>| {
+        let mut visit = |node: Node<'_>, trail: &Trail<'_>| {
             let inner = scope.within(node, trail);
             for path in &paths {
-                let mut place = |node: Option<&Node>, trail: &Trail<'_>| {
+                let mut place = |node: Option<Node<'_>>, trail: &Trail<'_>| {
                     found.push(format!("{trail}={}", shown(node)));
                     ControlFlow::Continue(())
                 };
@@ -512,7 +514,7 @@ mod tests {
         let scope = Scope::new(&object, &roots);
         for path in ["$pod.metadata", "$podSpec", "$containers[*].image"] {
             let path = Path::parse(path).unwrap();
-            let mut visit = |_: Option<&Node>, _: &Trail<'_>| ControlFlow::Continue(());
+            let mut visit = |_: Option<Node<'_>>, _: &Trail<'_>| ControlFlow::Continue(());
             assert_eq!(
                 path.places(&scope, &mut Budget::default(), &mut visit),
                 Err(EvalError::NoPod),
@@ -523,13 +525,13 @@ mod tests {
 
     #[test]
     fn the_namespace_of_an_object_is_looked_at_where_it_is() {
-        let (object, namespace): (Node, Node) =
+        let (object, namespace): (Tree, Tree) =
             (DEPLOYMENT.parse().unwrap(), r#"{"metadata":{"labels":{"team":"blue"}}}"#.parse().unwrap());
         let (of_object, of_namespace) = (roots(), Roots::of_builtin(&GroupResource::new("", "namespaces")));
         let path = Path::parse("$namespace.metadata.labels.team").unwrap();
         let told = |scope: Scope<'_>| {
             let mut found = String::new();
-            let mut visit = |node: Option<&Node>, trail: &Trail<'_>| {
+            let mut visit = |node: Option<Node<'_>>, trail: &Trail<'_>| {
                 found = format!("{trail}={}", shown(node));
                 ControlFlow::Continue(())
             };
@@ -551,11 +553,11 @@ mod tests {
 
     #[test]
     fn a_large_object_ends_at_the_budget_and_not_as_found_nothing() {
-        let wide: Node = format!("[{}]", vec!["[0,0,0,0,0,0,0,0,0]"; 20_000].join(",")).parse().unwrap();
+        let wide: Tree = format!("[{}]", vec!["[0,0,0,0,0,0,0,0,0]"; 20_000].join(",")).parse().unwrap();
         let roots = Roots::default();
         let scope = Scope::new(&wide, &roots);
         let path = Path::parse("$[*][*]").unwrap();
-        let mut visit = |_: Option<&Node>, _: &Trail<'_>| ControlFlow::Continue(());
+        let mut visit = |_: Option<Node<'_>>, _: &Trail<'_>| ControlFlow::Continue(());
         assert_eq!(path.places(&scope, &mut Budget::default(), &mut visit), Err(EvalError::OverBudget));
         assert_eq!(path.places(&scope, &mut Budget::new(200_000), &mut visit), Ok(Due::Places));
     }
@@ -564,7 +566,7 @@ mod tests {
     fn a_visitor_can_break_off() {
         let (object, roots, mut seen) = (DEPLOYMENT.parse().unwrap(), roots(), 0);
         let scope = Scope::new(&object, &roots);
-        let mut visit = |_: &Node, _: &Trail<'_>| {
+        let mut visit = |_: Node<'_>, _: &Trail<'_>| {
             seen += 1;
             ControlFlow::Break(())
         };

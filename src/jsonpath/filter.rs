@@ -7,6 +7,7 @@ use super::iregexp::Reach;
 use super::node::Node;
 use super::path::{self, Quoted, Segment};
 use super::pattern::Pattern;
+use super::tree::Tree;
 
 /// What must hold of a node. Never nested in its own kind (`And` in `And`, `Or` in `Or`), so that one text has one tree.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,7 +95,7 @@ impl Query {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Operand {
     /// A literal.
-    Literal(Node),
+    Literal(Tree),
     /// What a singular query, or `value()` of any query, finds, if that is one node.
     Value(Query, Written),
     /// `length()` of a value.
@@ -205,8 +206,10 @@ impl fmt::Display for Query {
 impl fmt::Display for Operand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Literal(Node::String(text)) => write!(f, "{}", Quoted(text)),
-            Self::Literal(value) => write!(f, "{value}"),
+            Self::Literal(value) => match value.node() {
+                Node::String(text) => write!(f, "{}", Quoted(text)),
+                value => write!(f, "{value}"),
+            },
             Self::Value(query, Written::Plain) => write!(f, "{query}"),
             Self::Value(query, Written::Function) => write!(f, "value({query})"),
             Self::Length(operand) => write!(f, "length({operand})"),

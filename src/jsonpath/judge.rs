@@ -19,15 +19,15 @@ type Judged<T> = Result<T, EvalError>;
 /// What `@` and `$` are.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'s> {
-    pub(super) current: &'s Node,
-    pub(super) root: &'s Node,
+    pub(super) current: Node<'s>,
+    pub(super) root: Node<'s>,
 }
 
 /// A value of RFC 9535's ValueType.
 #[derive(Clone, Copy)]
 enum Value<'a> {
     Nothing,
-    Node(&'a Node),
+    Node(Node<'a>),
     Number(Number),
 }
 
@@ -67,7 +67,7 @@ fn any(filters: &[Filter], context: Context<'_>, budget: &mut Budget, wanted: bo
 fn value<'s>(operand: &'s Operand, context: Context<'s>, budget: &mut Budget) -> Judged<Value<'s>> {
     budget.spend()?;
     match operand {
-        Operand::Literal(node) => Ok(Value::Node(node)),
+        Operand::Literal(tree) => Ok(Value::Node(tree.node())),
         Operand::Value(query, _) => Ok(only(query, context, budget)?.map_or(Value::Nothing, Value::Node)),
         Operand::Length(operand) => {
             let value = value(operand, context, budget)?;
@@ -94,7 +94,7 @@ fn number(count: usize) -> Value<'static> {
 }
 
 /// What a query finds, if that is one node.
-fn only<'s>(query: &'s Query, context: Context<'s>, budget: &mut Budget) -> Judged<Option<&'s Node>> {
+fn only<'s>(query: &'s Query, context: Context<'s>, budget: &mut Budget) -> Judged<Option<Node<'s>>> {
     let mut only = None;
     let mut count = 0_usize;
     find(query, context, budget, &mut |node| {
@@ -120,10 +120,10 @@ fn find<'s>(
     query: &'s Query,
     context: Context<'s>,
     budget: &mut Budget,
-    visit: &mut dyn FnMut(&'s Node) -> bool,
+    visit: &mut dyn FnMut(Node<'s>) -> bool,
 ) -> Judged<()> {
     let start = if query.from_root { context.root } else { context.current };
-    let mut then = |node: Option<&'s Node>, _: &Trail<'_>, _: &mut Budget| match node {
+    let mut then = |node: Option<Node<'s>>, _: &Trail<'_>, _: &mut Budget| match node {
         Some(node) if !visit(node) => Err(Stop::Visitor),
         _ => Ok(()),
     };
@@ -153,18 +153,18 @@ impl Value<'_> {
     fn number(self) -> Option<Number> {
         match self {
             Self::Number(number) => Some(number),
-            Self::Node(Node::Number(number)) => Some(*number),
+            Self::Node(Node::Number(number)) => Some(number),
             Self::Node(_) | Self::Nothing => None,
         }
     }
 }
 
 /// JSON equality, paid for by what is looked at. As deep as the nodes, which decoding bounds.
-fn equal(left: &Node, right: &Node, budget: &mut Budget) -> Judged<bool> {
+fn equal(left: Node<'_>, right: Node<'_>, budget: &mut Budget) -> Judged<bool> {
     budget.spend()?;
     match (left, right) {
         (Node::Array(left), Node::Array(right)) if left.len() == right.len() => {
-            for (left, right) in left.iter().zip(right) {
+            for (left, right) in left.iter().zip(right.iter()) {
                 if !equal(left, right, budget)? {
                     return Ok(false);
                 }

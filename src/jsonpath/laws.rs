@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::text;
 use super::{
     Budget, DEFAULT_STEPS, Document, Due, Node, Path, PathError, Planner, Projection, Roots, Scope, Survey,
-    Trail, TypeMeta,
+    Trail, Tree, TypeMeta,
 };
 
 fn name() -> impl Strategy<Value = &'static str> {
@@ -84,13 +84,13 @@ fn merged(left: &Projection, right: &Projection) -> Projection {
 /// Everything that an evaluation tells, as text.
 fn told(path: &Path, scope: &Scope<'_>) -> Vec<String> {
     let mut told = Vec::new();
-    let mut each = |node: &Node, trail: &Trail<'_>| {
+    let mut each = |node: Node<'_>, trail: &Trail<'_>| {
         told.push(format!("{trail}={node}"));
         ControlFlow::Continue(())
     };
     let end = path.each(scope, &mut Budget::default(), &mut each);
     told.push(format!("{end:?}"));
-    let mut place = |node: Option<&Node>, trail: &Trail<'_>| {
+    let mut place = |node: Option<Node<'_>>, trail: &Trail<'_>| {
         told.push(format!("{trail}={node:?}"));
         ControlFlow::Continue(())
     };
@@ -102,7 +102,7 @@ fn told(path: &Path, scope: &Scope<'_>) -> Vec<String> {
 /// The same of every element of a `forEach`.
 fn told_of_elements(under: &Path, path: &Path, scope: &Scope<'_>) -> Vec<String> {
     let mut all = Vec::new();
-    let mut element = |node: &Node, trail: &Trail<'_>| {
+    let mut element = |node: Node<'_>, trail: &Trail<'_>| {
         all.push(trail.to_string());
         all.extend(told(path, &scope.within(node, trail)));
         ControlFlow::Continue(())
@@ -113,10 +113,10 @@ fn told_of_elements(under: &Path, path: &Path, scope: &Scope<'_>) -> Vec<String>
 }
 
 /// What is due at a path that is walked alone, and the steps that it takes.
-fn due_alone(path: &Path, scope: &Scope<'_>) -> Option<(Vec<Option<Node>>, u32)> {
+fn due_alone(path: &Path, scope: &Scope<'_>) -> Option<(Vec<Option<Tree>>, u32)> {
     let (mut places, mut budget) = (Vec::new(), Budget::default());
-    let mut place = |node: Option<&Node>, _: &Trail<'_>| {
-        places.push(node.cloned());
+    let mut place = |node: Option<Node<'_>>, _: &Trail<'_>| {
+        places.push(node.map(Tree::from));
         ControlFlow::Continue(())
     };
     let end = path.places(scope, &mut budget, &mut place).ok()?;
@@ -125,17 +125,17 @@ fn due_alone(path: &Path, scope: &Scope<'_>) -> Option<(Vec<Option<Node>>, u32)>
 }
 
 /// The elements of a `forEach` that is walked alone, and the steps that it takes.
-fn elements_alone(path: &Path, scope: &Scope<'_>) -> Option<(Vec<Option<Node>>, u32)> {
+fn elements_alone(path: &Path, scope: &Scope<'_>) -> Option<(Vec<Option<Tree>>, u32)> {
     let (mut elements, mut budget) = (Vec::new(), Budget::default());
-    let mut element = |node: &Node, _: &Trail<'_>| {
-        elements.push(Some(node.clone()));
+    let mut element = |node: Node<'_>, _: &Trail<'_>| {
+        elements.push(Some(Tree::from(node)));
         ControlFlow::Continue(())
     };
     path.elements(scope, &mut budget, &mut element).ok()?;
     Some((elements, budget.spent_of(DEFAULT_STEPS)))
 }
 
-fn decode(object: &Value, projection: &Projection) -> Node {
+fn decode(object: &Value, projection: &Projection) -> Tree {
     let types = TypeMeta { api_version: "v1".into(), kind: "Pod".into() };
     Document::decode(&object.to_string(), projection, &types).unwrap().root.unwrap()
 }
@@ -149,7 +149,7 @@ proptest! {
     ) {
         let mut projection = Projection::default();
         others.iter().chain([&path]).for_each(|path| projection.read(path, &roots, None));
-        let (whole, kept) = (Node::from(&object), decode(&object, &projection));
+        let (whole, kept) = (Tree::from(&object), decode(&object, &projection));
         prop_assert_eq!(told(&path, &Scope::new(&whole, &roots)), told(&path, &Scope::new(&kept, &roots)));
     }
 
@@ -159,7 +159,7 @@ proptest! {
     ) {
         let mut projection = Projection::default();
         projection.read(&path, &roots, Some(&under));
-        let (whole, kept) = (Node::from(&object), decode(&object, &projection));
+        let (whole, kept) = (Tree::from(&object), decode(&object, &projection));
         prop_assert_eq!(
             told_of_elements(&under, &path, &Scope::new(&whole, &roots)),
             told_of_elements(&under, &path, &Scope::new(&kept, &roots))
@@ -168,10 +168,10 @@ proptest! {
 
     #[test]
     fn a_place_is_due_exactly_where_a_head_is_found(object in object(), path in path(), roots in roots()) {
-        let whole = Node::from(&object);
+        let whole = Tree::from(&object);
         let scope = Scope::new(&whole, &roots);
         let mut visited = 0;
-        let mut place = |_: Option<&Node>, _: &Trail<'_>| {
+        let mut place = |_: Option<Node<'_>>, _: &Trail<'_>| {
             visited += 1;
             ControlFlow::Continue(())
         };
@@ -183,7 +183,7 @@ proptest! {
     fn paths_find_together_what_each_finds_alone_and_never_for_less(
         object in object(), paths in prop::collection::vec(path(), 1..6), roots in roots()
     ) {
-        let whole = Node::from(&object);
+        let whole = Tree::from(&object);
         let (scope, mut planner) = (Scope::new(&whole, &roots), Planner::new(&roots));
         let planned: Vec<_> =
             paths.iter().map(|path| [planner.path(path), planner.elements(path)]).collect();
@@ -199,7 +199,7 @@ proptest! {
                 let Some(places) = places else { continue };
                 let counts = places.iter().filter(|node| counts_nothing || node.is_some());
                 let (wanted, steps) = alone.unwrap();
-                prop_assert_eq!(counts.map(|node| node.cloned()).collect::<Vec<_>>(), wanted, "{}", path);
+                prop_assert_eq!(counts.map(|node| node.map(Tree::from)).collect::<Vec<_>>(), wanted, "{}", path);
                 let paid = budget.spent_of(DEFAULT_STEPS);
                 prop_assert!(paid >= steps, "{}: {} steps together, {} alone", path, paid, steps);
             }
@@ -259,7 +259,7 @@ proptest! {
 
     #[test]
     fn text_of_a_node_reads_as_that_node(value in value()) {
-        let node = Node::from(&value);
-        prop_assert_eq!(node.to_string().parse::<Node>().unwrap(), node);
+        let node = Tree::from(&value);
+        prop_assert_eq!(node.to_string().parse::<Tree>().unwrap(), node);
     }
 }

@@ -1,15 +1,14 @@
 //! What is kept of every object's metadata, whatever the projection reads.
 
-use std::fmt;
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::Error as _;
+use serde_json::Error;
 
-use super::decode::{self, KeySeed, Seed};
-use super::node::Node;
-use super::projection::Projection;
+use super::decode::{self, Read};
+use super::scan::Scanner;
+use super::tree::Builder;
 use super::trie::Trie;
 
 /// How the field managers of this operator's writes begin; a policy's name follows.
@@ -29,19 +28,6 @@ pub struct Owned {
     pub fields: Box<str>,
 }
 
-const NAME: &str = "name";
-const NAMESPACE: &str = "namespace";
-const UID: &str = "uid";
-const RESOURCE_VERSION: &str = "resourceVersion";
-const LABELS: &str = "labels";
-const OWNER_REFERENCES: &str = "ownerReferences";
-const DELETION_TIMESTAMP: &str = "deletionTimestamp";
-const MANAGED_FIELDS: &str = "managedFields";
-
-/// The fields that are looked at. Labels come last, to be left out where no selector needs them.
-const FIELDS: &[&str] =
-    &[NAME, NAMESPACE, UID, RESOURCE_VERSION, OWNER_REFERENCES, DELETION_TIMESTAMP, MANAGED_FIELDS, LABELS];
-
 /// Labels, sorted by name.
 pub(super) type Labels = Box<[(Arc<str>, Box<str>)]>;
 
@@ -58,272 +44,133 @@ pub(super) struct Metadata {
     pub(super) owned: Box<[Owned]>,
 }
 
+/// What of metadata is kept.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'p> {
+    /// Whether selectors need the labels.
+    pub(super) labels: bool,
+    /// What the projection reads of `metadata` itself.
+    pub(super) read: Option<Read<'p>>,
+}
+
 impl Metadata {
-    fn read<'de, D: Deserializer<'de>>(&mut self, field: &str, from: D) -> Result<(), D::Error> {
-        match field {
-            NAME => self.name = shared(from)?,
-            NAMESPACE => self.namespace = shared(from)?,
-            UID => self.uid = shared(from)?,
-            RESOURCE_VERSION => self.resource_version = shared(from)?,
-            LABELS => {
-                self.labels = Option::<LabelMap>::deserialize(from)?.map(|map| map.0).unwrap_or_default();
+    /// Reads `metadata` once for both: what is always kept, and what the projection keeps.
+    pub(super) fn read(
+        scanner: &mut Scanner<'_>,
+        wanted: Wanted<'_>,
+        builder: &mut Builder,
+    ) -> Result<Self, Error> {
+        let unread = Trie::default();
+        let trie = wanted.read.map_or(&unread, |(_, trie)| trie);
+        let mut metadata = Self::default();
+        let mark = builder.mark();
+        scanner.object(|scanner, name| {
+            let name = name.bytes()?;
+            match decode::read_of(trie, &name, builder)? {
+                None => metadata.field(&name, scanner, wanted.labels),
+                Some(read) => {
+                    let text = scanner.value()?;
+                    metadata.field(&name, &mut Scanner::new(text), wanted.labels)?;
+                    decode::part(&mut Scanner::new(text), read, builder)
+                }
             }
-            OWNER_REFERENCES => {
-                self.controller = Option::<Controller>::deserialize(from)?.and_then(|found| found.0);
-            }
-            DELETION_TIMESTAMP => self.deleting = Option::deserialize(from)?,
-            MANAGED_FIELDS => {
-                self.owned = Option::<Managers>::deserialize(from)?.map(|found| found.0).unwrap_or_default();
-            }
-            _ => {
-                IgnoredAny::deserialize(from)?;
-            }
+        })?;
+        if let Some((name, _)) = wanted.read {
+            builder.close_object(mark, name).map_err(Error::custom)?;
+        }
+        Ok(metadata)
+    }
+
+    fn field(&mut self, name: &[u8], scanner: &mut Scanner<'_>, labels: bool) -> Result<(), Error> {
+        match name {
+            b"name" => self.name = shared(scanner)?,
+            b"namespace" => self.namespace = shared(scanner)?,
+            b"uid" => self.uid = shared(scanner)?,
+            b"resourceVersion" => self.resource_version = shared(scanner)?,
+            b"deletionTimestamp" => self.deleting = scanner.text()?.map(Cow::into_owned).map(Box::from),
+            b"ownerReferences" if scanner.peek() != Some(b'n') => self.controller = controller(scanner)?,
+            b"managedFields" if scanner.peek() != Some(b'n') => self.owned = owned(scanner)?,
+            b"labels" if labels && scanner.peek() != Some(b'n') => self.labels = self::labels(scanner)?,
+            _ => drop(scanner.value()?),
         }
         Ok(())
     }
 }
 
-fn shared<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Arc<str>>, D::Error> {
-    Ok(Option::<Shared>::deserialize(from)?.map(|text| text.0))
+fn shared(scanner: &mut Scanner<'_>) -> Result<Option<Arc<str>>, Error> {
+    Ok(scanner.text()?.map(Arc::from))
 }
 
-/// Reads `metadata` once for both: what is always kept, and the node that the projection keeps.
-pub(super) struct MetadataSeed<'p> {
-    fields: &'static [&'static str],
-    trie: &'p Trie,
-}
-
-impl<'p> MetadataSeed<'p> {
-    /// `trie` is what is read of `metadata` itself.
-    pub(super) fn new(projection: &Projection, trie: &'p Trie) -> Self {
-        let fields = if projection.reads_labels() {
-            FIELDS
-        } else {
-            FIELDS.split_last().map_or(FIELDS, |(_, all)| all)
-        };
-        Self { fields, trie }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for MetadataSeed<'_> {
-    type Value = (Metadata, Node);
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for MetadataSeed<'_> {
-    type Value = (Metadata, Node);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("metadata")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
-        let Self { fields, trie } = self;
-        let mut metadata = Metadata::default();
-        let mut members = Vec::with_capacity(trie.expected_members());
-        while let Some(key) = object.next_key_seed(KeySeed { trie, fields })? {
-            match (key.field, key.read) {
-                (Some(field), Some((name, below))) => {
-                    let text = object.next_value::<&RawValue>()?.get();
-                    read_text(&mut metadata, field, text).map_err(serde::de::Error::custom)?;
-                    members.push((name, decode::part(text, below).map_err(serde::de::Error::custom)?));
-                }
-                (Some(field), None) => object.next_value_seed(Field { metadata: &mut metadata, field })?,
-                (None, Some((name, below))) => members.push((name, object.next_value_seed(Seed(below))?)),
-                (None, None) => {
-                    object.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok((metadata, Node::Object(members.into())))
-    }
-}
-
-fn read_text(metadata: &mut Metadata, field: &'static str, text: &str) -> Result<(), serde_json::Error> {
-    Field { metadata, field }.deserialize(&mut serde_json::Deserializer::from_str(text))
-}
-
-struct Field<'m> {
-    metadata: &'m mut Metadata,
-    field: &'static str,
-}
-
-impl<'de> DeserializeSeed<'de> for Field<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        self.metadata.read(self.field, deserializer)
-    }
-}
-
-/// A string, copied once.
-struct Shared(Arc<str>);
-
-impl<'de> Deserialize<'de> for Shared {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Shared;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Shared, E> {
-                Ok(Shared(text.into()))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
-}
-
-struct LabelMap(Labels);
-
-impl<'de> Deserialize<'de> for LabelMap {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pairs;
-        impl<'de> Visitor<'de> for Pairs {
-            type Value = LabelMap;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("labels")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<LabelMap, A::Error> {
-                let mut labels = Vec::with_capacity(4);
-                while let Some((name, value)) = object.next_entry::<Shared, Option<Box<str>>>()? {
-                    // The server stores a null label as "".
-                    labels.push((name.0, value.unwrap_or_default()));
-                }
-                // Of a name that is there twice the last counts, as for the server.
-                labels.reverse();
-                labels.sort_by(|left, right| left.0.cmp(&right.0));
-                labels.dedup_by(|later, first| later.0 == first.0);
-                Ok(LabelMap(labels.into_boxed_slice()))
-            }
-        }
-        deserializer.deserialize_map(Pairs)
-    }
+fn labels(scanner: &mut Scanner<'_>) -> Result<Labels, Error> {
+    let mut labels: Vec<(Arc<str>, Box<str>)> = Vec::with_capacity(4);
+    scanner.object(|scanner, name| {
+        // The server stores a null label as "".
+        let value = scanner.text()?.unwrap_or_default();
+        labels.push((Arc::from(name.text()?), Box::from(value)));
+        Ok(())
+    })?;
+    // Of a name that is there twice the last counts, as for the server.
+    labels.reverse();
+    labels.sort_by(|(left, _), (right, _)| left.cmp(right));
+    labels.dedup_by(|(later, _), (first, _)| later == first);
+    Ok(labels.into_boxed_slice())
 }
 
 /// The uid of the owner that is the controller.
-struct Controller(Option<Arc<str>>);
-
-impl<'de> Deserialize<'de> for Controller {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Owner {
-            controller: Option<bool>,
-            uid: Option<Shared>,
-        }
-        struct Owners;
-        impl<'de> Visitor<'de> for Owners {
-            type Value = Controller;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("owner references")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut owners: A) -> Result<Controller, A::Error> {
-                let mut found = None;
-                while let Some(owner) = owners.next_element::<Owner>()? {
-                    if owner.controller == Some(true) {
-                        found = owner.uid.map(|uid| uid.0);
-                    }
+fn controller(scanner: &mut Scanner<'_>) -> Result<Option<Arc<str>>, Error> {
+    let mut found = None;
+    scanner.array(|scanner| {
+        let (mut uid, mut controls) = (None, false);
+        scanner.object(|scanner, name| {
+            match &*name.bytes()? {
+                b"uid" => uid = scanner.text()?,
+                b"controller" => {
+                    controls = serde_json::from_str::<Option<bool>>(scanner.value()?)?.unwrap_or_default();
                 }
-                Ok(Controller(found))
+                _ => drop(scanner.value()?),
             }
+            Ok(())
+        })?;
+        if controls {
+            found = uid.map(Arc::from);
         }
-        deserializer.deserialize_seq(Owners)
-    }
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// The entries of this operator's policies.
-struct Managers(Box<[Owned]>);
-
-impl<'de> Deserialize<'de> for Managers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Entry<'e> {
-            manager: Option<Ours>,
-            operation: Option<Update>,
-            subresource: Option<IgnoredAny>,
-            #[serde(borrow, rename = "fieldsV1")]
-            fields: Option<&'e RawValue>,
-        }
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Managers;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("managed fields")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Managers, A::Error> {
-                let mut found = Vec::new();
-                while let Some(entry) = entries.next_element::<Entry<'de>>()? {
-                    let Entry { manager, operation, subresource, fields } = entry;
-                    let updates = operation.is_some_and(|update| update.0) && subresource.is_none();
-                    if let Some(policy) = manager.and_then(|ours| ours.0).filter(|_| updates) {
-                        let fields = fields.map(RawValue::get).filter(|text| text.len() <= MAX_FIELDS);
-                        found.push(Owned { policy, fields: fields.unwrap_or_default().into() });
-                    }
-                }
-                Ok(Managers(found.into()))
-            }
-        }
-        deserializer.deserialize_seq(Entries)
-    }
+fn owned(scanner: &mut Scanner<'_>) -> Result<Box<[Owned]>, Error> {
+    let mut found = Vec::new();
+    scanner.array(|scanner| {
+        found.extend(entry(scanner)?);
+        Ok(())
+    })?;
+    Ok(found.into())
 }
 
-/// The policy that a field manager's name is of, if it is one of ours. Other names are not copied.
-struct Ours(Option<Box<str>>);
-
-impl<'de> Deserialize<'de> for Ours {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Prefix;
-        impl Visitor<'_> for Prefix {
-            type Value = Ours;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a field manager")
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Ours, E> {
-                let policy = name.strip_prefix(FIELD_MANAGER_PREFIX);
-                Ok(Ours(policy.filter(|policy| is_policy_name(policy)).map(Box::from)))
-            }
+/// An entry, if it is for updates, of the object itself, by a policy. Other names are not copied.
+fn entry(scanner: &mut Scanner<'_>) -> Result<Option<Owned>, Error> {
+    let (mut manager, mut updates, mut whole, mut fields) = (None, false, true, None);
+    scanner.object(|scanner, name| {
+        match &*name.bytes()? {
+            b"manager" => manager = scanner.text()?,
+            b"operation" => updates = scanner.text()?.as_deref() == Some("Update"),
+            b"subresource" => whole = scanner.value()? == "null",
+            b"fieldsV1" => fields = Some(scanner.value()?).filter(|text| *text != "null"),
+            _ => drop(scanner.value()?),
         }
-        deserializer.deserialize_str(Prefix)
-    }
+        Ok(())
+    })?;
+    let policy = manager.as_deref().and_then(|manager| manager.strip_prefix(FIELD_MANAGER_PREFIX));
+    Ok(policy.filter(|policy| updates && whole && is_policy_name(policy)).map(|policy| {
+        let fields = fields.filter(|text| text.len() <= MAX_FIELDS).unwrap_or_default();
+        Owned { policy: policy.into(), fields: fields.into() }
+    }))
 }
 
 /// Whether a policy can have this name (RFC 1123, as the API server checks names).
 fn is_policy_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.';
     (1..=MAX_POLICY).contains(&name.len()) && name.bytes().all(plain)
-}
-
-/// Whether an operation is `Update`.
-struct Update(bool);
-
-impl<'de> Deserialize<'de> for Update {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Name;
-        impl Visitor<'_> for Name {
-            type Value = Update;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an operation")
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Update, E> {
-                Ok(Update(name == "Update"))
-            }
-        }
-        deserializer.deserialize_str(Name)
-    }
 }

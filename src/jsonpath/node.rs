@@ -1,21 +1,16 @@
-//! A compact, immutable JSON tree.
+//! A JSON value as programs see it.
 
 use std::fmt;
-use std::ops::Deref;
-use std::str::FromStr;
-use std::sync::Arc;
 
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
-use super::decode;
 use super::number::Number;
+use super::tree::{Span, Tree};
 
-/// A JSON value. Equality is JSON equality: numbers by value, members in any order.
-///
-/// Depth is bounded by the parser that makes it (128 levels), so recursion over it is safe.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Node {
+/// A JSON value in a [`Tree`], or one that stands alone. Equality is JSON equality: numbers by value, members in any order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Node<'d> {
     /// `null`.
     Null,
     /// `true` or `false`.
@@ -23,58 +18,117 @@ pub enum Node {
     /// A number.
     Number(Number),
     /// A string.
-    String(Box<str>),
+    String(&'d str),
     /// An array.
-    Array(Box<[Node]>),
+    Array(Elements<'d>),
     /// An object.
-    Object(Members),
+    Object(Members<'d>),
 }
 
-/// The members of an object, sorted by name, each name once. Names are shared with the projection where it has them.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Members(Box<[(Arc<str>, Node)]>);
+/// The elements of an array.
+#[derive(Clone, Copy)]
+pub struct Elements<'d> {
+    tree: &'d Tree,
+    span: Span,
+}
+
+/// The members of an object, sorted by name, each name once.
+#[derive(Clone, Copy)]
+pub struct Members<'d> {
+    tree: &'d Tree,
+    span: Span,
+}
 
 /// Members that are looked through one by one: most differ from a name in its length already, which a search by order
 /// cannot use.
 const FEW: usize = 8;
 
-impl Members {
+impl<'d> Elements<'d> {
+    /// How many there are.
+    pub fn len(self) -> usize {
+        self.span.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The element at this index.
+    pub fn get(self, index: usize) -> Option<Node<'d>> {
+        self.tree.slots(self.span).get(index).map(|slot| self.tree.value(slot))
+    }
+
+    /// All, in order.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = Node<'d>> + Clone {
+        self.tree.slots(self.span).iter().map(move |slot| self.tree.value(slot))
+    }
+}
+
+impl<'d> Members<'d> {
+    /// How many there are.
+    pub fn len(self) -> usize {
+        self.span.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
     /// The member's value, if there is one of this name.
-    pub fn get(&self, name: &str) -> Option<&Node> {
-        if self.0.len() <= FEW {
-            return self.0.iter().find(|(member, _)| **member == *name).map(|(_, node)| node);
-        }
-        let at = self.0.binary_search_by(|(member, _)| (**member).cmp(name)).ok()?;
-        self.0.get(at).map(|(_, node)| node)
+    pub fn get(self, name: &str) -> Option<Node<'d>> {
+        let Self { tree, span } = self;
+        let slots = tree.slots(span);
+        let slot = if slots.len() <= FEW {
+            slots.iter().find(|slot| tree.is_named(slot, name))
+        } else {
+            slots.binary_search_by(|slot| tree.name(slot).cmp(name)).ok().and_then(|at| slots.get(at))
+        };
+        slot.map(|slot| tree.value(slot))
+    }
+
+    /// All, by name.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = (&'d str, Node<'d>)> + Clone {
+        self.tree.slots(self.span).iter().map(move |slot| (self.tree.name(slot), self.tree.value(slot)))
     }
 }
 
-impl Deref for Members {
-    type Target = [(Arc<str>, Node)];
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
+impl PartialEq for Elements<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
     }
 }
 
-impl From<Vec<(Arc<str>, Node)>> for Members {
-    /// In any order; of members with one name the last counts, as for Go and for `serde_json`.
-    fn from(mut members: Vec<(Arc<str>, Node)>) -> Self {
-        members.sort_by(|(left, _), (right, _)| left.cmp(right));
-        members.dedup_by(|later, kept| {
-            let same = later.0 == kept.0;
-            if same {
-                std::mem::swap(&mut later.1, &mut kept.1);
-            }
-            same
-        });
-        Self(members.into_boxed_slice())
+impl PartialEq for Members<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
     }
 }
 
-impl Node {
+impl fmt::Debug for Elements<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl fmt::Debug for Members<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<'d> Node<'d> {
+    pub(super) fn array(tree: &'d Tree, span: Span) -> Self {
+        Self::Array(Elements { tree, span })
+    }
+
+    pub(super) fn object(tree: &'d Tree, span: Span) -> Self {
+        Self::Object(Members { tree, span })
+    }
+
     /// A member of an object; nothing of any other value.
-    pub fn get(&self, name: &str) -> Option<&Self> {
+    pub fn get(self, name: &str) -> Option<Self> {
         match self {
             Self::Object(members) => members.get(name),
             _ => None,
@@ -82,20 +136,35 @@ impl Node {
     }
 
     /// An element of an array, from its end when negative (RFC 9535, 2.3.3); nothing of any other value.
-    pub fn element(&self, index: i64) -> Option<&Self> {
-        self.elements().get(position(index, self.elements().len())?)
+    pub fn element(self, index: i64) -> Option<Self> {
+        let elements = self.as_array()?;
+        elements.get(position(index, elements.len())?)
     }
 
-    /// The elements of an array; none of any other value.
-    pub fn elements(&self) -> &[Self] {
+    /// The elements of an array; nothing of any other value.
+    pub fn as_array(self) -> Option<Elements<'d>> {
         match self {
-            Self::Array(elements) => elements,
-            _ => &[],
+            Self::Array(elements) => Some(elements),
+            _ => None,
         }
     }
 
+    /// The same one by one; none of any other value.
+    pub fn elements(self) -> impl Iterator<Item = Self> + Clone {
+        self.as_array().into_iter().flat_map(Elements::iter)
+    }
+
+    /// The members of an object; none of any other value.
+    pub fn members(self) -> impl Iterator<Item = (&'d str, Self)> + Clone {
+        let members = match self {
+            Self::Object(members) => Some(members),
+            _ => None,
+        };
+        members.into_iter().flat_map(Members::iter)
+    }
+
     /// The text of a string; nothing of any other value.
-    pub fn as_str(&self) -> Option<&str> {
+    pub fn as_str(self) -> Option<&'d str> {
         match self {
             Self::String(text) => Some(text),
             _ => None,
@@ -103,7 +172,7 @@ impl Node {
     }
 
     /// The name of the value's JSON type.
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Bool(_) => "boolean",
@@ -111,21 +180,6 @@ impl Node {
             Self::String(_) => "string",
             Self::Array(_) => "array",
             Self::Object(_) => "object",
-        }
-    }
-
-    /// Bytes on the heap below this node. A member's name counts only where nothing else shares it.
-    pub fn heap_bytes(&self) -> usize {
-        match self {
-            Self::Null | Self::Bool(_) | Self::Number(_) => 0,
-            Self::String(text) => text.len(),
-            Self::Array(elements) => {
-                size_of_val::<[Self]>(elements) + elements.iter().map(Self::heap_bytes).sum::<usize>()
-            }
-            Self::Object(members) => {
-                let below = members.iter().map(|(name, node)| name_bytes(name) + node.heap_bytes());
-                size_of_val::<[(Arc<str>, Self)]>(members) + below.sum::<usize>()
-            }
         }
     }
 }
@@ -139,45 +193,7 @@ pub(super) fn position(index: i64, length: usize) -> Option<usize> {
     at.filter(|at| *at < length)
 }
 
-fn name_bytes(name: &Arc<str>) -> usize {
-    match Arc::strong_count(name) {
-        1 => shared_bytes(name),
-        _ => 0,
-    }
-}
-
-/// Bytes on the heap of a shared string: its two counters and its text.
-pub(super) fn shared_bytes(text: &str) -> usize {
-    2 * size_of::<usize>() + text.len()
-}
-
-impl From<&serde_json::Value> for Node {
-    fn from(value: &serde_json::Value) -> Self {
-        use serde_json::Value;
-        match value {
-            Value::Null => Self::Null,
-            Value::Bool(value) => Self::Bool(*value),
-            Value::Number(value) => Self::Number(value.into()),
-            Value::String(value) => Self::String(value.as_str().into()),
-            Value::Array(values) => Self::Array(values.iter().map(Self::from).collect()),
-            Value::Object(values) => {
-                let members = values.iter().map(|(name, value)| (name.as_str().into(), value.into()));
-                Self::Object(members.collect::<Vec<_>>().into())
-            }
-        }
-    }
-}
-
-impl FromStr for Node {
-    type Err = serde_json::Error;
-
-    /// Reads JSON text, of at most 128 levels.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        decode::whole(text)
-    }
-}
-
-impl Serialize for Node {
+impl Serialize for Node<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Null => serializer.serialize_unit(),
@@ -186,19 +202,19 @@ impl Serialize for Node {
             Self::String(value) => serializer.serialize_str(value),
             Self::Array(elements) => {
                 let mut array = serializer.serialize_seq(Some(elements.len()))?;
-                elements.iter().try_for_each(|element| array.serialize_element(element))?;
+                elements.iter().try_for_each(|element| array.serialize_element(&element))?;
                 array.end()
             }
             Self::Object(members) => {
                 let mut object = serializer.serialize_map(Some(members.len()))?;
-                members.iter().try_for_each(|(name, node)| object.serialize_entry(&**name, node))?;
+                members.iter().try_for_each(|(name, node)| object.serialize_entry(name, &node))?;
                 object.end()
             }
         }
     }
 }
 
-impl fmt::Display for Node {
+impl fmt::Display for Node<'_> {
     /// Compact JSON, members sorted by name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&serde_json::to_string(self).or(Err(fmt::Error))?)
@@ -211,7 +227,7 @@ mod tests {
 
     use super::*;
 
-    fn node(text: &str) -> Node {
+    fn node(text: &str) -> Tree {
         text.parse().unwrap()
     }
 
@@ -232,7 +248,7 @@ mod tests {
     #[test]
     fn text_and_values_of_serde_json_give_the_same_tree() {
         let value = json!({"n": [1, -1, 1.5, u64::MAX, i64::MIN], "s": "a\"\u{1}é", "o": {"x": {}}, "t": true, "z": null});
-        assert_eq!(node(&value.to_string()), Node::from(&value));
+        assert_eq!(node(&value.to_string()), Tree::from(&value));
     }
 
     #[test]
@@ -244,23 +260,24 @@ mod tests {
     #[test]
     fn negative_indexes_count_from_the_end() {
         let array = node("[1,2,3]");
-        assert_eq!(array.element(-1), Some(&node("3")));
-        assert_eq!(array.element(-3), Some(&node("1")));
+        let array = array.node();
+        assert_eq!(array.element(-1), Some(node("3").node()));
+        assert_eq!(array.element(-3), Some(node("1").node()));
         assert_eq!(array.element(-4), None);
         assert_eq!(array.element(3), None);
         assert_eq!(array.element(i64::MIN), None);
-        assert_eq!(node("{}").element(0), None);
+        assert_eq!(node("{}").node().element(0), None);
     }
 
     #[test]
     fn a_number_too_large_for_a_double_is_refused() {
-        assert!("1e400".parse::<Node>().is_err());
+        assert!("1e400".parse::<Tree>().is_err());
     }
 
     #[test]
     fn nesting_is_bounded() {
         let deep = |levels| "[".repeat(levels) + &"]".repeat(levels);
-        assert!(deep(120).parse::<Node>().is_ok());
-        assert!(deep(200).parse::<Node>().is_err());
+        assert!(deep(120).parse::<Tree>().is_ok());
+        assert!(deep(200).parse::<Tree>().is_err());
     }
 }

@@ -9,6 +9,7 @@ use super::parse::MAX_SEGMENTS;
 use super::path::Segment;
 use super::plan::{Plan, Planned, Stem, Way};
 use super::trail::Trail;
+use super::tree::Tree;
 use super::walk::{Flow, Walk, settle};
 
 /// Places that are remembered of an object. What would need more is walked by each rule alone.
@@ -24,10 +25,10 @@ const EXPECTED_PLACES: usize = 256;
 #[derive(Debug)]
 pub struct Survey<'s> {
     plan: &'s Plan,
-    object: &'s Node,
+    object: Node<'s>,
     lists: Box<[List]>,
     /// What is found, list after list. `None` is a place with nothing in it.
-    places: Vec<Option<&'s Node>>,
+    places: Vec<Option<Node<'s>>>,
 }
 
 /// What is known of a stem.
@@ -63,7 +64,8 @@ impl Found {
 
 impl<'s> Survey<'s> {
     /// Of the object, nothing is found yet.
-    pub fn new(plan: &'s Plan, object: &'s Node) -> Self {
+    pub fn new(plan: &'s Plan, object: &'s Tree) -> Self {
+        let object = object.node();
         let mut lists = vec![List::default(); plan.stems.len()].into_boxed_slice();
         if let Some(first) = lists.first_mut() {
             *first = List::Found(Found { start: 0, end: 1, steps: 0 });
@@ -85,7 +87,7 @@ impl<'s> Survey<'s> {
 
     /// The places where a path makes a value due, with what is there (as [`Path::places`](super::Path::places)), or
     /// the elements of a `forEach`. Takes of the budget what a walk would, and nothing where it answers `None`.
-    pub fn places(&self, Planned(stem): Planned, budget: &mut Budget) -> Option<&[Option<&'s Node>]> {
+    pub fn places(&self, Planned(stem): Planned, budget: &mut Budget) -> Option<&[Option<Node<'s>>]> {
         let List::Found(found) = *self.lists.get(stem)? else { return None };
         let places = self.places.get(found.range())?;
         budget.spend_all(found.steps).ok()?;
@@ -125,7 +127,7 @@ impl<'s> Survey<'s> {
         found
     }
 
-    fn follow(&mut self, way: &Way, node: Option<&'s Node>, budget: &mut Budget) -> Result<(), EvalError> {
+    fn follow(&mut self, way: &Way, node: Option<Node<'s>>, budget: &mut Budget) -> Result<(), EvalError> {
         // The two of which most paths are made need no walk.
         let child = match way {
             Way::Segment(Segment::Name(name)) => node.and_then(|node| node.get(name)),
@@ -144,12 +146,12 @@ impl<'s> Survey<'s> {
     fn follow_by_walk(
         &mut self,
         way: &Way,
-        node: Option<&'s Node>,
+        node: Option<Node<'s>>,
         budget: &mut Budget,
     ) -> Result<(), EvalError> {
         let is_singular = way.is_singular();
         let places = &mut self.places;
-        let mut found = |node: Option<&'s Node>, trail: &Trail<'_>, budget: &mut Budget| -> Flow {
+        let mut found = |node: Option<Node<'s>>, trail: &Trail<'_>, budget: &mut Budget| -> Flow {
             let node = present(node, trail);
             if node.is_some() || is_singular {
                 places.push(node);

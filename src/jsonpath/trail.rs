@@ -25,27 +25,27 @@ pub enum Step<'t> {
 pub struct Trail<'t> {
     parent: Option<&'t Trail<'t>>,
     step: Step<'t>,
-    node: Option<&'t Node>,
+    node: Option<Node<'t>>,
 }
 
 impl<'t> Trail<'t> {
     /// The place of the object itself.
-    pub fn root(object: &'t Node) -> Self {
+    pub fn root(object: Node<'t>) -> Self {
         Self { parent: None, step: Step::Root, node: Some(object) }
     }
 
     /// The place of the object's Namespace; `node` is what is known of it.
-    pub fn namespace(node: Option<&'t Node>) -> Self {
+    pub fn namespace(node: Option<Node<'t>>) -> Self {
         Self { parent: None, step: Step::Namespace, node }
     }
 
     /// The place of a member; `node` is what is there.
-    pub fn member<'a>(&'a self, name: &'a str, node: Option<&'a Node>) -> Trail<'a> {
+    pub fn member<'a>(&'a self, name: &'a str, node: Option<Node<'a>>) -> Trail<'a> {
         Trail { parent: Some(self), step: Step::Member(name), node }
     }
 
     /// The place of an element; `node` is what is there.
-    pub fn element<'a>(&'a self, index: i64, node: Option<&'a Node>) -> Trail<'a> {
+    pub fn element<'a>(&'a self, index: i64, node: Option<Node<'a>>) -> Trail<'a> {
         Trail { parent: Some(self), step: Step::Element(index), node }
     }
 
@@ -60,7 +60,7 @@ impl<'t> Trail<'t> {
     }
 
     /// What is at this place, as far as the document keeps it.
-    pub fn node(&self) -> Option<&'t Node> {
+    pub fn node(&self) -> Option<Node<'t>> {
         self.node
     }
 
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn a_place_reads_as_people_write_it() {
         let object = Node::Null;
-        let root = Trail::root(&object);
+        let root = Trail::root(object);
         let metadata = root.member("metadata", None);
         let annotations = metadata.member("annotations", None);
         assert_eq!(root.to_string(), "$");
@@ -141,13 +141,13 @@ mod tests {
         let team = metadata.member("team", None);
         assert_eq!(team.to_string(), "$namespace.metadata.team");
         assert_eq!(team.normalized().to_string(), "$namespace['metadata']['team']");
-        assert!(team.is_in_namespace() && !Trail::root(&Node::Null).is_in_namespace());
+        assert!(team.is_in_namespace() && !Trail::root(Node::Null).is_in_namespace());
     }
 
     #[test]
     fn a_normalized_path_quotes_every_name() {
         let object = Node::Null;
-        let root = Trail::root(&object);
+        let root = Trail::root(object);
         let a = root.member("a", None);
         assert_eq!(root.normalized().to_string(), "$");
         assert_eq!(
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_place_knows_whether_it_is_a_member() {
         let object = Node::Null;
-        let root = Trail::root(&object);
+        let root = Trail::root(object);
         assert!(root.member("a", None).is_member());
         assert!(!root.element(0, None).is_member());
         assert!(!root.is_member());

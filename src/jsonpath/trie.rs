@@ -28,27 +28,22 @@ impl Trie {
 
     /// What is read of a member; `None` when it is not.
     pub(super) fn child(&self, name: &str) -> Option<&Self> {
-        self.member(name.as_bytes()).map(|(_, below)| below)
+        self.member(name.as_bytes())
     }
 
-    /// The same, with the shared name where the trie has it. Names in raw JSON need not be valid text.
-    pub(super) fn member(&self, name: &[u8]) -> Option<(Option<&Arc<str>>, &Self)> {
+    /// The same by bytes: names in raw JSON need not be valid text.
+    pub(super) fn member(&self, name: &[u8]) -> Option<&Self> {
         let at = self.members.binary_search_by(|(member, _)| member.as_bytes().cmp(name)).ok();
         match at.and_then(|at| self.members.get(at)) {
-            Some((name, below)) => Some((Some(name), below)),
-            None if self.whole => Some((None, self)),
-            None => self.any_member.as_deref().map(|below| (None, below)),
+            Some((_, below)) => Some(below),
+            None if self.whole => Some(self),
+            None => self.any_member.as_deref(),
         }
     }
 
     /// What is read of an element; `None` when no element is.
     pub(super) fn element(&self) -> Option<&Self> {
         if self.whole { Some(self) } else { self.elements.as_deref() }
-    }
-
-    /// How many members an object kept by this level has, where that can be known.
-    pub(super) fn expected_members(&self) -> usize {
-        self.members.len()
     }
 
     /// Adds what lies along a route.

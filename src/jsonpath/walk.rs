@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::eval::{Budget, EvalError};
 use super::filter::Filter;
 use super::judge::{self, Context};
-use super::node::{self, Node};
+use super::node::{self, Elements, Node};
 use super::path::Segment;
 use super::trail::Trail;
 
@@ -35,14 +35,14 @@ pub(super) fn settle(flow: Flow) -> Result<(), EvalError> {
 }
 
 /// Where a walk continues when its segments are used up. `None` is a place with nothing in it.
-pub(super) type Then<'w, 's> = dyn FnMut(Option<&'s Node>, &Trail<'_>, &mut Budget) -> Flow + 'w;
+pub(super) type Then<'w, 's> = dyn FnMut(Option<Node<'s>>, &Trail<'_>, &mut Budget) -> Flow + 'w;
 
 /// A walk. It recurses once for each segment, of which there are at most [`MAX_SEGMENTS`](super::MAX_SEGMENTS) and
 /// those that lead to the pod; at `..` once for each level of the document, which decoding bounds.
 pub(super) struct Walk<'w, 's> {
     pub(super) budget: &'w mut Budget,
     /// What `$` is in filters.
-    pub(super) root: &'s Node,
+    pub(super) root: Node<'s>,
     pub(super) then: &'w mut Then<'w, 's>,
 }
 
@@ -51,7 +51,7 @@ impl<'s> Walk<'_, 's> {
     pub(super) fn descend(
         &mut self,
         segments: &[Segment],
-        node: Option<&'s Node>,
+        node: Option<Node<'s>>,
         trail: &Trail<'_>,
     ) -> Flow {
         match segments.split_first() {
@@ -64,7 +64,7 @@ impl<'s> Walk<'_, 's> {
         &mut self,
         segment: &Segment,
         rest: &[Segment],
-        node: Option<&'s Node>,
+        node: Option<Node<'s>>,
         trail: &Trail<'_>,
     ) -> Flow {
         match (segment, node) {
@@ -75,15 +75,14 @@ impl<'s> Walk<'_, 's> {
             }
             (Segment::Index(index), _) => {
                 self.budget.spend()?;
-                let elements = node.map_or(&[][..], Node::elements);
-                let (at, child) = resolve(*index, elements);
+                let (at, child) = resolve(*index, node.and_then(Node::as_array));
                 self.descend(rest, child, &trail.element(at, child))
             }
             (_, None) => Ok(()),
             (Segment::Wildcard, Some(node)) => self.children(None, rest, node, trail),
             (Segment::Filter(filter), Some(node)) => self.children(Some(filter), rest, node, trail),
             (Segment::Slice(slice), Some(node)) => {
-                let elements = node.elements();
+                let Node::Array(elements) = node else { return Ok(()) };
                 for at in slice.indexes(elements.len()) {
                     self.budget.spend()?;
                     let child = elements.get(at);
@@ -103,14 +102,12 @@ impl<'s> Walk<'_, 's> {
         &mut self,
         filter: Option<&Filter>,
         rest: &[Segment],
-        node: &'s Node,
+        node: Node<'s>,
         trail: &Trail<'_>,
     ) -> Flow {
-        if let Node::Object(members) = node {
-            for (name, child) in members.iter() {
-                if self.takes(filter, child)? {
-                    self.descend(rest, Some(child), &trail.member(name, Some(child)))?;
-                }
+        for (name, child) in node.members() {
+            if self.takes(filter, child)? {
+                self.descend(rest, Some(child), &trail.member(name, Some(child)))?;
             }
         }
         for (at, child) in (0..).zip(node.elements()) {
@@ -122,7 +119,7 @@ impl<'s> Walk<'_, 's> {
     }
 
     /// Pays for a child, and judges it.
-    pub(super) fn takes(&mut self, filter: Option<&Filter>, child: &'s Node) -> Result<bool, EvalError> {
+    pub(super) fn takes(&mut self, filter: Option<&Filter>, child: Node<'s>) -> Result<bool, EvalError> {
         self.budget.spend()?;
         let context = Context { current: child, root: self.root };
         filter.map_or(Ok(true), |filter| judge::holds(filter, context, self.budget))
@@ -133,15 +130,13 @@ impl<'s> Walk<'_, 's> {
         &mut self,
         inner: &Segment,
         rest: &[Segment],
-        node: &'s Node,
+        node: Node<'s>,
         trail: &Trail<'_>,
     ) -> Flow {
         self.select(inner, rest, Some(node), trail)?;
-        if let Node::Object(members) = node {
-            for (name, child) in members.iter() {
-                self.budget.spend()?;
-                self.descendants(inner, rest, child, &trail.member(name, Some(child)))?;
-            }
+        for (name, child) in node.members() {
+            self.budget.spend()?;
+            self.descendants(inner, rest, child, &trail.member(name, Some(child)))?;
         }
         for (at, child) in (0..).zip(node.elements()) {
             self.budget.spend()?;
@@ -152,10 +147,11 @@ impl<'s> Walk<'_, 's> {
 }
 
 /// The element and its index from the start; the index as it is written where there is no such element.
-fn resolve(index: i64, elements: &[Node]) -> (i64, Option<&Node>) {
-    match node::position(index, elements.len()) {
-        Some(at) => (signed(at), elements.get(at)),
-        None => (index, None),
+fn resolve(index: i64, elements: Option<Elements<'_>>) -> (i64, Option<Node<'_>>) {
+    let at = elements.and_then(|elements| node::position(index, elements.len()));
+    match (at, elements) {
+        (Some(at), Some(elements)) => (signed(at), elements.get(at)),
+        _ => (index, None),
     }
 }
 

@@ -15,9 +15,10 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::client::Body;
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::de::Error as _;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::jsonpath::Scanner;
 use crate::metrics::{EventType, WatchFailure};
 use crate::policy::demand::WatchSpec;
 use crate::resource::Gvr;
@@ -182,15 +183,49 @@ pub struct Page {
     body: Bytes,
 }
 
-#[derive(Deserialize)]
+/// A page, taken apart.
 struct RawPage<'a> {
-    #[serde(borrow)]
     kind: Cow<'a, str>,
     metadata: PageMetadata,
-    /// Must be there, though Go writes an empty list as `null`: an answer without it is no list, and must not be taken
-    /// for an empty one.
-    #[serde(borrow, deserialize_with = "Option::deserialize")]
-    items: Option<Vec<&'a RawValue>>,
+    items: Vec<&'a str>,
+}
+
+impl<'a> RawPage<'a> {
+    fn read(text: &'a str) -> Result<Self, serde_json::Error> {
+        let (mut kind, mut metadata, mut items) = (None, None, None);
+        let mut scanner = Scanner::new(text);
+        scanner.object(|scanner, name| {
+            match &*name.bytes()? {
+                b"kind" => kind = scanner.text()?,
+                b"metadata" => metadata = Some(serde_json::from_str(scanner.value()?)?),
+                b"items" => items = Some(elements(scanner)?),
+                _ => drop(scanner.value()?),
+            }
+            Ok(())
+        })?;
+        scanner.end()?;
+        // An answer without items is no list, and must not be taken for an empty one.
+        let missing = serde_json::Error::missing_field;
+        Ok(Self {
+            kind: kind.ok_or_else(|| missing("kind"))?,
+            metadata: metadata.ok_or_else(|| missing("metadata"))?,
+            items: items.ok_or_else(|| missing("items"))?,
+        })
+    }
+}
+
+/// The elements of an array; none of `null`, which is how Go writes an empty list.
+fn elements<'a>(scanner: &mut Scanner<'a>) -> Result<Vec<&'a str>, serde_json::Error> {
+    let mut elements = Vec::new();
+    if scanner.peek() == Some(b'[') {
+        scanner.array(|scanner| {
+            elements.push(scanner.value()?);
+            Ok(())
+        })?;
+    } else {
+        serde_json::from_str::<()>(scanner.value()?)?;
+    }
+    Ok(elements)
 }
 
 #[derive(Deserialize)]
@@ -216,14 +251,11 @@ impl Page {
     /// # Errors
     /// [`WireError::Unintelligible`] when the page is no list at all; a bad item is the taker's to notice.
     pub fn each(&self, mut take: impl FnMut(&str)) -> Result<PageEnd, WireError> {
-        let page: RawPage<'_> =
-            serde_json::from_slice(&self.body).map_err(|e| WireError::Unintelligible(e.to_string()))?;
+        let page = RawPage::read(text(&self.body)?).map_err(unintelligible)?;
         if !page.kind.ends_with("List") || page.metadata.resource_version.is_empty() {
             return Err(WireError::Unintelligible(format!("it is no list, but {:?}", cut(&page.kind, 64))));
         }
-        for item in page.items.into_iter().flatten() {
-            take(item.get());
-        }
+        page.items.into_iter().for_each(&mut take);
         let next = page.metadata.continue_token.filter(|token| !token.is_empty());
         Ok(PageEnd { version: page.metadata.resource_version, next })
     }
@@ -237,24 +269,26 @@ pub struct Event<'a> {
     pub object: &'a str,
 }
 
-#[derive(Deserialize)]
-struct RawEvent<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    object: &'a RawValue,
-}
-
 impl<'a> Event<'a> {
     /// Reads a line of a watch.
     ///
     /// # Errors
     /// [`WireError::Refused`] for an ERROR event; [`WireError::Unintelligible`] for anything unknown.
     pub fn parse(line: &'a [u8]) -> Result<Self, WireError> {
-        let event: RawEvent<'a> =
-            serde_json::from_slice(line).map_err(|e| WireError::Unintelligible(e.to_string()))?;
-        let object = event.object.get();
-        let kind = match &*event.kind {
+        let (mut kind, mut object) = (None, None);
+        let mut scanner = Scanner::new(text(line)?);
+        let event = scanner.object(|scanner, name| {
+            match &*name.bytes()? {
+                b"type" => kind = scanner.text()?,
+                b"object" => object = Some(scanner.value()?),
+                _ => drop(scanner.value()?),
+            }
+            Ok(())
+        });
+        event.and_then(|()| scanner.end()).map_err(unintelligible)?;
+        let missing = || WireError::Unintelligible("an event without its type or its object".to_owned());
+        let (kind, object) = (kind.ok_or_else(missing)?, object.ok_or_else(missing)?);
+        let kind = match &*kind {
             "ADDED" => EventType::Added,
             "MODIFIED" => EventType::Modified,
             "DELETED" => EventType::Deleted,
@@ -264,6 +298,15 @@ impl<'a> Event<'a> {
         };
         Ok(Self { kind, object })
     }
+}
+
+fn text(body: &[u8]) -> Result<&str, WireError> {
+    str::from_utf8(body).map_err(|error| WireError::Unintelligible(error.to_string()))
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+fn unintelligible(error: serde_json::Error) -> WireError {
+    WireError::Unintelligible(error.to_string())
 }
 
 /// An open watch: lines as they come.

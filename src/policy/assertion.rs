@@ -111,7 +111,7 @@ impl Assertion {
     }
 
     /// Judges a place: `found` says whether a value is there, `value` is what is judged (a default may stand in).
-    pub(super) fn judge(&self, found: bool, value: Option<&Node>, by: Bearings<'_>) -> Truth {
+    pub(super) fn judge(&self, found: bool, value: Option<Node<'_>>, by: Bearings<'_>) -> Truth {
         let exists = self.exists.map_or(Truth::Yes, |wanted| Truth::from_bool(wanted == found));
         let Some(value) = value else { return exists };
         if self.type_.is_some_and(|wanted| !operator::is_of_type(value, wanted)) {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::crd::{Measure, Quantifier, WhenAbsent};
-use crate::jsonpath::{Budget, Due, EvalError, Node, Path, Projection, Roots, Scope, Trail};
+use crate::jsonpath::{Budget, Due, EvalError, Node, Path, Projection, Roots, Scope, Trail, Tree};
 
 use super::assertion::{Assertion, Bearings, Complaint, Doubt, Truth};
 use super::clock::Clock;
@@ -21,7 +21,7 @@ pub(super) struct Check {
     /// The number of the path among those of the policy; those of the fallbacks follow.
     pub(super) number: usize,
     pub(super) fallbacks: Box<[Path]>,
-    pub(super) default: Option<Node>,
+    pub(super) default: Option<Tree>,
     pub(super) when_absent: WhenAbsent,
     pub(super) measure: Measure,
     pub(super) quantifier: Quantifier,
@@ -63,13 +63,13 @@ pub(super) struct Steps {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place<'p> {
     /// A measured value, at the place itself or where a fallback found it.
-    Found(&'p Node),
+    Found(Node<'p>),
     /// Nothing; the check's default, measured, is judged.
-    Default(&'p Node),
+    Default(Node<'p>),
     /// Nothing, or something whose measure is absent.
     Absent,
     /// It cannot be told what is to be judged: of the value that was found, if one was.
-    Unknown(Complaint, Option<&'p Node>),
+    Unknown(Complaint, Option<Node<'p>>),
 }
 
 /// Where a place is.
@@ -92,7 +92,7 @@ enum Source {
 }
 
 impl Source {
-    fn place(self, value: &Node) -> Place<'_> {
+    fn place(self, value: Node<'_>) -> Place<'_> {
         match self {
             Self::Object => Place::Found(value),
             Self::Default => Place::Default(value),
@@ -146,7 +146,7 @@ impl Check {
                 && !hearing.leaves_out(spot.due)
             {
                 paid = meter.charge(value, SORTED);
-                values.extend(paid.is_ok().then(|| value.clone()));
+                values.extend(paid.is_ok().then(|| Tree::from(value)));
             }
             if paid.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
@@ -176,7 +176,7 @@ impl Check {
         &self,
         hearing: Hearing<'_>,
         budget: &mut Budget,
-        visit: &mut dyn FnMut(Option<&Node>, &Trail<'_>) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(Option<Node<'_>>, &Trail<'_>) -> ControlFlow<()>,
     ) -> Result<Due, EvalError> {
         let Some(places) = hearing.shared.and_then(|shared| shared.places(self.number, budget)) else {
             return self.path.places(hearing.scope, budget, visit);
@@ -199,7 +199,7 @@ impl Check {
             ControlFlow::Continue(())
         })?;
         let object = Trail::root(hearing.scope.object());
-        let _only = visit(Place::Found(&measure::number(count)), Spot { at: &object, due: &object });
+        let _only = visit(Place::Found(measure::number(count)), Spot { at: &object, due: &object });
         Ok(Due::Places)
     }
 
@@ -214,14 +214,14 @@ impl Check {
         let here = Spot { at: due, due };
         for (number, fallback) in (self.number + 1..).zip(&self.fallbacks) {
             let mut found = None;
-            let mut each = |node: &Node, trail: &Trail<'_>| {
+            let mut each = |node: Node<'_>, trail: &Trail<'_>| {
                 let flow = self.measured((node, Source::Object), Spot { at: trail, due }, visit);
                 found = Some(flow);
                 flow
             };
             let ended = match hearing.shared.and_then(|shared| shared.places(number, budget)) {
                 Some(places) => {
-                    let _ended = places.iter().flatten().try_for_each(|node| each(node, due));
+                    let _ended = places.iter().flatten().try_for_each(|node| each(*node, due));
                     Ok(())
                 }
                 None => fallback.each(hearing.scope, budget, &mut |node, trail| {
@@ -236,7 +236,7 @@ impl Check {
             }
         }
         match &self.default {
-            Some(default) => self.measured((default, Source::Default), here, visit),
+            Some(default) => self.measured((default.node(), Source::Default), here, visit),
             None => visit(Place::Absent, here),
         }
     }
@@ -244,7 +244,7 @@ impl Check {
     /// Visits what the check measures of a value.
     fn measured(
         &self,
-        (node, source): (&Node, Source),
+        (node, source): (Node<'_>, Source),
         spot: Spot<'_>,
         visit: &mut VisitPlace<'_>,
     ) -> ControlFlow<()> {
@@ -256,11 +256,12 @@ impl Check {
             }
             return keys.try_for_each(|(name, member)| {
                 let at = spot.at.member(name, Some(member));
-                visit(source.place(&Node::String(name.into())), Spot { at: &at, due: spot.due })
+                visit(source.place(Node::String(name)), Spot { at: &at, due: spot.due })
             });
         }
         match measure::measure(self.measure, node) {
-            Measured::One(value) => visit(source.place(&value), spot),
+            Measured::One(value) => visit(source.place(value), spot),
+            Measured::Text(text) => visit(source.place(Node::String(&text)), spot),
             Measured::Nothing => visit(Place::Absent, spot),
             Measured::Wrong(complaint) => {
                 let found = (source == Source::Object).then_some(node);

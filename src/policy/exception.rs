@@ -62,9 +62,9 @@ impl CompiledException {
     }
 
     /// Whether a container's image fits, as it is written or in full: `nginx` is `docker.io/library/nginx:latest`.
-    fn fits_container(&self, container: &Node, meter: &Meter) -> bool {
+    fn fits_container(&self, container: Node<'_>, meter: &Meter) -> bool {
         let comparisons = glob::effort(&self.images) + 1;
-        let image = container.get("image").filter(|image| meter.charge(image, comparisons).is_ok());
+        let image = container.get("image").filter(|image| meter.charge(*image, comparisons).is_ok());
         let image = image.and_then(Node::as_str).filter(|image| image.len() <= IMAGE_LIMIT);
         image.is_some_and(|image| {
             let in_full = || Image::parse(image).is_some_and(|it| glob::any(&self.images, &it.to_string()));

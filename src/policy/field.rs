@@ -145,10 +145,10 @@ impl Term {
             Place::Namespace => is(document.id.namespace.as_deref().unwrap_or_default()),
             Place::Members(names) => {
                 let Ok(root) = &document.root else { return true };
-                match names.iter().try_fold(root, |node, name| node.get(name)) {
+                match names.iter().try_fold(root.node(), |node, name| node.get(name)) {
                     None | Some(Node::Null) => is(self.unset),
                     Some(Node::String(text)) => is(text),
-                    Some(Node::Bool(value)) => is(if *value { "true" } else { "false" }),
+                    Some(Node::Bool(value)) => is(if value { "true" } else { "false" }),
                     Some(value) => is(&value.to_string()),
                 }
             }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::crd::Measure;
-use crate::jsonpath::{Budget, Node, Path, Trail};
+use crate::jsonpath::{Budget, Node, Path, Trail, Tree};
 
 use super::check::{Place, Spot};
 use super::pointer::{Pointer, Token};
@@ -20,7 +20,7 @@ const MOST_PLACES: usize = 1000;
 #[derive(Debug)]
 pub(super) enum Fix {
     /// This value is written where the check failed.
-    Set(Node),
+    Set(Tree),
     /// What is at this place is written where the check failed.
     SetFrom(Path),
     /// What failed the check is removed.
@@ -33,7 +33,7 @@ pub(super) enum Fix {
 #[derive(Debug)]
 pub(super) struct Append {
     pub(super) at: Path,
-    pub(super) value: Node,
+    pub(super) value: Tree,
     /// The member that tells elements apart; without, whole elements are compared.
     pub(super) key: Option<Box<str>>,
 }
@@ -53,11 +53,11 @@ impl Fix {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     /// It gets this value; missing parents are made.
-    Set(Node),
+    Set(Tree),
     /// It goes.
     Remove,
     /// The array that it is gets one more element, and is made where there is none.
-    Append(Node),
+    Append(Tree),
 }
 
 /// A change of one place of an object.
@@ -66,11 +66,11 @@ pub struct Change {
     /// The place.
     pub place: Pointer,
     /// What was judged there; `None` where nothing was.
-    pub judged: Option<Node>,
+    pub judged: Option<Tree>,
     /// What it becomes.
     pub write: Write,
     /// Where the value was taken from, and what it is there.
-    pub source: Option<(Pointer, Node)>,
+    pub source: Option<(Pointer, Tree)>,
 }
 
 impl Change {
@@ -155,9 +155,9 @@ impl Case<'_> {
 
 /// A value to be written, how it may be shown, and where it came from.
 struct Value {
-    node: Node,
+    value: Tree,
     shown: Option<Box<str>>,
-    source: Option<(Pointer, Node)>,
+    source: Option<(Pointer, Tree)>,
 }
 
 impl Setting<'_> {
@@ -168,18 +168,18 @@ impl Setting<'_> {
             return;
         }
         let value = match fix {
-            Fix::Set(value) => Ok(Some(Value { node: value.clone(), shown: None, source: None })),
+            Fix::Set(value) => Ok(Some(Value { value: value.clone(), shown: None, source: None })),
             Fix::SetFrom(path) => self.value_from(path).map(Some),
             Fix::Remove => Ok(None),
             Fix::Append(_) => return,
         };
         let from = place.node().filter(|node| !(place.is_member() && matches!(node, Node::Null)));
         let to = value.as_ref().ok().and_then(Option::as_ref).map(|value| {
-            value.shown.clone().unwrap_or_else(|| render::found(&value.node, place, self.secret))
+            value.shown.clone().unwrap_or_else(|| render::found(value.value.node(), place, self.secret))
         });
         let change = value.and_then(|value| {
             let (write, source) = match value {
-                Some(Value { node, source, .. }) => (Write::Set(node), source),
+                Some(Value { value, source, .. }) => (Write::Set(value), source),
                 None => (Write::Remove, None),
             };
             self.change(place, from, write, source)
@@ -197,7 +197,7 @@ impl Setting<'_> {
         let visited = append.at.places(self.hearing.scope, &mut Budget::default(), &mut |node, place| {
             found = true;
             let change = append.change(node).and_then(|write| self.change(place, node, write, None));
-            let to = Some(render::found(&append.value, place, self.secret));
+            let to = Some(render::found(append.value.node(), place, self.secret));
             mends.add(self.of(rule, place, (None, to), change));
             ControlFlow::Break(())
         });
@@ -212,7 +212,7 @@ impl Setting<'_> {
         &self,
         rule: &Rule,
         place: &Trail<'_>,
-        (from, to): (Option<&Node>, Option<Box<str>>),
+        (from, to): (Option<Node<'_>>, Option<Box<str>>),
         change: Result<Change, Obstacle>,
     ) -> Mend {
         let from = from.map(|node| render::found(node, place, self.secret));
@@ -222,9 +222,9 @@ impl Setting<'_> {
     fn change(
         &self,
         place: &Trail<'_>,
-        judged: Option<&Node>,
+        judged: Option<Node<'_>>,
         write: Write,
-        source: Option<(Pointer, Node)>,
+        source: Option<(Pointer, Tree)>,
     ) -> Result<Change, Obstacle> {
         let impossible = |why: &str| Obstacle::Impossible(why.into());
         if place.is_in_namespace() {
@@ -243,8 +243,8 @@ impl Setting<'_> {
         }
         match (&write, judged) {
             (Write::Remove, None) => Err(impossible("nothing is there that could be removed")),
-            (Write::Set(value), Some(judged)) if value == judged => Err(Obstacle::Pointless),
-            _ => Ok(Change { place: pointer, judged: judged.cloned(), write, source }),
+            (Write::Set(value), Some(judged)) if value.node() == judged => Err(Obstacle::Pointless),
+            _ => Ok(Change { place: pointer, judged: judged.map(Tree::from), write, source }),
         }
     }
 
@@ -254,8 +254,8 @@ impl Setting<'_> {
         let ended = path.each(self.hearing.scope, &mut Budget::default(), &mut |node, place| {
             veiled = render::is_veiled(node, place, self.secret);
             let shown = render::found(node, place, self.secret);
-            let source = Pointer::of(place).map(|pointer| (pointer, node.clone()));
-            found = Some(Value { node: node.clone(), shown: Some(shown), source });
+            let source = Pointer::of(place).map(|pointer| (pointer, Tree::from(node)));
+            found = Some(Value { value: node.into(), shown: Some(shown), source });
             ControlFlow::Break(())
         });
         if veiled {
@@ -264,7 +264,7 @@ impl Setting<'_> {
             return Err(Obstacle::NotAllowed(why.into()));
         }
         let why = match (ended, found) {
-            (Ok(()), Some(value)) if !matches!(value.node, Node::Null) => return Ok(value),
+            (Ok(()), Some(value)) if !matches!(value.value.node(), Node::Null) => return Ok(value),
             (Ok(()), _) => format!("setFrom finds nothing at {path}"),
             (Err(error), _) => format!("setFrom {path}: {error}"),
         };
@@ -274,7 +274,7 @@ impl Setting<'_> {
 
 impl Append {
     /// What adding to this array means.
-    fn change(&self, array: Option<&Node>) -> Result<Write, Obstacle> {
+    fn change(&self, array: Option<Node<'_>>) -> Result<Write, Obstacle> {
         match array {
             None | Some(Node::Array(_)) => {}
             Some(other) => {
@@ -283,11 +283,11 @@ impl Append {
                 return Err(Obstacle::Impossible(why.into()));
             }
         }
-        let same = |element: &Node| match &self.key {
-            Some(key) => self.value.get(key).is_some_and(|wanted| element.get(key) == Some(wanted)),
-            None => holds(element, &self.value),
+        let same = |element: Node<'_>| match &self.key {
+            Some(key) => self.value.node().get(key).is_some_and(|wanted| element.get(key) == Some(wanted)),
+            None => holds(element, self.value.node()),
         };
-        match array.is_some_and(|array| array.elements().iter().any(same)) {
+        match array.is_some_and(|array| array.elements().any(same)) {
             true => Err(Obstacle::Pointless),
             false => Ok(Write::Append(self.value.clone())),
         }
@@ -295,7 +295,7 @@ impl Append {
 }
 
 /// Whether a value has all that another says; the server may have filled in more.
-fn holds(value: &Node, wanted: &Node) -> bool {
+fn holds(value: Node<'_>, wanted: Node<'_>) -> bool {
     match (value, wanted) {
         (Node::Object(_), Node::Object(members)) => {
             members.iter().all(|(name, wanted)| value.get(name).is_some_and(|value| holds(value, wanted)))

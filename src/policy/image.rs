@@ -1,5 +1,6 @@
 //! Image references, as Docker and Kubernetes read them (the grammar of github.com/distribution/reference).
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The longest name, registry and repository together.
@@ -13,7 +14,7 @@ pub(super) struct Image<'t> {
     /// With its port, if it has one.
     pub(super) registry: &'t str,
     /// Without the registry.
-    pub(super) repository: String,
+    pub(super) repository: Cow<'t, str>,
     /// Absent with a digest and no tag.
     pub(super) tag: Option<&'t str>,
     /// With its algorithm: `sha256:...`.
@@ -48,7 +49,7 @@ impl<'t> Image<'t> {
             return None;
         }
         let is_official = registry == DEFAULT_REGISTRY && !path.contains('/');
-        let repository = if is_official { format!("library/{path}") } else { path.to_owned() };
+        let repository = if is_official { format!("library/{path}").into() } else { path.into() };
         Some(Self { registry, repository, tag: tag.or(digest.is_none().then_some(DEFAULT_TAG)), digest })
     }
 }
@@ -145,7 +146,7 @@ mod tests {
             (&pinned, "docker.io", "library/nginx", None, Some(&*digest)),
             (&both, "ghcr.io", "a/b/c", Some("v1"), Some(&*digest)),
         ] {
-            let repository = repository.to_owned();
+            let repository = repository.into();
             assert_eq!(Image::parse(text), Some(Image { registry, repository, tag, digest: hash }), "{text}");
         }
     }

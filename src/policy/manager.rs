@@ -1,12 +1,12 @@
 //! Who owns a field: `metadata.managedFields` as server-side apply keeps it (KEP-555, FieldsV1).
 
-use crate::jsonpath::{Members, Node};
+use crate::jsonpath::{Members, Node, Tree};
 
 use super::pointer::{Pointer, Token};
 
 /// The manager, other than our own, that owns a place; also one that is empty, in a value that the manager owns as a
 /// whole. An empty value hides nothing of its owner's, and cannot be told from one of which each member has its own.
-pub fn owner_of<'o>(object: &'o Node, place: &Pointer, own: &str) -> Option<&'o str> {
+pub fn owner_of<'o>(object: Node<'o>, place: &Pointer, own: &str) -> Option<&'o str> {
     entries(object).filter(|(manager, _)| *manager != own).find_map(|(manager, entry)| {
         let fields = entry.get("fieldsV1")?;
         owns(fields, object, place.tokens()).then_some(manager)
@@ -14,28 +14,30 @@ pub fn owner_of<'o>(object: &'o Node, place: &Pointer, own: &str) -> Option<&'o 
 }
 
 /// The manager, other than our own, that wrote the object last; status alone does not count.
-pub fn last_writer<'o>(object: &'o Node, own: &str) -> Option<&'o str> {
+pub fn last_writer<'o>(object: Node<'o>, own: &str) -> Option<&'o str> {
     let others = entries(object).filter(|(manager, entry)| {
         *manager != own && entry.get("subresource").and_then(Node::as_str) != Some("status")
     });
-    let time = |entry: &Node| entry.get("time").and_then(Node::as_str).unwrap_or_default().to_owned();
-    others.max_by_key(|(_, entry)| time(entry)).map(|(manager, _)| manager)
+    let time = |entry: Node<'_>| entry.get("time").and_then(Node::as_str).unwrap_or_default().to_owned();
+    others.max_by_key(|(_, entry)| time(*entry)).map(|(manager, _)| manager)
 }
 
-fn entries(object: &Node) -> impl Iterator<Item = (&str, &Node)> {
+fn entries(object: Node<'_>) -> impl Iterator<Item = (&str, Node<'_>)> {
     let entries = object.get("metadata").and_then(|metadata| metadata.get("managedFields"));
-    let entries = entries.map(Node::elements).unwrap_or_default();
-    entries.iter().filter_map(|entry| Some((entry.get("manager")?.as_str()?, entry)))
+    entries
+        .into_iter()
+        .flat_map(Node::elements)
+        .filter_map(|entry| Some((entry.get("manager")?.as_str()?, entry)))
 }
 
 /// Whether a set of fields has the place, or has what it is in as a whole.
-fn owns(fields: &Node, value: &Node, tokens: &[Token]) -> bool {
+fn owns(fields: Node<'_>, value: Node<'_>, tokens: &[Token]) -> bool {
     let Node::Object(fields) = fields else { return false };
     let Some((token, rest)) = tokens.split_first() else { return true };
     let below = match token {
         Token::Name(name) => fields.get(&format!("f:{name}")).map(|below| (below, value.get(name))),
         Token::Index(index) => {
-            let element = value.elements().get(*index);
+            let element = value.as_array().and_then(|elements| elements.get(*index));
             element.and_then(|element| Some((element_fields(fields, element, *index)?, Some(element))))
         }
     };
@@ -44,23 +46,23 @@ fn owns(fields: &Node, value: &Node, tokens: &[Token]) -> bool {
         let is_empty = matches!(value, Some(Node::Object(members)) if members.is_empty());
         match is_whole {
             true => rest.is_empty() || !is_empty,
-            false => owns(below, value.unwrap_or(&Node::Null), rest),
+            false => owns(below, value.unwrap_or(Node::Null), rest),
         }
     })
 }
 
 /// The fields of an element of a list: by its keys, as a member of a set, or by its index.
-fn element_fields<'f>(fields: &'f Members, element: &Node, index: usize) -> Option<&'f Node> {
+fn element_fields<'f>(fields: Members<'f>, element: Node<'_>, index: usize) -> Option<Node<'f>> {
     let found = fields.iter().find(|(name, _)| match name.split_once(':') {
-        Some(("k", keys)) => keys.parse::<Node>().is_ok_and(|keys| has_keys(element, &keys)),
-        Some(("v", value)) => value.parse::<Node>().is_ok_and(|value| value == *element),
+        Some(("k", keys)) => keys.parse::<Tree>().is_ok_and(|keys| has_keys(element, keys.node())),
+        Some(("v", value)) => value.parse::<Tree>().is_ok_and(|value| value.node() == element),
         Some(("i", at)) => at.parse() == Ok(index),
         _ => false,
     });
     found.map(|(_, below)| below)
 }
 
-fn has_keys(element: &Node, keys: &Node) -> bool {
+fn has_keys(element: Node<'_>, keys: Node<'_>) -> bool {
     let Node::Object(keys) = keys else { return false };
     keys.iter().all(|(name, value)| element.get(name) == Some(value))
 }
@@ -71,8 +73,8 @@ mod tests {
 
     use super::*;
 
-    fn object() -> Node {
-        Node::from(&json!({
+    fn object() -> Tree {
+        Tree::from(&json!({
             "metadata": {
                 "annotations": {"corp.io/owner": "me"},
                 "managedFields": [
@@ -97,7 +99,7 @@ mod tests {
             Ok(index) => Token::Index(index),
             Err(_) => Token::Name((*token).into()),
         });
-        owner_of(&object(), &tokens.collect(), "watchpolicy/owners").map(str::to_owned)
+        owner_of(object().node(), &tokens.collect(), "watchpolicy/owners").map(str::to_owned)
     }
 
     #[test]
@@ -119,6 +121,6 @@ mod tests {
 
     #[test]
     fn the_last_writer_is_neither_we_nor_who_writes_status() {
-        assert_eq!(last_writer(&object(), "watchpolicy/owners"), Some("kubectl"));
+        assert_eq!(last_writer(object().node(), "watchpolicy/owners"), Some("kubectl"));
     }
 }

@@ -13,7 +13,9 @@ use super::order;
 #[derive(Debug)]
 pub(super) enum Measured<'n> {
     /// One value.
-    One(Cow<'n, Node>),
+    One(Node<'n>),
+    /// One string.
+    Text(Cow<'n, str>),
     /// Nothing, as the digest of an image that has none.
     Nothing,
     /// It cannot be measured so.
@@ -22,9 +24,9 @@ pub(super) enum Measured<'n> {
 
 /// Measures one value. `Count` is of no single value, the `Keys` of an object are many: both are measured where a check
 /// walks. `Age` and `Until` judge the time itself.
-pub(super) fn measure(measure: Measure, node: &Node) -> Measured<'_> {
+pub(super) fn measure(measure: Measure, node: Node<'_>) -> Measured<'_> {
     match measure {
-        Measure::Value | Measure::Count | Measure::Age | Measure::Until => Measured::One(Cow::Borrowed(node)),
+        Measure::Value | Measure::Count | Measure::Age | Measure::Until => Measured::One(node),
         Measure::Keys => {
             Measured::Wrong(Complaint::WrongType(node.kind(), "only objects have keys; guard with `type`"))
         }
@@ -35,7 +37,7 @@ pub(super) fn measure(measure: Measure, node: &Node) -> Measured<'_> {
     }
 }
 
-fn length(node: &Node) -> Measured<'_> {
+fn length(node: Node<'_>) -> Measured<'_> {
     let length = match node {
         Node::String(text) => text.chars().count(),
         Node::Array(elements) => elements.len(),
@@ -45,15 +47,15 @@ fn length(node: &Node) -> Measured<'_> {
             return Measured::Wrong(Complaint::WrongType(node.kind(), needs));
         }
     };
-    Measured::One(Cow::Owned(number(length)))
+    Measured::One(number(length))
 }
 
 /// A count as a value.
-pub(super) fn number(count: usize) -> Node {
+pub(super) fn number(count: usize) -> Node<'static> {
     Node::Number(Number::from(u64::try_from(count).unwrap_or(u64::MAX)))
 }
 
-fn image(measure: Measure, node: &Node) -> Measured<'_> {
+fn image(measure: Measure, node: Node<'_>) -> Measured<'_> {
     let Some(text) = node.as_str() else {
         let needs = "only strings can name an image; guard with `type`";
         return Measured::Wrong(Complaint::WrongType(node.kind(), needs));
@@ -64,10 +66,10 @@ fn image(measure: Measure, node: &Node) -> Measured<'_> {
         ));
     };
     let part = match measure {
-        Measure::ImageRegistry => Some(registry),
-        Measure::ImageRepository => Some(&*repository),
-        Measure::ImageTag => tag,
-        _ => digest,
+        Measure::ImageRegistry => Some(registry.into()),
+        Measure::ImageRepository => Some(repository),
+        Measure::ImageTag => tag.map(Cow::from),
+        _ => digest.map(Cow::from),
     };
-    part.map_or(Measured::Nothing, |part| Measured::One(Cow::Owned(Node::String(part.into()))))
+    part.map_or(Measured::Nothing, Measured::Text)
 }

@@ -218,7 +218,7 @@ fn write_expected(out: &mut Cut, check: &Check) -> std::fmt::Result {
 
 fn write_operator(out: &mut Cut, Operator { test, wanted }: &Operator) -> std::fmt::Result {
     let either = |yes, no| if *wanted { yes } else { no };
-    let shown = |operand: &Operand| render::operand(&operand.written);
+    let shown = |operand: &Operand| render::operand(operand.written.node());
     match test {
         Test::Equals(operand) => write!(out, "{}{}", either("", "not "), shown(operand)),
         Test::In(operands) => write_list(out, either("one of", "none of"), operands.iter().map(shown)),
@@ -230,9 +230,11 @@ fn write_operator(out: &mut Cut, Operator { test, wanted }: &Operator) -> std::f
             write_list(out, either("a part that matches", "no part that matches"), pattern.sources().iter())
         }
         Test::Like(globs) => write_list(out, either("like", "not like"), globs.iter().map(Glob::text)),
-        Test::Contains(values) => {
-            write_list(out, either("to contain", "not to contain"), values.iter().map(render::operand))
-        }
+        Test::Contains(values) => write_list(
+            out,
+            either("to contain", "not to contain"),
+            values.iter().map(|value| render::operand(value.node())),
+        ),
         Test::InCidr(blocks) => write_list(out, either("inside", "nothing of"), blocks.iter()),
         Test::InRanges(ranges) => write_list(out, "within", ranges.iter().map(|range| &range.written)),
         Test::Order(order, operand) => write!(out, "{} {}", order_words(*order), shown(operand)),
@@ -241,7 +243,7 @@ fn write_operator(out: &mut Cut, Operator { test, wanted }: &Operator) -> std::f
                 Sense::Age => "an age of",
                 Sense::Until => "a time left of",
             };
-            write!(out, "{of} {} {}", span_words(*order), render::operand(written))
+            write!(out, "{of} {} {}", span_words(*order), render::operand(written.node()))
         }
     }
 }
@@ -276,7 +278,7 @@ fn write_list(
 }
 
 /// Why it could not be told whether a value is as wanted, and what to do about it.
-pub(super) fn complaint(complaint: Complaint, path: &str, actual: &str, value: Option<&Node>) -> String {
+pub(super) fn complaint(complaint: Complaint, path: &str, actual: &str, value: Option<Node<'_>>) -> String {
     match (complaint, value) {
         (Complaint::WrongType(kind, needs), Some(_)) => {
             format!("{path} is {actual}, of type {kind}, and {needs}")

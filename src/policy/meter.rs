@@ -27,7 +27,7 @@ impl Meter {
     ///
     /// # Errors
     /// That nothing is left.
-    pub(super) fn charge(&self, value: &Node, times: usize) -> Result<(), EvalError> {
+    pub(super) fn charge(&self, value: Node<'_>, times: usize) -> Result<(), EvalError> {
         let Some(others) = times.checked_sub(1) else { return Ok(()) };
         let before = self.0.get();
         self.weigh(value)?;
@@ -35,7 +35,7 @@ impl Meter {
         self.spend(weight.saturating_mul(others))
     }
 
-    fn weigh(&self, value: &Node) -> Result<(), EvalError> {
+    fn weigh(&self, value: Node<'_>) -> Result<(), EvalError> {
         self.spend(1)?;
         match value {
             Node::String(text) => self.spend(text.len() / BYTES_PER_UNIT),

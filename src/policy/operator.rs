@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use crate::crd::ValueType;
-use crate::jsonpath::{Node, Number};
+use crate::jsonpath::{Node, Number, Tree};
 
 use super::assertion::{Complaint, Truth};
 use super::clock::Clock;
@@ -38,7 +38,7 @@ pub(super) enum Test {
     Search(Pattern),
     Like(Box<[Glob]>),
     /// Of several, all; of the negative, none.
-    Contains(Box<[Node]>),
+    Contains(Box<[Tree]>),
     InCidr(Box<[IpNet]>),
     InRanges(Box<[Range]>),
     Order(Order, Operand),
@@ -49,7 +49,7 @@ pub(super) enum Test {
 /// A value that others are compared with.
 #[derive(Debug)]
 pub(super) struct Operand {
-    pub(super) written: Node,
+    pub(super) written: Tree,
     /// As comparisons read it; nothing where they compare JSON.
     pub(super) reading: Option<Reading>,
 }
@@ -100,7 +100,7 @@ impl Operator {
     }
 
     /// Whether the value is as the operator wants it.
-    pub(super) fn judge(&self, value: &Node, manner: Manner, clock: &Clock) -> Truth {
+    pub(super) fn judge(&self, value: Node<'_>, manner: Manner, clock: &Clock) -> Truth {
         let told = match &self.test {
             Test::Equals(operand) => is_one_of(std::slice::from_ref(operand), value, manner),
             Test::In(operands) => is_one_of(operands, value, manner),
@@ -117,22 +117,22 @@ impl Operator {
         told.map_or_else(Truth::Unknown, |holds| Truth::from_bool(holds == self.wanted))
     }
 
-    fn contains(&self, operands: &[Node], value: &Node, case: Case) -> Told {
-        let has: &dyn Fn(&Node) -> Told = match value {
-            Node::String(text) => &|operand| includes(text, operand, case),
+    fn contains(&self, operands: &[Tree], value: Node<'_>, case: Case) -> Told {
+        let has = |operand| match value {
+            Node::String(text) => includes(text, operand, case),
             Node::Array(elements) => {
-                &|operand| Ok(elements.iter().any(|element| order::compare(element, operand, case).is_eq()))
+                Ok(elements.iter().any(|element| order::compare(element, operand, case).is_eq()))
             }
             other => {
                 let needs = "`contains` is for strings and arrays; guard with `type`";
-                return Err(Complaint::WrongType(other.kind(), needs));
+                Err(Complaint::WrongType(other.kind(), needs))
             }
         };
-        let found: Vec<bool> = operands.iter().map(has).collect::<Told<_>>()?;
+        let found: Vec<bool> = operands.iter().map(|operand| has(operand.node())).collect::<Told<_>>()?;
         Ok(if self.wanted { found.iter().all(|has| *has) } else { found.iter().any(|has| *has) })
     }
 
-    fn lies_in(&self, blocks: &[IpNet], value: &Node) -> Told {
+    fn lies_in(&self, blocks: &[IpNet], value: Node<'_>) -> Told {
         let Some(text) = value.as_str() else {
             let needs = "only strings can be addresses; guard with `type`";
             return Err(Complaint::WrongType(value.kind(), needs));
@@ -148,9 +148,9 @@ impl Operator {
     }
 }
 
-fn is_one_of(operands: &[Operand], value: &Node, manner: Manner) -> Told {
+fn is_one_of(operands: &[Operand], value: Node<'_>, manner: Manner) -> Told {
     if manner.scale == Scale::Json {
-        let is_equal = |operand: &Operand| order::compare(&operand.written, value, manner.case).is_eq();
+        let is_equal = |operand: &Operand| order::compare(operand.written.node(), value, manner.case).is_eq();
         return Ok(operands.iter().any(is_equal));
     }
     let value = manner.scale.read(value)?;
@@ -160,7 +160,7 @@ fn is_one_of(operands: &[Operand], value: &Node, manner: Manner) -> Told {
         .any(|operand| operand.compare(&value).is_eq()))
 }
 
-fn is_in_order(order: Order, operand: &Operand, value: &Node, scale: Scale) -> Told {
+fn is_in_order(order: Order, operand: &Operand, value: Node<'_>, scale: Scale) -> Told {
     let value = scale.read(value)?;
     Ok(operand.reading.as_ref().is_some_and(|operand| order.holds(value.compare(operand))))
 }
@@ -169,7 +169,7 @@ fn is_within(ranges: &[Range], value: &Reading) -> bool {
     ranges.iter().any(|range| range.least.compare(value).is_le() && range.most.compare(value).is_ge())
 }
 
-fn text(value: &Node) -> Told<&str> {
+fn text(value: Node<'_>) -> Told<&str> {
     let needs =
         "patterns are for strings; look at a place that holds a string, or compare with `equals` or `in`";
     value.as_str().ok_or(Complaint::WrongType(value.kind(), needs))
@@ -182,7 +182,7 @@ fn fits(glob: &Glob, text: &str, case: Case) -> bool {
     }
 }
 
-fn includes(text: &str, operand: &Node, case: Case) -> Told {
+fn includes(text: &str, operand: Node<'_>, case: Case) -> Told {
     let Some(part) = operand.as_str() else {
         let needs = "a string includes nothing but text; quote what `contains` looks for";
         return Err(Complaint::WrongType("string", needs));
@@ -197,7 +197,7 @@ fn includes(text: &str, operand: &Node, case: Case) -> Told {
 }
 
 /// Whether a value is of a JSON type. A number without a fraction is an integer, however it is written.
-pub(super) fn is_of_type(value: &Node, wanted: ValueType) -> bool {
+pub(super) fn is_of_type(value: Node<'_>, wanted: ValueType) -> bool {
     match (wanted, value) {
         (ValueType::Integer, Node::Number(number)) => match number {
             Number::I64(_) | Number::U64(_) => true,

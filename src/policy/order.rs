@@ -17,13 +17,13 @@ pub(super) enum Case {
 }
 
 /// Compares two values.
-pub(super) fn compare(left: &Node, right: &Node, case: Case) -> Ordering {
+pub(super) fn compare(left: Node<'_>, right: Node<'_>, case: Case) -> Ordering {
     match (left, right) {
-        (Node::Bool(left), Node::Bool(right)) => left.cmp(right),
-        (Node::Number(left), Node::Number(right)) => numbers(*left, *right),
+        (Node::Bool(left), Node::Bool(right)) => left.cmp(&right),
+        (Node::Number(left), Node::Number(right)) => numbers(left, right),
         (Node::String(left), Node::String(right)) => texts(left, right, case),
         (Node::Array(left), Node::Array(right)) => {
-            let unequal = left.iter().zip(right).map(|(left, right)| compare(left, right, case));
+            let unequal = left.iter().zip(right.iter()).map(|(left, right)| compare(left, right, case));
             first_unequal(unequal).then(left.len().cmp(&right.len()))
         }
         (Node::Object(left), Node::Object(right)) => objects(left, right, case),
@@ -31,7 +31,7 @@ pub(super) fn compare(left: &Node, right: &Node, case: Case) -> Ordering {
     }
 }
 
-fn rank(node: &Node) -> u8 {
+fn rank(node: Node<'_>) -> u8 {
     match node {
         Node::Null => 0,
         Node::Bool(_) => 1,
@@ -61,7 +61,7 @@ pub(super) fn lower(text: &str) -> impl Iterator<Item = char> {
     text.chars().flat_map(char::to_lowercase)
 }
 
-fn objects(left: &Members, right: &Members, case: Case) -> Ordering {
+fn objects(left: Members<'_>, right: Members<'_>, case: Case) -> Ordering {
     let (mut left, mut right) = (members(left), members(right));
     loop {
         let order = match (left.next(), right.next()) {
@@ -78,9 +78,8 @@ fn objects(left: &Members, right: &Members, case: Case) -> Ordering {
 }
 
 /// The members that are there, by name.
-pub(super) fn members(members: &Members) -> impl Iterator<Item = (&str, &Node)> {
-    let there = members.iter().filter(|(_, value)| !matches!(value, Node::Null));
-    there.map(|(name, value)| (&**name, value))
+pub(super) fn members(members: Members<'_>) -> impl Iterator<Item = (&str, Node<'_>)> {
+    members.iter().filter(|(_, value)| !matches!(value, Node::Null))
 }
 
 fn first_unequal(mut orders: impl Iterator<Item = Ordering>) -> Ordering {

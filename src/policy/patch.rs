@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::jsonpath::{Members, Node};
+use crate::jsonpath::{Node, Tree};
 
 use super::fix::{Change, Mend, Obstacle, Write};
 use super::pointer::{Pointer, Token};
@@ -19,15 +19,15 @@ use super::pointer::{Pointer, Token};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub(super) enum Operation {
-    Test { path: String, value: Node },
-    Add { path: String, value: Node },
-    Replace { path: String, value: Node },
+    Test { path: String, value: Tree },
+    Add { path: String, value: Tree },
+    Replace { path: String, value: Tree },
     Remove { path: String },
 }
 
 impl Operation {
     fn of_uid(uid: &str) -> Self {
-        Self::Test { path: "/metadata/uid".to_owned(), value: Node::String(uid.into()) }
+        Self::Test { path: "/metadata/uid".to_owned(), value: Node::String(uid).into() }
     }
 }
 
@@ -38,7 +38,7 @@ pub struct Patch(Vec<Operation>);
 
 impl Patch {
     /// The patch that makes the changes of the object that was judged, and of no other.
-    pub fn new(uid: &str, object: &Node, changes: &[&Change]) -> Self {
+    pub fn new(uid: &str, object: Node<'_>, changes: &[&Change]) -> Self {
         let operations = vec![Operation::of_uid(uid)];
         let mut build = Build { object, operations, tested: BTreeSet::new(), made: BTreeSet::new() };
         changes.iter().for_each(|change| build.test(change));
@@ -53,15 +53,15 @@ impl Patch {
     }
 
     /// The object as it is after the patch; `None` where the patch does not fit.
-    pub fn apply(&self, object: &Node) -> Option<Node> {
+    pub fn apply(&self, object: Node<'_>) -> Option<Tree> {
         let mut value = serde_json::to_value(object).ok()?;
         self.0.iter().try_for_each(|operation| apply(&mut value, operation))?;
-        Some(Node::from(&value))
+        Some(Tree::from(&value))
     }
 }
 
 struct Build<'o> {
-    object: &'o Node,
+    object: Node<'o>,
     operations: Vec<Operation>,
     tested: BTreeSet<Pointer>,
     made: BTreeSet<Pointer>,
@@ -80,7 +80,7 @@ impl Build<'_> {
             None => {
                 let object = self.object;
                 let missing = place.prefixes().find(|prefix| prefix.find(object).is_none());
-                self.expect(missing.unwrap_or_else(|| place.clone()), Node::Null);
+                self.expect(missing.unwrap_or_else(|| place.clone()), Node::Null.into());
             }
         }
     }
@@ -92,13 +92,13 @@ impl Build<'_> {
         {
             let Some(element) = prefix.find(self.object) else { continue };
             match element.get("name") {
-                Some(name @ Node::String(_)) => self.expect(prefix.member("name"), name.clone()),
-                _ => self.expect(prefix, element.clone()),
+                Some(name @ Node::String(_)) => self.expect(prefix.member("name"), name.into()),
+                _ => self.expect(prefix, element.into()),
             }
         }
     }
 
-    fn expect(&mut self, place: Pointer, value: Node) {
+    fn expect(&mut self, place: Pointer, value: Tree) {
         let path = place.to_string();
         if self.tested.insert(place) {
             self.operations.push(Operation::Test { path, value });
@@ -118,16 +118,16 @@ impl Build<'_> {
             Write::Append(value) if is_there => {
                 self.operations.push(Operation::Add { path: format!("{path}/-"), value: value.clone() });
             }
-            Write::Append(value) => self.make(place, Node::Array([value.clone()].into())),
+            Write::Append(value) => self.make(place, Tree::array([value.node()])),
             Write::Remove => {}
         }
     }
 
     /// Makes a place, and what it is in.
-    fn make(&mut self, place: &Pointer, value: Node) {
+    fn make(&mut self, place: &Pointer, value: Tree) {
         for parent in place.prefixes().take(place.tokens().len()) {
             if parent.find(self.object).is_none() && self.made.insert(parent.clone()) {
-                let value = Node::Object(Members::default());
+                let value = Tree::object([]);
                 self.operations.push(Operation::Add { path: parent.to_string(), value });
             }
         }
@@ -221,7 +221,7 @@ pub fn settle(mends: &mut [Mend]) -> Vec<Change> {
 fn apply(object: &mut Value, operation: &Operation) -> Option<()> {
     match operation {
         Operation::Test { path, value } => {
-            let found = object.pointer(path).map_or(Node::Null, Node::from);
+            let found = object.pointer(path).map_or(Node::Null.into(), Tree::from);
             (found == *value).then_some(())
         }
         Operation::Replace { path, value } => {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
-use crate::jsonpath::{Budget, EvalError, Node, Scope};
+use crate::jsonpath::{Budget, EvalError, Node, Scope, Tree};
 
 use super::assertion::{Assertion, Complaint, PlaceOperator, Truth};
 use super::meter::{Meter, SORTED};
@@ -14,7 +14,7 @@ use super::scale::{Reading, Scale};
 #[derive(Debug, Default)]
 pub(super) struct Peers<'s> {
     /// The values that are there more than once.
-    repeated: Vec<Node>,
+    repeated: Vec<Tree>,
     found: Vec<Found<'s>>,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Peers<'s> {
 #[derive(Debug)]
 pub(super) enum Found<'s> {
     /// The values themselves.
-    Values(Vec<&'s Node>),
+    Values(Vec<Node<'s>>),
     /// The values as `as` reads them, and why some could not be read.
     Readings(Vec<Reading>, Option<Complaint>),
     /// The path could not be evaluated.
@@ -44,22 +44,22 @@ impl<'s> Peers<'s> {
     }
 
     /// With all the values that were found, of which those that are there twice or more are kept.
-    pub(super) fn among(self, mut values: Vec<Node>) -> Self {
-        values.sort_by(by_value);
-        let mut repeated: Vec<Node> = Vec::new();
-        let mut before: Option<Node> = None;
+    pub(super) fn among(self, mut values: Vec<Tree>) -> Self {
+        values.sort_by(|left, right| by_value(left.node(), right.node()));
+        let mut repeated: Vec<Tree> = Vec::new();
+        let mut before: Option<Tree> = None;
         for value in values {
             let again = before
                 .replace(value)
-                .filter(|old| before.as_ref().is_some_and(|new| by_value(old, new).is_eq()));
+                .filter(|old| before.as_ref().is_some_and(|new| by_value(old.node(), new.node()).is_eq()));
             repeated.extend(again);
         }
         Self { repeated, ..self }
     }
 
     /// Whether the value is there more than once.
-    pub(super) fn repeats(&self, value: &Node) -> bool {
-        self.repeated.binary_search_by(|known| by_value(known, value)).is_ok()
+    pub(super) fn repeats(&self, value: Node<'_>) -> bool {
+        self.repeated.binary_search_by(|known| by_value(known.node(), value)).is_ok()
     }
 
     /// What was found, in the order of the assertion's operators.
@@ -69,14 +69,14 @@ impl<'s> Peers<'s> {
 }
 
 impl<'s> Found<'s> {
-    fn of(values: Result<Vec<&'s Node>, EvalError>, scale: Scale) -> Self {
+    fn of(values: Result<Vec<Node<'s>>, EvalError>, scale: Scale) -> Self {
         match values {
             Ok(mut values) if scale == Scale::Json => {
-                values.sort_by(|left, right| by_value(left, right));
+                values.sort_by(|left, right| by_value(*left, *right));
                 Self::Values(values)
             }
             Ok(values) => {
-                let read = values.iter().map(|value| scale.read(value));
+                let read = values.iter().map(|value| scale.read(*value));
                 let mut readings: Vec<Reading> = read.filter_map(Result::ok).collect();
                 let unreadable = (readings.len() < values.len()).then(|| scale.wants());
                 readings.sort_by(Reading::compare);
@@ -87,9 +87,9 @@ impl<'s> Found<'s> {
     }
 
     /// Whether the value is among what was found, or not, as wanted. One that is settles it, whatever the others are.
-    pub(super) fn judge(&self, value: &Node, wanted: bool, scale: Scale) -> Truth {
+    pub(super) fn judge(&self, value: Node<'_>, wanted: bool, scale: Scale) -> Truth {
         let is_among = match self {
-            Self::Values(values) => values.binary_search_by(|known| by_value(known, value)).is_ok(),
+            Self::Values(values) => values.binary_search_by(|known| by_value(*known, value)).is_ok(),
             Self::Readings(readings, unreadable) => {
                 let value = match scale.read(value) {
                     Ok(value) => value,
@@ -113,7 +113,7 @@ fn values<'s>(
     scope: &'s Scope<'_>,
     budget: &mut Budget,
     meter: &Meter,
-) -> Result<Vec<&'s Node>, EvalError> {
+) -> Result<Vec<Node<'s>>, EvalError> {
     let (mut values, mut paid) = (Vec::new(), Ok(()));
     operator.path.each(scope, budget, &mut |node, trail| {
         if trail.is_member() && matches!(node, Node::Null) {
@@ -122,7 +122,7 @@ fn values<'s>(
         paid = meter.charge(node, SORTED);
         match node {
             _ if paid.is_err() => return ControlFlow::Break(()),
-            Node::Array(elements) if operator.spread => values.extend(elements),
+            Node::Array(elements) if operator.spread => values.extend(elements.iter()),
             node => values.push(node),
         }
         ControlFlow::Continue(())
@@ -130,6 +130,6 @@ fn values<'s>(
     paid.map(|()| values)
 }
 
-fn by_value(left: &Node, right: &Node) -> Ordering {
+fn by_value(left: Node<'_>, right: Node<'_>) -> Ordering {
     order::compare(left, right, Case::Told)
 }

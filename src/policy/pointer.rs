@@ -63,10 +63,10 @@ impl Pointer {
     }
 
     /// What is at the place; `null` as a member of an object counts as absent.
-    pub fn find<'n>(&self, object: &'n Node) -> Option<&'n Node> {
+    pub fn find<'n>(&self, object: Node<'n>) -> Option<Node<'n>> {
         self.0.iter().try_fold(object, |node, token| match token {
             Token::Name(name) => node.get(name).filter(|node| !matches!(node, Node::Null)),
-            Token::Index(index) => node.elements().get(*index),
+            Token::Index(index) => node.as_array()?.get(*index),
         })
     }
 }
@@ -88,19 +88,22 @@ impl fmt::Display for Pointer {
 
 #[cfg(test)]
 mod tests {
+    use crate::jsonpath::Tree;
+
     use super::*;
 
     #[test]
     fn a_pointer_escapes_what_rfc_6901_says_and_points_at_what_is_there() {
-        let object: Node = r#"{"a":{"x/y~z":[1,{"b":2}],"n":null}}"#.parse().unwrap();
-        let root = Trail::root(&object);
+        let object: Tree = r#"{"a":{"x/y~z":[1,{"b":2}],"n":null}}"#.parse().unwrap();
+        let object = object.node();
+        let root = Trail::root(object);
         let a = root.member("a", object.get("a"));
         let list = a.member("x/y~z", object.get("a").unwrap().get("x/y~z"));
         let element = list.element(1, list.node().unwrap().element(1));
         let pointer = Pointer::of(&element.member("b", None)).unwrap();
         assert_eq!(pointer.to_string(), "/a/x~1y~0z/1/b");
-        assert_eq!(pointer.find(&object).unwrap().to_string(), "2");
-        assert_eq!(Pointer::of(&a.member("n", None)).unwrap().find(&object), None, "null counts as absent");
+        assert_eq!(pointer.find(object).unwrap().to_string(), "2");
+        assert_eq!(Pointer::of(&a.member("n", None)).unwrap().find(object), None, "null counts as absent");
         for missing in [list.element(2, None), list.element(-3, None)] {
             assert_eq!(Pointer::of(&missing.member("b", None)), None, "no element is made in the middle");
         }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::jsonpath::{FIELD_MANAGER_PREFIX, Level, Members, Node, Path, Projection};
+use crate::jsonpath::{FIELD_MANAGER_PREFIX, Level, Node, Path, Projection, Tree};
 use crate::resource::GroupResource;
 
 use super::fence::Fences;
@@ -51,7 +51,7 @@ impl Rule {
 /// it may still write. Of an entry that cannot be read that is not known, and it is taken for a yes.
 pub fn lets_go(fields: &str, written: &Projection) -> bool {
     *written == Projection::default()
-        || fields.parse::<Node>().map_or(true, |fields| kept(&fields, written.level()) != fields)
+        || fields.parse::<Tree>().map_or(true, |fields| kept(fields.node(), written.level()) != fields)
 }
 
 /// A policy lets go of an object; or several do at once that have the same to say.
@@ -72,9 +72,10 @@ impl Release<'_> {
     ///
     /// It tests each entry as a whole and each value: who writes the field meanwhile changes the entry. So an object
     /// that changes all the time can be let go of.
-    pub fn as_patch(&self, uid: &str, object: &Node) -> Option<Patch> {
-        let entries = object.get("metadata")?.get("managedFields")?.elements();
-        let ours: Vec<_> = (0..).zip(entries).filter_map(|(at, entry)| self.change(at, entry)).collect();
+    pub fn as_patch(&self, uid: &str, object: Node<'_>) -> Option<Patch> {
+        let entries = object.get("metadata")?.get("managedFields")?.as_array()?;
+        let ours: Vec<_> =
+            (0..).zip(entries.iter()).filter_map(|(at, entry)| self.change(at, entry)).collect();
         if ours.is_empty() {
             return None;
         }
@@ -82,13 +83,13 @@ impl Release<'_> {
         if self.take_back {
             let lost = ours.iter().flat_map(Change::lost);
             let removed: Vec<_> = lost.filter_map(|place| self.taken_back(&place, object)).collect();
-            operations.extend(removed.iter().map(|(path, value)| test(path, value)));
+            operations.extend(removed.iter().map(|(path, value)| test(path, value.node())));
             operations.extend(removed.into_iter().map(|(path, _)| Operation::Remove { path }));
         }
         let goes = |change: &&Change<'_>| change.kept.is_none();
         if ours.iter().filter(goes).count() == entries.len() {
             // An empty list means that the server keeps the one that it has; this means that nobody owns anything.
-            let nobody = Node::Array([Node::Object(Members::default())].into());
+            let nobody = Tree::array([Tree::object([]).node()]);
             operations.push(Operation::Replace { path: MANAGED_FIELDS.to_owned(), value: nobody });
         } else {
             // From the back, so that no entry moves before its turn.
@@ -98,41 +99,41 @@ impl Release<'_> {
     }
 
     /// What becomes of an entry, if it is the policy's and lists what it may not write any more.
-    fn change<'o>(&self, at: usize, entry: &'o Node) -> Option<Change<'o>> {
+    fn change<'o>(&self, at: usize, entry: Node<'o>) -> Option<Change<'o>> {
         let text = |name| entry.get(name).and_then(Node::as_str);
         let policy = text("manager")?.strip_prefix(FIELD_MANAGER_PREFIX)?;
         let is_own = self.policies.iter().any(|own| **own == *policy)
             && text("operation") == Some("Update")
             && entry.get("subresource").is_none();
-        let fields = entry.get("fieldsV1").unwrap_or(&Node::Null);
+        let fields = entry.get("fieldsV1").unwrap_or(Node::Null);
         let kept = kept(fields, self.written.level());
-        let is_empty = matches!(&kept, Node::Object(members) if members.is_empty());
+        let is_empty = matches!(kept.node(), Node::Object(members) if members.is_empty());
         let change = Change { at, entry, fields, kept: Some(kept).filter(|_| !is_empty) };
-        (is_own && change.kept.as_ref() != Some(fields)).then_some(change)
+        (is_own && change.kept.as_ref().map(Tree::node) != Some(fields)).then_some(change)
     }
 
     /// The path and the value of a label or annotation that goes: nobody else owns it, and no fence stands before it.
-    fn taken_back(&self, place: &Pointer, object: &Node) -> Option<(String, Node)> {
+    fn taken_back(&self, place: &Pointer, object: Node<'_>) -> Option<(String, Tree)> {
         let own = format!("{FIELD_MANAGER_PREFIX}{}", self.policies.first()?);
         let value = place.find(object)?;
         let is_ours = manager::owner_of(object, place, &own).is_none() && self.fences.refuse(place).is_none();
-        is_ours.then(|| (place.to_string(), value.clone()))
+        is_ours.then(|| (place.to_string(), value.into()))
     }
 }
 
 const MANAGED_FIELDS: &str = "/metadata/managedFields";
 
-fn test(path: &str, value: &Node) -> Operation {
-    Operation::Test { path: path.to_owned(), value: value.clone() }
+fn test(path: &str, value: Node<'_>) -> Operation {
+    Operation::Test { path: path.to_owned(), value: value.into() }
 }
 
 /// What becomes of one entry.
 struct Change<'o> {
     at: usize,
-    entry: &'o Node,
-    fields: &'o Node,
+    entry: Node<'o>,
+    fields: Node<'o>,
     /// What is left of its fields; `None` where the entry goes.
-    kept: Option<Node>,
+    kept: Option<Tree>,
 }
 
 impl Change<'_> {
@@ -157,7 +158,7 @@ impl Change<'_> {
         let maps = ["labels", "annotations"].into_iter();
         maps.flat_map(|map| {
             let before = keys(self.fields, map);
-            let after = self.kept.as_ref().map(|kept| keys(kept, map)).unwrap_or_default();
+            let after = self.kept.as_ref().map(|kept| keys(kept.node(), map)).unwrap_or_default();
             before.into_iter().filter(move |key| !after.contains(key)).map(move |key| {
                 let names = [Arc::from("metadata"), Arc::from(map), key];
                 names.into_iter().map(Token::Name).collect()
@@ -168,32 +169,33 @@ impl Change<'_> {
 }
 
 /// The labels, or annotations, in a set of fields.
-fn keys(fields: &Node, map: &str) -> Vec<Arc<str>> {
+fn keys(fields: Node<'_>, map: &str) -> Vec<Arc<str>> {
     let of_map = fields.get("f:metadata").and_then(|metadata| metadata.get(&format!("f:{map}")));
     let Some(Node::Object(members)) = of_map else { return Vec::new() };
     members.iter().filter_map(|(name, _)| name.strip_prefix("f:").map(Arc::from)).collect()
 }
 
 /// The part of a set of fields (FieldsV1) that may still be written. What the set has as a whole stays as a whole.
-fn kept(fields: &Node, written: Level<'_>) -> Node {
-    let Node::Object(members) = fields else { return fields.clone() };
+fn kept(fields: Node<'_>, written: Level<'_>) -> Tree {
+    let Node::Object(members) = fields else { return fields.into() };
     if written.is_whole() {
-        return fields.clone();
+        return fields.into();
     }
-    let part = |(name, below): &(Arc<str>, Node)| {
+    let part = |(name, below): (&str, Node<'_>)| {
         let written = match name.split_once(':') {
             Some(("f", name)) => written.member(name)?,
             // The place itself.
-            None => return Some((Arc::clone(name), below.clone())),
+            None => return Some((name.to_owned(), Tree::from(below))),
             Some(_) => written.element()?,
         };
         let left = kept(below, written);
         // What was more than a leaf, and has nothing left but itself.
-        let is_bare = matches!((&left, below), (Node::Object(left), Node::Object(below))
-            if left.len() < below.len() && left.iter().all(|(name, _)| &**name == "."));
-        (!is_bare).then(|| (Arc::clone(name), left))
+        let is_bare = matches!((left.node(), below), (Node::Object(left), Node::Object(below))
+            if left.len() < below.len() && left.iter().all(|(name, _)| name == "."));
+        (!is_bare).then(|| (name.to_owned(), left))
     };
-    Node::Object(members.iter().filter_map(part).collect::<Vec<_>>().into())
+    let parts: Vec<_> = members.iter().filter_map(part).collect();
+    Tree::object(parts.iter().map(|(name, part)| (&**name, part.node())))
 }
 
 #[cfg(test)]

@@ -44,9 +44,9 @@ fn after(object: &Value, rules: Option<&Value>, take_back: bool) -> Option<Value
     let (written, fences) = (written.unwrap_or_default(), Fences::default());
     let policies = ["owners".into()];
     let release = Release { policies: &policies, written: &written, take_back, fences: &fences };
-    let object = Node::from(object);
-    let patch = release.as_patch("u", &object)?;
-    Some(serde_json::to_value(patch.apply(&object).unwrap()).unwrap())
+    let object = Tree::from(object);
+    let patch = release.as_patch("u", object.node())?;
+    Some(serde_json::to_value(patch.apply(object.node()).unwrap()).unwrap())
 }
 
 #[test]

@@ -46,17 +46,17 @@ impl Veil {
 
 /// A value found in an object: strings as they are where that is unmistakable, the rest as JSON, cut at 128 bytes.
 /// Nothing of a Secret is shown, nor the value of an environment variable, wherever in the value it stands.
-pub(super) fn found(node: &Node, trail: &Trail<'_>, secret: bool) -> Box<str> {
+pub(super) fn found(node: Node<'_>, trail: &Trail<'_>, secret: bool) -> Box<str> {
     let veil = if secret { Veil::Hidden } else { Veil::of(trail) };
     text(node, veil)
 }
 
 /// Whether anything of a value found in an object is not to be shown.
-pub(super) fn is_veiled(node: &Node, trail: &Trail<'_>, secret: bool) -> bool {
+pub(super) fn is_veiled(node: Node<'_>, trail: &Trail<'_>, secret: bool) -> bool {
     secret || hides(node, Veil::of(trail))
 }
 
-fn hides(node: &Node, veil: Veil) -> bool {
+fn hides(node: Node<'_>, veil: Veil) -> bool {
     match node {
         _ if veil == Veil::Hidden => true,
         Node::Array(elements) => elements.iter().any(|element| hides(element, veil.step(Step::Element(0)))),
@@ -68,11 +68,11 @@ fn hides(node: &Node, veil: Veil) -> bool {
 }
 
 /// A value that a policy holds.
-pub(super) fn operand(node: &Node) -> Box<str> {
+pub(super) fn operand(node: Node<'_>) -> Box<str> {
     text(node, Veil::Open)
 }
 
-fn text(node: &Node, veil: Veil) -> Box<str> {
+fn text(node: Node<'_>, veil: Veil) -> Box<str> {
     Cut::write(VALUE_LIMIT, |out| match (node, veil) {
         (_, Veil::Hidden) => out.write_str(REDACTED),
         (Node::String(text), _) if is_plain(text) => out.write_str(text),
@@ -88,7 +88,7 @@ fn is_plain(text: &str) -> bool {
     !mistakable && text.trim().len() == text.len() && !text.contains(char::is_control)
 }
 
-fn write_json(out: &mut Cut, node: &Node, veil: Veil) -> fmt::Result {
+fn write_json(out: &mut Cut, node: Node<'_>, veil: Veil) -> fmt::Result {
     match node {
         _ if veil == Veil::Hidden => write_quoted(out, REDACTED),
         Node::String(text) => write_quoted(out, text),

@@ -261,7 +261,7 @@ impl Case<'_> {
         if template.names_container() { container::name(spot.due, hearing.scope, secret) } else { None }
     }
 
-    fn unknown(&self, complaint: Complaint, finding: Finding, value: Option<&Node>) -> NodeVerdict {
+    fn unknown(&self, complaint: Complaint, finding: Finding, value: Option<Node<'_>>) -> NodeVerdict {
         let Finding { path, actual, .. } = &finding;
         let message = self.role.said(message::complaint(complaint, path, actual, value));
         finding.saying(message.into())

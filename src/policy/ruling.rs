@@ -107,7 +107,7 @@ impl Bench<'_> {
         }
         let elements = shared.places(self.rule.number, &mut Budget::default())?;
         let mut all = None;
-        for element in elements.iter().flatten() {
+        for element in elements.iter().flatten().copied() {
             let nowhere = Trail::root(element);
             let scope = hearing.scope.within(element, &nowhere);
             let outcome = this.at(&scope, &nowhere).sure_outcome(&mut steps)?;

@@ -61,10 +61,10 @@ impl Scale {
     ///
     /// # Errors
     /// Why it cannot be read so.
-    pub(super) fn read(self, node: &Node) -> Result<Reading, Complaint> {
+    pub(super) fn read(self, node: Node<'_>) -> Result<Reading, Complaint> {
         match (self, node) {
             (Self::Json | Self::As(As::Number | As::Quantity), Node::Number(number)) => {
-                Ok(Reading::Number((*number).into()))
+                Ok(Reading::Number(number.into()))
             }
             (Self::As(_), Node::String(text)) => {
                 self.read_text(text).ok_or(Complaint::Unreadable(self.wants()))

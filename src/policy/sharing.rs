@@ -68,7 +68,7 @@ pub(super) struct Shared<'h> {
 
 impl<'h> Shared<'h> {
     /// What is at the places of the path of this number; `None` where that is not known, or dearer than the budget.
-    pub(super) fn places(self, number: usize, budget: &mut Budget) -> Option<&'h [Option<&'h Node>]> {
+    pub(super) fn places(self, number: usize, budget: &mut Budget) -> Option<&'h [Option<Node<'h>>]> {
         self.survey.places((*self.planned.get(number)?)?, budget)
     }
 }

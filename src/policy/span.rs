@@ -1,6 +1,6 @@
 //! The time since and until an instant: the contract's measures `Age` and `Until`.
 
-use crate::jsonpath::Node;
+use crate::jsonpath::{Node, Tree};
 
 use super::assertion::Complaint;
 use super::clock::Clock;
@@ -23,7 +23,7 @@ pub(super) struct Span {
     pub(super) order: Order,
     /// Nanoseconds.
     pub(super) length: i128,
-    pub(super) written: Node,
+    pub(super) written: Tree,
 }
 
 impl Span {
@@ -31,7 +31,7 @@ impl Span {
     ///
     /// # Errors
     /// Why the value is no time.
-    pub(super) fn judge(&self, value: &Node, clock: &Clock) -> Result<bool, Complaint> {
+    pub(super) fn judge(&self, value: Node<'_>, clock: &Clock) -> Result<bool, Complaint> {
         let Some(text) = value.as_str() else {
             return Err(Complaint::WrongType(value.kind(), "only strings can be times; guard with `type`"));
         };

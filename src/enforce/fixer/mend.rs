@@ -12,7 +12,7 @@ use crate::enforce::case::Case;
 use crate::enforce::gate::{Intent, Target};
 use crate::enforce::proposal::{Fresh, Proposal, hold_back_conflicts};
 use crate::enforce::refusal::Refusal;
-use crate::jsonpath::{Document, TypeMeta};
+use crate::jsonpath::{Document, Tree, TypeMeta};
 use crate::leader::Permit;
 use crate::metrics::Remediation;
 use crate::policy::Patch;
@@ -160,7 +160,7 @@ impl Fixer {
         document: &Document,
         proposal: &mut Proposal,
     ) -> Result<(Patch, Next), Next> {
-        let Ok(object) = &document.root else { return Err(Next::Done) };
+        let Ok(object) = document.root.as_ref().map(Tree::node) else { return Err(Next::Done) };
         let dry_run = proposal.only_plans(self.settings.allow);
         let mut next = Next::Done;
         if let Some((outcome, why)) = self.held_back(key, case, document) {
@@ -213,15 +213,16 @@ impl Fixer {
     fn proposals(&self, key: &ObjectKey, case: &Case, document: &Document, now: Timestamp) -> Vec<Proposal> {
         let fresh = self.fresh(key, &case.types, document, now);
         let mut proposals: Vec<_> = case.fixing.iter().map(|fixing| Proposal::new(fixing, fresh)).collect();
-        if let (Ok(object), true) = (&document.root, proposals.len() > 1) {
+        let object = document.root.as_ref().map(Tree::node);
+        if let (Ok(object), true) = (object, proposals.len() > 1) {
             let after = |proposal: &Proposal| {
                 let after = proposal.as_patch(document, object).apply(object)?;
-                self.gate.document(&after, &case.types)
+                self.gate.document(after.node(), &case.types)
             };
             hold_back_conflicts(&mut proposals, fresh, after);
         }
         for proposal in &mut proposals {
-            if let Ok(object) = &document.root {
+            if let Ok(object) = object {
                 proposal.yield_to_owners(object);
             }
         }

@@ -14,7 +14,7 @@ use crate::enforce::contest::Pause;
 use crate::enforce::proposal::Proposal;
 use crate::enforce::refusal::Refusal;
 use crate::enforce::rest::Fixes;
-use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Owned, TypeMeta};
+use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Owned, Tree, TypeMeta};
 use crate::metrics::Remediation;
 use crate::policy::{CompiledPolicy, Outcome, last_writer, owner_of};
 use crate::resource::{GroupResource, ObjectKey};
@@ -122,7 +122,7 @@ impl Fixer {
         proposal: &mut Proposal,
         document: &Document,
     ) -> Next {
-        let Ok(object) = &document.root else { return Next::Done };
+        let Ok(object) = document.root.as_ref().map(Tree::node) else { return Next::Done };
         let policy = Arc::clone(&proposal.fixing.policy);
         let dry_run = proposal.only_plans(self.settings.allow);
         let own = format!("{FIELD_MANAGER_PREFIX}{}", policy.name);

@@ -105,7 +105,7 @@ impl Fixer {
                     return Next::Done.into();
                 }
                 Ok(document) => {
-                    document.root.as_ref().ok().and_then(|object| self.patch_of(uid, object, leftover))
+                    document.root.as_ref().ok().and_then(|object| self.patch_of(uid, object.node(), leftover))
                 }
                 Err(refusal) => return self.not_let_go(target, leftover, refusal).into(),
             };
@@ -128,7 +128,7 @@ impl Fixer {
         Next::Retry.into()
     }
 
-    fn patch_of(&self, uid: &str, object: &Node, leftover: &Leftover) -> Option<Patch> {
+    fn patch_of(&self, uid: &str, object: Node<'_>, leftover: &Leftover) -> Option<Patch> {
         let Leftover { policies, written, take_back, per_minute: _ } = leftover;
         let fences = &self.parts.leftovers.fences;
         Release { policies, written, take_back: *take_back, fences }.as_patch(uid, object)
@@ -154,7 +154,7 @@ impl Fixer {
         self.parts.ledger.note_denied(policy, &target.resource.resource, None);
         self.parts.ledger.note_stuck(policy, None);
         let object = after.root.as_ref().ok();
-        if object.and_then(|object| self.patch_of(&after.id.uid, object, leftover)).is_none() {
+        if object.and_then(|object| self.patch_of(&after.id.uid, object.node(), leftover)).is_none() {
             return Next::Done;
         }
         self.note_stuck(

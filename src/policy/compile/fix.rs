@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::crd::{Append as WrittenAppend, Fix as WrittenFix, Measure, Quantifier};
-use crate::jsonpath::{Node, Path, Root};
+use crate::jsonpath::{Node, Path, Root, Tree};
 use crate::policy::fault::{FaultReason, Field, Findings};
 use crate::policy::fence::Fences;
 use crate::policy::fix::{Append, Fix};
@@ -46,7 +46,7 @@ fn compile_append(append: &WrittenAppend, at: &Field<'_>, findings: &mut Finding
     };
     let value = written(value, &value_at, findings)?;
     if let Some(key) = key
-        && value.get(key).is_none()
+        && value.node().get(key).is_none()
     {
         findings.invalid(&at.name("key"), format!("`value` has no member `{key}`; name one that it has"));
     }
@@ -54,7 +54,7 @@ fn compile_append(append: &WrittenAppend, at: &Field<'_>, findings: &mut Finding
 }
 
 /// A value that is written.
-fn written(value: &Value, at: &Field<'_>, findings: &mut Findings) -> Option<Node> {
+fn written(value: &Value, at: &Field<'_>, findings: &mut Findings) -> Option<Tree> {
     if value.is_null() {
         findings.invalid(at, "null counts as absent; say `remove: true`, or which value is to be there");
         return None;
@@ -190,7 +190,7 @@ pub(super) fn refuse_kinds(
 
 /// Refuses two rules that want different values at one place of every object, which no value could satisfy.
 pub(super) fn refuse_contradictions(rules: &[(usize, Rule)], at: &Field<'_>, findings: &mut Findings) {
-    let mut wanted: BTreeMap<String, (&str, &Node)> = BTreeMap::new();
+    let mut wanted: BTreeMap<String, (&str, Node<'_>)> = BTreeMap::new();
     for (index, rule) in rules {
         let Some((path, value)) = demanded(rule) else { continue };
         match wanted.get(&path) {
@@ -207,7 +207,7 @@ pub(super) fn refuse_contradictions(rules: &[(usize, Rule)], at: &Field<'_>, fin
 }
 
 /// The one value that a rule demands, or writes, at one place of every object.
-fn demanded(rule: &Rule) -> Option<(String, &Node)> {
+fn demanded(rule: &Rule) -> Option<(String, Node<'_>)> {
     let Body::AllOf(checks) = &rule.body else { return None };
     let [check] = &**checks else { return None };
     let is_plain = rule.when.is_empty()
@@ -221,11 +221,11 @@ fn demanded(rule: &Rule) -> Option<(String, &Node)> {
     let manner = &check.assertion.manner;
     let is_exact = matches!(manner.scale, Scale::Json) && matches!(manner.case, Case::Told);
     let equals = check.assertion.operators.iter().find_map(|Operator { test, wanted }| match test {
-        Test::Equals(operand) if *wanted && is_exact => Some(&operand.written),
+        Test::Equals(operand) if *wanted && is_exact => Some(operand.written.node()),
         _ => None,
     });
     let value = equals.or(match &rule.fix {
-        Some(Fix::Set(value)) => Some(value),
+        Some(Fix::Set(value)) => Some(value.node()),
         _ => None,
     })?;
     Some((check.path.to_string(), value))

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 use crate::crd::Patterns;
-use crate::jsonpath::{Node, Reach};
+use crate::jsonpath::{Node, Reach, Tree};
 use crate::policy::fault::{Field, Findings};
 use crate::policy::glob::Glob;
 use crate::policy::network;
@@ -41,10 +41,10 @@ impl Reader<'_, '_> {
     pub(super) fn limit(&mut self, value: &Value) -> Option<Operand> {
         let scale = self.manner.scale;
         let written = compile_value(value, self.at, self.findings)?;
-        if let Ok(reading) = scale.read(&written) {
+        if let Ok(reading) = scale.read(written.node()) {
             return Some(Operand { written, reading: Some(reading) });
         }
-        let hint = match (scale, &written) {
+        let hint = match (scale, written.node()) {
             (Scale::Json, Node::String(_)) => "; say how to read it, such as `as: Quantity`",
             _ => "",
         };
@@ -55,7 +55,7 @@ impl Reader<'_, '_> {
     /// A length of time.
     pub(super) fn span(&mut self, value: &Value, sense: Sense, order: Order) -> Option<Span> {
         let written = compile_value(value, self.at, self.findings)?;
-        match written.as_str().and_then(scale::nanoseconds) {
+        match written.node().as_str().and_then(scale::nanoseconds) {
             Some(length) => Some(Span { sense, order, length, written }),
             None => {
                 self.findings
@@ -66,10 +66,10 @@ impl Reader<'_, '_> {
     }
 
     /// One value to be contained, or several.
-    pub(super) fn members(&mut self, value: &Value) -> Option<Box<[Node]>> {
+    pub(super) fn members(&mut self, value: &Value) -> Option<Box<[Tree]>> {
         match value {
             Value::Array(values) => self.each(values, compile_value),
-            value => compile_value(value, self.at, self.findings).map(|node| [node].into()),
+            value => compile_value(value, self.at, self.findings).map(|only| [only].into()),
         }
     }
 
@@ -160,7 +160,7 @@ fn compile_operand(value: &Value, scale: Scale, at: &Field<'_>, findings: &mut F
     if scale == Scale::Json {
         return Some(Operand { written, reading: None });
     }
-    match scale.read(&written) {
+    match scale.read(written.node()) {
         Ok(reading) => Some(Operand { written, reading: Some(reading) }),
         Err(_) => {
             findings.invalid(at, format!("{value} is not {}", scale.wants()));
@@ -182,7 +182,7 @@ fn compile_range(text: &str, scale: Scale) -> Option<Range> {
 }
 
 /// The value that stands in for an absent one.
-pub(super) fn compile_default(value: &Value, at: &Field<'_>, findings: &mut Findings) -> Option<Node> {
+pub(super) fn compile_default(value: &Value, at: &Field<'_>, findings: &mut Findings) -> Option<Tree> {
     if value.is_null() {
         findings.invalid(at, "null counts as absent; leave `default` out");
         return None;
@@ -191,7 +191,7 @@ pub(super) fn compile_default(value: &Value, at: &Field<'_>, findings: &mut Find
 }
 
 /// A value that an object could hold.
-pub(super) fn compile_value(value: &Value, at: &Field<'_>, findings: &mut Findings) -> Option<Node> {
+pub(super) fn compile_value(value: &Value, at: &Field<'_>, findings: &mut Findings) -> Option<Tree> {
     let fault = match value {
         Value::Null => Some(
             "null counts as absent; say `exists`, or for elements of an array `type: \"null\"`".to_owned(),
@@ -204,7 +204,7 @@ pub(super) fn compile_value(value: &Value, at: &Field<'_>, findings: &mut Findin
             findings.invalid(at, fault);
             None
         }
-        None => Some(Node::from(value)),
+        None => Some(Tree::from(value)),
     }
 }
 

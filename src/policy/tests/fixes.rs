@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::jsonpath::Node;
+use crate::jsonpath::Tree;
 use crate::policy::FaultReason::{FixNotAllowed, Invalid};
 use crate::policy::{
     Change, CompiledPolicy, FaultReason, Judgement, Mend, Obstacle, Outcome, Patch, Relative, Relatives,
@@ -45,8 +45,12 @@ fn mend(policy: &CompiledPolicy, object: &Value) -> (Outcome, Vec<Mend>) {
 fn patch(policy: &CompiledPolicy, object: &Value) -> Value {
     let (_, mut mends) = mend(policy, object);
     let changes = settle(&mut mends);
-    serde_json::to_value(Patch::new("1", &Node::from(object), &changes.iter().collect::<Vec<&Change>>()))
-        .unwrap()
+    serde_json::to_value(Patch::new(
+        "1",
+        Tree::from(object).node(),
+        &changes.iter().collect::<Vec<&Change>>(),
+    ))
+    .unwrap()
 }
 
 fn on_config_maps(rule: &str) -> CompiledPolicy {
@@ -342,11 +346,11 @@ proptest! {
             return Ok(());
         }
         prop_assert_eq!(before, Outcome::Fail);
-        let node = Node::from(&object);
-        let patch = Patch::new("1", &node, &changes.iter().collect::<Vec<_>>());
+        let node = Tree::from(&object);
+        let patch = Patch::new("1", node.node(), &changes.iter().collect::<Vec<_>>());
         let sent = serde_json::to_value(&patch).unwrap();
         let after = carried_out(&sent, &object);
-        prop_assert_eq!(after.as_ref().map(Node::from), patch.apply(&node), "{}", sent);
+        prop_assert_eq!(after.as_ref().map(Tree::from), patch.apply(node.node()), "{}", sent);
         let after = after.unwrap();
         if !blocked {
             prop_assert_eq!(mend(&policy, &after).0, Outcome::Pass, "{} {}", sent, after);
