@@ -113,7 +113,7 @@ impl Replica {
         let (ledger, metrics) = (Arc::clone(&parts.ledger), Arc::clone(&parts.metrics));
         let finalizers =
             Finalizers::new(line.client(), Arc::clone(&ledger), settings.clone(), parts.leadership.clone());
-        reporting.spawn(finalizers.run(set.clone(), board.clone(), reporting.stop.clone()));
+        reporting.spawn(finalizers.run(sources.set.clone(), sources.board.clone(), reporting.stop.clone()));
         let writer = StatusWriter::new(line.client(), ledger, metrics, settings, parts.leadership.clone());
         reporting.spawn(writer.run(sources, reporting.stop.clone()));
         fix(&line, parts, &mut fixing);
