@@ -275,14 +275,13 @@ async fn a_getter_that_gives_up_leaves_its_call_to_another() {
     let queue = queue();
     let mut gives_up = Box::pin(queue.get());
     assert!(futures::poll!(gives_up.as_mut()).is_pending());
-    let other = tokio::spawn({
-        let queue = Arc::clone(&queue);
-        async move { queue.get().await.map(|claim| *claim.key()) }
-    });
+    let mut others = JoinSet::new();
+    let shared = Arc::clone(&queue);
+    others.spawn(async move { shared.get().await.map(|claim| *claim.key()) });
     tokio::task::yield_now().await;
     queue.add(&"a", LiveChange);
     drop(gives_up);
-    assert_eq!(other.await.unwrap(), Some("a"));
+    assert_eq!(others.join_all().await, [Some("a")]);
     assert_eq!(queue.state.lock().idle, 0, "nobody waits any more");
 }
 
