@@ -13,7 +13,6 @@ use crate::policy::operator::{Operator, Test};
 use crate::policy::order::Case;
 use crate::policy::program::{Body, CompiledTarget, Rule};
 use crate::policy::scale::Scale;
-use crate::policy::texts::is_text;
 use crate::resource::GroupResource;
 
 use super::operand;
@@ -143,19 +142,6 @@ fn check_places(rule: &Rule, fences: &Fences, at: &Field<'_>, findings: &mut Fin
             refuse_joined(path, at, findings);
             refuse_fenced((path, rule.for_each.as_ref()), (fences, whole), at, findings);
         }
-    }
-    refuse_odd_text(rule, at, findings);
-}
-
-/// Refuses a number or a boolean where the API server takes text alone: the quotes are missing.
-fn refuse_odd_text(rule: &Rule, at: &Field<'_>, findings: &mut Findings) {
-    let Some(Fix::Set(value)) = &rule.fix else { return };
-    let is_written_as_text = rule.body.checks().next().is_some_and(|check| is_text(&check.path));
-    if is_written_as_text && value.node().as_str().is_none() {
-        findings.invalid(
-            &at.name("set"),
-            format!("{value} is no text, and labels and annotations are texts alone; put it in quotes"),
-        );
     }
 }
 
