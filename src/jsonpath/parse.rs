@@ -7,7 +7,8 @@ use jsonpath_rust::parser::parse_json_path;
 
 use super::convert::Converter;
 use super::lexer::{self, Piece, Text};
-use super::path::{Path, Root, Segment};
+use super::path::{self, Path, Root, Segment};
+use super::unreadable;
 
 /// Characters that a path may have.
 pub const MAX_CHARACTERS: usize = 1024;
@@ -74,7 +75,7 @@ impl Path {
             segments.push(segment);
         }
         if root == Root::Namespace && segments.is_empty() {
-            return Err(metadata_only(&text, text.end()));
+            return Err(metadata_only(&text, text.end(), &[]));
         }
         Ok(Self::new(root, segments))
     }
@@ -101,12 +102,12 @@ fn segment(text: &Text, piece: Piece) -> Result<Segment, PathError> {
         Err(error) => {
             // The `$` is ours, and columns count from 1.
             let failed = column(&error).and_then(|column| (piece.at + column).checked_sub(2));
-            return Err(lexer::unreadable(text, &piece, failed));
+            return Err(unreadable::refusal(text, &piece, failed));
         }
     };
     match query.segments.as_slice() {
-        [segment] => Converter::new(piece.at, piece.marks).segment(segment),
-        _ => Err(lexer::unreadable(text, &piece, None)),
+        [segment] => Converter::new(text, piece.at, piece.marks).segment(segment),
+        _ => Err(unreadable::refusal(text, &piece, None)),
     }
 }
 
@@ -137,17 +138,35 @@ fn refuse(
             let reason = format!("`{}` is an array and has no members", root.text());
             Err(PathError::new(at, reason).suggest(text.splice(at, at, "[*]")))
         }
-        segment if root == Root::Namespace && before.is_empty() && !segment.is_name("metadata") => {
-            Err(metadata_only(text, at))
+        segment if root == Root::Namespace && before.is_empty() && !segment.is_name(path::METADATA) => {
+            Err(metadata_only(text, at, segment.selectors()))
         }
         _ => Ok(()),
     }
 }
 
+/// What the metadata of a Namespace may hold.
+const METADATA: [&str; 9] = [
+    "annotations",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "finalizers",
+    "generation",
+    "labels",
+    "name",
+    "resourceVersion",
+    "uid",
+];
+
 /// A path from `$namespace` has to say that it is metadata that it wants, since nothing else is known.
-fn metadata_only(text: &Text, at: usize) -> PathError {
-    let reason = format!("`{}` has metadata only", Root::Namespace.text());
-    PathError::new(at, reason).suggest(text.splice(at, at, ".metadata"))
+fn metadata_only(text: &Text, at: usize, wanted: &[Segment]) -> PathError {
+    let may_be = |selector: &Segment| match selector {
+        Segment::Name(name) => METADATA.contains(&&**name),
+        _ => true,
+    };
+    let root = Root::Namespace.text();
+    let reason = format!("of the Namespace only its metadata is known, such as `{root}.metadata.labels`");
+    PathError::new(at, reason).suggest_if(wanted.iter().all(may_be), || text.splice(at, at, ".metadata"))
 }
 
 #[cfg(test)]
@@ -255,7 +274,10 @@ mod tests {
             ("$.a.['b']", 3, Some("$.a['b']")),
             ("$.a[b]", 3, Some("$.a['b']")),
             ("$.a[corp.io/owner]", 3, Some("$.a['corp.io/owner']")),
-            ("$.a[]", 3, None),
+            ("$.a[]", 3, Some("$.a[*]")),
+            ("$containers[].image", 11, Some("$containers[*].image")),
+            ("$..[]", 1, Some("$..[*]")),
+            ("$..[a-b]", 1, Some("$..['a-b']")),
             ("$.a[01]", 3, Some("$.a[1]")),
             ("$.a[-0]", 3, Some("$.a[0]")),
             ("$.a[9007199254740992]", 3, None),
@@ -306,7 +328,56 @@ mod tests {
             );
             assert_eq!(normal(suggestion), suggestion);
         }
-        assert!(Path::parse("$namespace..labels").is_err());
+        for text in ["$namespace.spec.x", "$namespace.status.phase", "$namespace['kind', 'labels']"] {
+            let error = refusal(text);
+            assert_eq!((error.position, error.suggestion.as_deref()), (10, None), "{error}");
+            assert!(error.reason.contains("only its metadata is known"), "{error}");
+        }
+        assert_eq!(refusal("$namespace..labels").suggestion.as_deref(), Some("$namespace.metadata..labels"));
+    }
+
+    #[test]
+    fn an_operator_of_another_language_is_refused_with_what_says_the_same() {
+        let cases = [
+            ("@.b = 1", 4, "@.b == 1"),
+            ("@.b === 1", 4, "@.b == 1"),
+            ("@.b !== 1", 4, "@.b != 1"),
+            ("@.b <> 1", 4, "@.b != 1"),
+            ("@.b & @.c", 4, "@.b && @.c"),
+            ("@.b and @.c", 4, "@.b && @.c"),
+            ("@.b OR @.c", 4, "@.b || @.c"),
+            ("not @.b", 0, "!@.b"),
+            ("@.b && not @.c", 7, "@.b && !@.c"),
+            ("@.b == x-y", 7, "@.b == 'x-y'"),
+            ("@.b in ['x', 'y']", 4, "@.b == 'x' || @.b == 'y'"),
+            ("@['b'] in [x, 1, true]", 7, "@['b'] == 'x' || @['b'] == 1 || @['b'] == true"),
+            ("@.b in ('x') && @.c", 4, "@.b == 'x' && @.c"),
+            ("@.c && @.b in ['x', 'y']", 11, "@.c && (@.b == 'x' || @.b == 'y')"),
+            ("@.b nin ['x', 'y']", 4, "@.b != 'x' && @.b != 'y'"),
+            ("@.b not in ['x']", 4, "@.b != 'x'"),
+            ("@.b =~ /x.*/", 4, "match(@.b, 'x.*')"),
+            ("@.b =~ /^a\\/b/", 4, "match(@.b, 'a/b.*')"),
+            ("@.b =~ 'x$'", 4, "match(@.b, '.*x')"),
+            ("@.b matches \"^x$\"", 4, "match(@.b, \"x\")"),
+            ("@.b !~ 'x' && @.c", 4, "!match(@.b, 'x') && @.c"),
+            ("count(@.b[*])", 0, "count(@.b[*]) > 0"),
+            ("@.c && length(@['(']) || @.d", 7, "@.c && length(@['(']) > 0 || @.d"),
+        ];
+        for (filter, position, wanted) in cases {
+            let error = refusal(&format!("$.a[?{filter}].x"));
+            assert_eq!(error.position, position + 5, "{filter}: {error}");
+            assert_eq!(error.suggestion, Some(format!("$.a[?{wanted}].x")), "{filter}: {error}");
+        }
+        for (filter, words) in [
+            ("@.b =~ /x/i", "`match(@.a, 'b.*')`"),
+            ("@.b in @.c", "compared by itself"),
+            ("(@.b) in ['x']", "compared by itself"),
+            ("@.b contains 'x'", "`search(@.a, 'b')`"),
+            ("value(@.b)", "`value(@.a) == 1`"),
+        ] {
+            let error = refusal(&format!("$.a[?{filter}]"));
+            assert!(error.suggestion.is_none() && error.reason.contains(words), "{filter}: {error}");
+        }
     }
 
     #[test]

@@ -132,7 +132,8 @@ impl Discovery {
                 Ok(()) = policies.changed() => {
                     let set = Arc::clone(&policies.borrow_and_update());
                     if self.definitions.meet(&set) {
-                        self.ask_definitions().await;
+                        let unread = self.definitions.ask_new().await;
+                        unread.iter().for_each(|unread| tracing::warn!("{unread}"));
                         self.publish();
                     }
                     continue;
@@ -183,7 +184,8 @@ impl Discovery {
             return;
         }
         let groups = self.documents.values().flat_map(Clone::clone).collect();
-        let catalog = Some(Arc::new(Catalog { groups, selectable: self.definitions.selectable() }));
+        let (selectable, shapes) = (self.definitions.selectable(), self.definitions.shapes());
+        let catalog = Some(Arc::new(Catalog { groups, selectable, shapes }));
         self.catalog.send_if_modified(|old| {
             let changed = *old != catalog;
             if changed {
@@ -194,16 +196,18 @@ impl Discovery {
     }
 }
 
-/// What is served at this moment as far as these policies need it, for those who do not follow it; and the definitions
-/// that cannot be read.
+/// What is served at this moment as far as these policies need it, for those who do not follow it; and which definition
+/// cannot be read, where some policy selects by fields.
 ///
 /// # Errors
 /// See [`WireError`].
-pub async fn look(wire: Wire, policies: &PolicySet) -> Result<(Arc<Catalog>, Vec<Unread>), WireError> {
+pub async fn look(wire: Wire, policies: &PolicySet) -> Result<(Arc<Catalog>, Option<Unread>), WireError> {
     let (mut discovery, reader) = Discovery::new(wire);
     discovery.definitions.meet(policies);
-    let unread = discovery.definitions.ask().await;
+    let unread = discovery.definitions.ask().await.pop();
+    let missed = discovery.definitions.missed(policies);
     discovery.ask().await?;
     let catalog = reader.borrow().clone();
+    let unread = unread.zip(missed).map(|(unread, missed)| unread.of(missed));
     Ok((catalog.unwrap_or_default(), unread))
 }

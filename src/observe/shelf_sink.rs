@@ -29,20 +29,24 @@ pub(super) struct ShelfSink {
 
 impl ShelfSink {
     fn enqueue(&mut self, object: ObjectName) {
-        self.enqueue_all([ObjectKey { resource: self.shelf.resource.resource.clone(), object }]);
+        let key = ObjectKey { resource: self.shelf.resource.resource.clone(), object };
+        match self.priority {
+            Priority::InitialList => self.page.push(key),
+            priority => self.queue.add(&key, priority),
+        }
     }
 
-    fn enqueue_all(&mut self, keys: impl IntoIterator<Item = ObjectKey>) {
+    fn enqueue_all(&mut self, keys: Vec<ObjectKey>) {
         match self.priority {
             Priority::InitialList => self.page.extend(keys),
-            priority => self.queue.add_all(keys, priority),
+            priority => self.queue.add_all(&keys, priority),
         }
     }
 
     /// Hands over what a page of a list has brought.
     fn turn(&mut self) {
         if !self.page.is_empty() {
-            self.queue.add_all(std::mem::take(&mut self.page), self.priority);
+            self.queue.add_all(&std::mem::take(&mut self.page), self.priority);
         }
     }
 

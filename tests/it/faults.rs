@@ -7,6 +7,8 @@ use crate::proxy::{Fault, Verb};
 use crate::world::DEADLINE;
 use case::{ALWAYS, Case};
 
+use crate::events::event;
+
 mod case;
 mod conversion;
 mod sources;
@@ -70,6 +72,13 @@ async fn a_watch_that_is_410_at_every_start_is_degraded_and_not_asked_without_en
     let case = Case::start("stale").await.unwrap();
     case.bring_from_the_next_start(&[(Verb::Watch, Fault::Refuse(410, "Expired", None))]);
     case.lasts("Degraded", "410").await.unwrap();
+    let degraded = event(case.stage.world.plane, "default", "stale", "TargetDegraded").await;
+    assert_eq!(degraded["type"], "Warning");
+    assert!(
+        degraded["note"].as_str().unwrap().contains("widgets.stale.faults.example.com: "),
+        "{degraded:#}"
+    );
+    event(case.stage.world.plane, "default", "stale", "TargetSynced").await;
 }
 
 #[tokio::test]
