@@ -151,7 +151,7 @@ fn check_places(rule: &Rule, fences: &Fences, at: &Field<'_>, findings: &mut Fin
 fn refuse_odd_text(rule: &Rule, at: &Field<'_>, findings: &mut Findings) {
     let Some(Fix::Set(value)) = &rule.fix else { return };
     let is_written_as_text = rule.body.checks().next().is_some_and(|check| is_text(&check.path));
-    if is_written_as_text && value.as_str().is_none() {
+    if is_written_as_text && value.node().as_str().is_none() {
         findings.invalid(
             &at.name("set"),
             format!("{value} is no text, and labels and annotations are texts alone; put it in quotes"),
