@@ -245,6 +245,7 @@ fn fix(
     };
     let fixer = Arc::new(Fixer::new(parts, Gate::new(client), settings, jiff::Timestamp::now));
     tasks.spawn(Arc::clone(&fixer).sweep(stop.clone()));
+    tasks.spawn(Arc::clone(&fixer).mind_rights(stop.clone()));
     for _ in 0..FIXERS {
         tasks.spawn(Arc::clone(&fixer).run());
     }

@@ -11,9 +11,10 @@ use prometheus::{
     TextEncoder, exponential_buckets,
 };
 
+use super::queue::QueueSeries;
 use super::requests::RequestSeries;
 use super::scrape::{self, InformerSample, PolicySample};
-use super::work::{Followed, QueueSeries, WorkVectors, Workload};
+use super::work::{Followed, WorkVectors, Workload};
 use crate::resource::GroupResource;
 
 // Names and help texts.

@@ -79,6 +79,22 @@ pub enum Unresolved {
     },
     /// It is served, and cannot be listed or watched.
     NotWatchable(GroupResource),
+    /// One entry of a policy finds it in one version, and another names another: which of them judges cannot be told.
+    TwoVersions {
+        /// What was looked for.
+        resource: GroupResource,
+        /// The version in which the resource is found by its name.
+        found: Arc<str>,
+        /// The version that the entry with `*` names.
+        named: Arc<str>,
+    },
+}
+
+impl Unresolved {
+    /// Whether it is the policy that is at fault, whatever is going to be served.
+    pub fn is_fault(&self) -> bool {
+        matches!(self, Self::TwoVersions { .. })
+    }
 }
 
 impl fmt::Display for Unresolved {
@@ -108,6 +124,11 @@ impl fmt::Display for Unresolved {
             Self::NotWatchable(resource) => {
                 write!(f, "{resource} cannot be listed and watched; name a resource that can")
             }
+            Self::TwoVersions { resource, found, named } => write!(
+                f,
+                "{resource} is targeted in two versions, {found} by its name and {named} by `*`; it is not watched: name \
+                 the same `version` in both entries"
+            ),
         }
     }
 }

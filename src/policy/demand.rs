@@ -178,8 +178,7 @@ fn policy_targets(
             between: Vec::new(),
             unknown: None,
         });
-        let selectable = |resource: &Gvr| catalog.select_by(resource, target.custom_fields());
-        if let Some(refused) = entry.found.as_ref().ok().and_then(|resource| selectable(resource).err()) {
+        if let Some(refused) = entry.found.as_ref().ok().and_then(|found| refusal(found, target, catalog)) {
             entry.found = Err(refused);
         }
         let Ok(found) = &entry.found else { continue };
@@ -220,6 +219,17 @@ fn policy_targets(
     targets
 }
 
+/// Why an entry cannot be followed together with those before it, or at all.
+fn refusal(found: &Gvr, target: &CompiledTarget, catalog: &Catalog) -> Option<Unresolved> {
+    let named = target.version.as_ref().filter(|version| **version != found.version);
+    let two_versions = named.map(|named| Unresolved::TwoVersions {
+        resource: found.resource.clone(),
+        found: Arc::clone(&found.version),
+        named: Arc::clone(named),
+    });
+    two_versions.or_else(|| catalog.select_by(found, target.custom_fields()).err())
+}
+
 /// What a policy reads of a resource that its objects cannot have, as far as that is known.
 fn unknown(policy: &CompiledPolicy, resource: &Gvr, catalog: &Catalog) -> Option<Arc<str>> {
     let shape = catalog.shapes.get(resource)?;
@@ -238,7 +248,7 @@ fn only(selectors: &BTreeSet<Option<Arc<str>>>) -> Option<Arc<str>> {
 }
 
 /// Each resource that a policy names, with the entry that does; then those that `*` stands for. What is named by itself
-/// says in which version it is watched.
+/// says in which version it is watched, where `*` names none.
 fn entries<'p>(policy: &'p CompiledPolicy, catalog: &Catalog) -> Vec<(&'p CompiledTarget, GroupResource)> {
     let named = |target: &'p CompiledTarget| {
         let named = target.resources.iter().filter(|name| &***name != ALL);

@@ -48,6 +48,7 @@ mod sharing;
 mod span;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod verdict;
 
 pub use advice::{Advice, advise};

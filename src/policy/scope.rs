@@ -1,5 +1,6 @@
 //! Which objects a policy takes, and what it reads of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::jsonpath::{Document, Identity, Part, Projection, Roots};
@@ -142,6 +143,14 @@ impl CompiledPolicy {
     /// Whether some entry of the targets is about this resource.
     pub fn targets(&self, resource: &GroupResource) -> bool {
         self.entries(resource).next().is_some()
+    }
+
+    /// The namespaces that the policy names for a resource; empty where it takes objects of all.
+    pub fn namespaces_of(&self, resource: &GroupResource) -> BTreeSet<Arc<str>> {
+        if self.entries(resource).any(|target| target.namespaces.is_empty()) {
+            return BTreeSet::new();
+        }
+        self.entries(resource).flat_map(|target| target.namespaces.iter().cloned()).collect()
     }
 
     fn entries(&self, resource: &GroupResource) -> impl Iterator<Item = &CompiledTarget> {

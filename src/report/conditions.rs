@@ -178,7 +178,8 @@ pub(super) fn enforcing(policy: &CompiledPolicy, writes: Writes, denied: Option<
         Mode::Enforce if !writes.allowed => {
             let message = "the operator does not allow it: start it with --allow-enforce (enforcement.enabled in the \
                            chart); until then fixes are planned";
-            not("NotAllowed", message.to_owned())
+            let missing = denied.map(|denied| format!("; and {denied}")).unwrap_or_default();
+            not("NotAllowed", format!("{message}{missing}"))
         }
         Mode::Enforce if writes.stopped => {
             let message = "writes are stopped for the whole operator, by the annotation watchpolicy.io/writes of its \

@@ -81,6 +81,8 @@ pub struct StatusWriter<S> {
     schedule: Schedule,
     /// The board as it was when policies were last marked by it.
     board: Arc<Board>,
+    /// The set of policies that was met last.
+    revision: u64,
     writes: JoinSet<Write>,
 }
 
@@ -110,6 +112,7 @@ impl<S: StatusStore> StatusWriter<S> {
             announcer: Announcer::silent(),
             schedule: Schedule::default(),
             board: Arc::default(),
+            revision: 0,
             writes: JoinSet::new(),
         }
     }
@@ -157,6 +160,10 @@ impl<S: StatusStore> StatusWriter<S> {
         let runs = |policy: &str| set.entries.get(policy).is_some_and(|entry| entry.running().is_some());
         self.ledger.retain_policies(runs);
         self.ledger.retain_obstacles(|policy| set.entries.contains_key(policy));
+        if std::mem::replace(&mut self.revision, set.revision) != set.revision {
+            // What is still to be taken back where a policy has no target any more is denied again.
+            self.ledger.retain_denied(|policy, resource| may_write(&set, policy, resource));
+        }
         for entry in set.entries.values() {
             self.meet(entry, &sources.statuses, now);
         }
@@ -353,6 +360,12 @@ impl<S: StatusStore> StatusWriter<S> {
             self.write_due();
         }
     }
+}
+
+/// Whether something of a resource is a policy's to write, its own finalizer among that.
+fn may_write(set: &PolicySet, policy: &str, resource: &GroupResource) -> bool {
+    let Some(entry) = set.entries.get(policy) else { return false };
+    &*resource.group == "watchpolicy.io" || entry.watching().is_some_and(|policy| policy.targets(resource))
 }
 
 /// The resources whose verdicts may be out of date.

@@ -329,6 +329,24 @@ async fn a_policy_created_again_under_its_name_starts_without_verdicts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_right_is_missing_no_more_for_a_target_that_its_policy_drops() {
+    let bench = Bench::start(vec![running("p")]);
+    bench.pass(300).await;
+    let names = ["deployments", "statefulsets"].map(|name| GroupResource::new("apps", name));
+    let own = GroupResource::new("watchpolicy.io", "watchpolicies");
+    for resource in names.iter().chain([&own]) {
+        bench.ledger.note_denied("p", resource, Some("no right".into()));
+    }
+    bench.show(vec![running("p")]);
+    bench.pass(1000).await;
+    assert_eq!(bench.ledger.page("p", &[], 0).obstacles.denied.len(), 3, "a status alone changes nothing");
+    bench.set.send_replace(Arc::new(PolicySet { revision: 2, ..set_of(vec![running("p")]) }));
+    bench.pass(1000).await;
+    let denied: Vec<_> = bench.ledger.page("p", &[], 0).obstacles.denied.into_keys().collect();
+    assert_eq!(denied, [names[0].clone(), own]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_of_a_target_is_written_for_its_policies_alone() {
     let bench = Bench::start(vec![running("p"), running("q")]);
     bench.pass(10_000).await;

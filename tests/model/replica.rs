@@ -22,7 +22,7 @@ use watchpolicy::observe::turns::Turns;
 use watchpolicy::observe::wire::{Limits, Wire};
 use watchpolicy::policy;
 use watchpolicy::queue::{Queue, Retries};
-use watchpolicy::report::{self, StatusWriter};
+use watchpolicy::report::{self, Finalizers, StatusWriter};
 use watchpolicy::resource::ObjectKey;
 use watchpolicy::store::{self, Store};
 
@@ -111,6 +111,9 @@ impl Replica {
             left: Arc::new(move |policy: &str| left.count(policy)),
         };
         let (ledger, metrics) = (Arc::clone(&parts.ledger), Arc::clone(&parts.metrics));
+        let finalizers =
+            Finalizers::new(line.client(), Arc::clone(&ledger), settings.clone(), parts.leadership.clone());
+        reporting.spawn(finalizers.run(sources.set.clone(), sources.board.clone(), reporting.stop.clone()));
         let writer = StatusWriter::new(line.client(), ledger, metrics, settings, parts.leadership.clone());
         reporting.spawn(writer.run(sources, reporting.stop.clone()));
         fix(&line, parts, &mut fixing);
@@ -161,6 +164,7 @@ fn fix(line: &Line, parts: enforce::Parts, stage: &mut Stage) {
     };
     let fixer = Arc::new(Fixer::new(parts, Gate::new(line.client()), settings, Timestamp::now));
     stage.spawn(Arc::clone(&fixer).sweep(stage.stop.clone()));
+    stage.spawn(Arc::clone(&fixer).mind_rights(stage.stop.clone()));
     (0..FIXERS).for_each(|_| stage.spawn(Arc::clone(&fixer).run()));
 }
 

@@ -26,6 +26,8 @@ enum Answer {
     One(&'static str),
     /// So many objects, in namespace `a`.
     Many(usize),
+    /// So many objects, in namespace `a`, on which a policy that is gone has left something.
+    Owned(usize),
     /// No object.
     Empty,
     Forbidden,
@@ -82,10 +84,16 @@ impl Server {
                     format!(r#"{{"kind":"List","metadata":{{"resourceVersion":"5"}},"items":[{item}]}}"#);
                 response.body(whole(list)).unwrap()
             }
-            Some(Answer::Many(count)) => {
+            Some(answer @ (Answer::Many(count) | Answer::Owned(count))) => {
+                let managed = match answer {
+                    Answer::Owned(_) => {
+                        r#"{"manager":"watchpolicy/gone","operation":"Update","fieldsV1":{"f:spec":{}}}"#
+                    }
+                    _ => "",
+                };
                 let item = |n| {
                     format!(
-                        r#"{{"metadata":{{"name":"x{n}","namespace":"a","uid":"u{n}","resourceVersion":"3"}},"spec":{{"size":1}}}}"#
+                        r#"{{"metadata":{{"name":"x{n}","namespace":"a","uid":"u{n}","resourceVersion":"3","managedFields":[{managed}]}},"spec":{{"size":1}}}}"#
                     )
                 };
                 let items = (0..count).map(item).collect::<Vec<_>>().join(",");
@@ -319,6 +327,25 @@ async fn a_watch_lingers_for_a_policy_that_comes_back_and_then_leaves_nothing() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_lingers_on_while_what_a_policy_left_on_its_objects_is_taken_back() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::Owned(3))]);
+    harbour.show(&[("p", 1, "[]", SIZE)]).await;
+    harbour.show(&[]).await;
+    let shelf = Arc::clone(&harbour.store.shelves()[0]);
+    for left in [2, 1] {
+        harbour.pass(61).await;
+        assert_eq!(harbour.store.shelves().len(), 1, "and {} objects are left", shelf.owned_len());
+        harbour.server.answers.lock().insert(ALL.into(), Answer::Owned(left));
+        shelf.remove(&ObjectName { namespace: Some("a".into()), name: format!("x{left}").into() });
+    }
+    harbour.pass(61).await;
+    assert_eq!((harbour.store.shelves().len(), shelf.owned_len()), (1, 1));
+    harbour.pass(61).await;
+    assert!(harbour.store.shelves().is_empty(), "nobody takes back what is left");
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_no_longer_served_is_stopped_at_once_and_its_objects_are_enqueued() {
     let mut harbour = Harbour::new(&[(ALL, Answer::One("x"))]);
     harbour.show(&[("p", 1, "[]", SIZE)]).await;
@@ -504,5 +531,20 @@ async fn a_resync_judges_all_again_from_the_store_without_a_list() {
     harbour.pass(10).await;
     assert_eq!((harbour.queue.len(), harbour.lists()), (3, lists));
     assert_eq!(harbour.queue.get().await.unwrap().priority(), Priority::Resync);
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_in_two_versions_is_at_fault_and_not_waited_for() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x"))]);
+    let named_and_all = "[], version: v1}, {group: example.com, resources: ['*'], version: v2";
+    harbour.show(&[("p", 1, named_and_all, SIZE)]).await;
+    assert_eq!(harbour.judged("x").len(), 1, "v2 is not served");
+    harbour.catalog.send_replace(Some(Arc::new(serving(&["v1", "v2"]))));
+    harbour.pass(3).await;
+    let report = harbour.board.borrow().policies["p"][0].clone();
+    assert_eq!((report.state, report.limited), (TargetState::Degraded, false));
+    assert!(harbour.message("p").contains("in two versions, v1 by its name and v2 by `*`"), "{report:?}");
+    assert_eq!(harbour.judged("x"), []);
     harbour.end().await;
 }

@@ -330,6 +330,45 @@ fn a_star_is_all_that_the_group_serves_in_the_version_that_a_named_one_has() {
 }
 
 #[test]
+fn what_is_named_in_one_version_and_by_a_star_in_another_is_not_watched_at_all() {
+    let served = ServedResource { kind: "Kind".into(), namespaced: true, watchable: true };
+    let version = |version: &str, names: &[&str]| ServedVersion {
+        version: version.into(),
+        resources: names.iter().map(|name| ((*name).into(), served.clone())).collect(),
+    };
+    let versions = vec![version("v1", &["foos", "bars"]), version("v2", &["foos"])];
+    let catalog = Catalog { groups: [("example.com".into(), versions)].into(), ..Catalog::default() };
+    let found = |named: &str, all: &str| {
+        let entry = |resource: &str, version: &str| {
+            format!("{{group: example.com, resources: ['{resource}']{version}}}")
+        };
+        let targets = format!("{}, {}", entry("*", all), entry("foos", named));
+        let demand = demand(&set(&[(&targets, SPEC)]), &catalog);
+        let shown = |spec: &WatchSpec| spec.resource.to_string();
+        let refused = demand.targets["p0"].iter().filter_map(|target| target.found.as_ref().err());
+        (demand.watches.iter().map(shown).collect::<Vec<_>>(), refused.cloned().collect::<Vec<_>>())
+    };
+    for (named, all, watched) in [
+        (", version: v1", "", ["bars.v1.example.com", "foos.v1.example.com"]),
+        (", version: v2", "", ["bars.v1.example.com", "foos.v2.example.com"]),
+        ("", ", version: v1", ["bars.v1.example.com", "foos.v1.example.com"]),
+        (", version: v1", ", version: v1", ["bars.v1.example.com", "foos.v1.example.com"]),
+    ] {
+        assert_eq!(found(named, all), (watched.map(str::to_owned).into(), vec![]), "{named} {all}");
+    }
+    for (named, all, watched) in [
+        (", version: v1", ", version: v2", vec![]),
+        ("", ", version: v2", vec![]),
+        (", version: v2", ", version: v1", vec!["bars.v1.example.com".to_owned()]),
+    ] {
+        let (watches, refused) = found(named, all);
+        assert_eq!(watches, watched, "{named} {all}");
+        let [refused] = &refused[..] else { panic!("{refused:?}") };
+        assert!(refused.is_fault() && refused.to_string().contains("in two versions"), "{refused}");
+    }
+}
+
+#[test]
 fn what_a_target_lacks_and_what_is_left_out_of_it_is_told() {
     let policy = "{apiVersion: watchpolicy.io/v1alpha1, kind: WatchPolicy, metadata: {name: p}, spec: \
                   {targets: [{resources: [configmaps], namespaces: [a, kube-system]}], rules: [{name: r, path: \

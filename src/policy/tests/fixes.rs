@@ -378,6 +378,16 @@ fn what_is_hidden_is_not_copied_to_where_it_shows() {
 }
 
 #[test]
+fn one_rule_takes_an_element_out_of_a_list_and_another_adds_one_to_it() {
+    let rules = "rules:\n- {name: bad, forEach: $podSpec.tolerations, when: [{path: $.key, assert: {equals: bad}}], forbid: true, fix: {remove: true}}\n- {name: good, path: '$podSpec.tolerations[*].key', quantifier: Any, assert: {equals: good}, fix: {append: {at: $podSpec.tolerations, value: {key: good}, key: key}}}";
+    let policy = compiled(&format!("{DEPLOYMENTS}\n{rules}"));
+    let with = |tolerations: Value| json!({"metadata": {"name": "web", "uid": "1"}, "spec": {"template": {"spec": {"tolerations": tolerations}}}});
+    let before = with(json!([{"key": "bad"}, {"key": "other"}]));
+    let after = carried_out(&patch(&policy, &before), &before).unwrap();
+    assert_eq!(after, with(json!([{"key": "other"}, {"key": "good"}])));
+}
+
+#[test]
 fn an_element_that_the_server_filled_in_is_not_appended_again() {
     let rule = "path: '$.data.ports[*]', quantifier: Any, assert: {equals: {port: 80}}, \
                 fix: {append: {at: $.data.ports, value: {port: 80}}}";
