@@ -3,6 +3,7 @@
 
 mod outcome;
 mod release;
+mod unverified;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -19,12 +20,14 @@ use tracing::debug;
 use super::budget::Budgets;
 use super::case::{Case, cases};
 use super::contest::{Contests, Ground};
+use super::denials::Denials;
 use super::gate::{Gate, Intent, Target};
 use super::leftovers::Leftovers;
 use super::namespaces::Namespaces;
 use super::proposal::{Fresh, Proposal, hold_back_conflicts};
 use super::refusal::Refusal;
 use super::rest::Rests;
+use super::versions::hold_back_across;
 use crate::jsonpath::{Document, Tree, TypeMeta};
 use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
@@ -86,6 +89,7 @@ struct Memory {
     /// Of what was to be let go of.
     kept: Rests,
     namespaces: Namespaces,
+    denials: Denials,
 }
 
 /// What is to become of a key.
@@ -132,6 +136,7 @@ impl Fixer {
             rests: Rests::default(),
             kept: Rests::default(),
             namespaces: Namespaces::default(),
+            denials: Denials::default(),
         };
         Self { parts, gate, settings, clock, memory: Mutex::new(memory), hasher: RandomState::new() }
     }
@@ -204,6 +209,10 @@ impl Fixer {
             return Next::Done;
         }
         // Before anything is read: a long queue that has to wait asks the server for nothing.
+        let denied = self.memory.lock().denials.of(key, Instant::now());
+        if let Some((words, wait)) = denied {
+            return self.not_verified(key, &case, &words, wait);
+        }
         if let Some(wait) = self.throttled(key, &failing) {
             return Next::After(wait);
         }
@@ -245,15 +254,14 @@ impl Fixer {
 
     /// The object could not be read.
     fn unread(&self, key: &ObjectKey, case: &Case, refusal: &Refusal) -> Next {
-        if let Refusal::Denied(words) = refusal {
-            for fixing in &case.fixing {
-                self.deny(&fixing.policy.name, &key.resource, words);
-            }
-        }
         match refusal {
             Refusal::Gone | Refusal::Lost => Next::Done,
             Refusal::Busy(wait) => Next::After((*wait).max(BUSY)),
-            Refusal::Changed | Refusal::Denied(_) | Refusal::Refused(_) | Refusal::Failed(_) => Next::Retry,
+            Refusal::Denied(words) => {
+                let wait = self.memory.lock().denials.note(key, words, Instant::now());
+                self.not_verified(key, case, words, wait)
+            }
+            Refusal::Changed | Refusal::Refused(_) | Refusal::Failed(_) => Next::Retry,
         }
     }
 
@@ -331,6 +339,7 @@ impl Fixer {
             };
             hold_back_conflicts(&mut proposals, fresh, after);
         }
+        hold_back_across(&mut proposals, fresh, &case.elsewhere);
         for proposal in &mut proposals {
             if let Ok(object) = object {
                 proposal.yield_to_owners(object);

@@ -32,6 +32,8 @@ struct Server {
     refusals: Mutex<VecDeque<(u16, &'static str)>>,
     log: Mutex<Vec<String>>,
     namespace_ends: AtomicBool,
+    /// Whether the object may not be read.
+    unreadable: AtomicBool,
 }
 
 impl Server {
@@ -44,6 +46,9 @@ impl Server {
         let query = uri.query().unwrap_or_default();
         let dry_run = query.contains("dryRun=All");
         self.log.lock().push(format!("{method}{}", if dry_run { " dry" } else { "" }));
+        if method == "GET" && self.unreadable.load(Ordering::Relaxed) {
+            return (403, json!({"message": "User \"x\" cannot get resource \"configmaps\""}));
+        }
         if method == "GET" {
             return (200, self.object.lock().clone());
         }
@@ -163,7 +168,8 @@ impl World {
         let object = ObjectName { namespace: Some("n".into()), name: "c".into() };
         let key = ObjectKey { resource: resource.resource.clone(), object };
         let ledger = Ledger::new();
-        let fresh = Fixing { policy: Arc::clone(&policy), roots: Arc::clone(&roots), namespace: None };
+        let known = Arc::new(document.clone());
+        let fresh = Fixing { policy: Arc::clone(&policy), roots: Arc::clone(&roots), namespace: None, known };
         let store = Arc::new(Store::default());
         let judgement = fresh.policy.judge_among(
             &policy::Subject {
@@ -284,6 +290,50 @@ async fn a_missing_right_is_named_and_the_change_is_told_all_the_same() {
     assert_eq!(world.outcome(), "NotVerified");
     let denied = world.fixer.parts.ledger.page("good", &[], 1).obstacles.rights().unwrap();
     assert!(denied.contains(r#"resources: ["configmaps"], verbs: ["get", "patch"]"#), "{denied}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_read_is_worked_out_from_what_the_watch_shows_and_seldom_asked_for() {
+    for (mode, allow) in [("Plan", true), ("Enforce", true), ("Enforce", false)] {
+        let world = World::new(mode, allow);
+        world.server.unreadable.store(true, Ordering::Relaxed);
+        assert_eq!(world.fix().await, ["GET"]);
+        let page = world.fixer.parts.ledger.page("good", &[], 1);
+        let fix = page.worst[0].1.fix.clone().unwrap();
+        let told = (&*fix.outcome, fix.path.as_deref(), fix.from.as_deref(), fix.to.as_deref());
+        assert_eq!(told, ("NotVerified", Some("data.a"), Some("bad"), Some("good")), "{mode}");
+        assert!(fix.message.unwrap().contains("cannot get resource"));
+        assert!(page.obstacles.rights().unwrap().contains(r#"verbs: ["get", "patch"]"#));
+        assert_eq!(world.fix().await, [""; 0], "what was refused speaks for a while");
+        sleep(SECOND * 61).await;
+        assert_eq!(world.server.log(), ["GET"]);
+        let text = world.fixer.parts.metrics.page().unwrap();
+        assert!(
+            text.contains(r#"watchpolicy_remediations_total{outcome="NotVerified",policy="good"} 1"#),
+            "{text}"
+        );
+        world.server.unreadable.store(false, Ordering::Relaxed);
+        sleep(SECOND * 61).await;
+        assert_eq!(world.server.log()[0], "GET");
+        assert_ne!(world.outcome(), "NotVerified", "{mode}: the right is there");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_right_is_told_and_not_a_budget_that_is_used_up() {
+    let world = World::new("Enforce", true);
+    let mut memory = world.fixer.memory.lock();
+    let other = "other".into();
+    while memory.budgets.pay(&other, u32::MAX, Instant::now()).is_ok() {}
+    drop(memory);
+    world.server.unreadable.store(true, Ordering::Relaxed);
+    sleep(SECOND).await;
+    world.fix().await;
+    let mut memory = world.fixer.memory.lock();
+    while memory.budgets.pay(&other, u32::MAX, Instant::now()).is_ok() {}
+    drop(memory);
+    world.fix().await;
+    assert_eq!(world.outcome(), "NotVerified");
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@
 mod budget;
 mod case;
 mod contest;
+mod denials;
 mod fixer;
 mod gate;
 mod go_json;
@@ -16,6 +17,7 @@ mod namespaces;
 mod proposal;
 mod refusal;
 mod rest;
+mod versions;
 mod worker;
 
 pub use fixer::{Fixer, Parts, Settings};

@@ -132,7 +132,7 @@ impl Fixer {
         self.note_all(&proposal.fixing.policy.name, key, fixes);
     }
 
-    fn note_all(&self, policy: &str, key: &ObjectKey, fixes: Fixes) {
+    pub(super) fn note_all(&self, policy: &str, key: &ObjectKey, fixes: Fixes) {
         for (_, fix) in &fixes {
             let outcome = Remediation::ALL.iter().find(|outcome| outcome.as_str() == fix.outcome);
             outcome.into_iter().for_each(|outcome| self.parts.metrics.remediation(policy, *outcome));
