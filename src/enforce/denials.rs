@@ -25,6 +25,11 @@ impl Denials {
         PAUSE
     }
 
+    /// A resource may be read again.
+    pub(super) fn end(&mut self, resource: &GroupResource) {
+        self.0.retain(|(denied, _), _| denied != resource);
+    }
+
     /// Why an object may not be read, and how long nobody asks again.
     pub(super) fn of(&self, key: &ObjectKey, now: Instant) -> Option<(Arc<str>, Duration)> {
         let (words, until) = self.0.get(&place(key)).filter(|(_, until)| now < *until)?;
@@ -55,5 +60,9 @@ mod tests {
         assert_eq!(denials.of(&key("a", "one"), now + PAUSE), None);
         denials.note(&key("b", "one"), "no", now + PAUSE);
         assert_eq!(denials.0.len(), 1, "what is over goes");
+        denials.end(&GroupResource::new("", "pods"));
+        assert_eq!(denials.0.len(), 1);
+        denials.end(&GroupResource::new("", "configmaps"));
+        assert_eq!(denials.0.len(), 0);
     }
 }

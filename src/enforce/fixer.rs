@@ -3,8 +3,10 @@
 
 mod outcome;
 mod release;
+mod rights;
 mod unverified;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +38,8 @@ use crate::policy::{CompiledPolicy, Patch, PolicySet};
 use crate::queue::Queue;
 use crate::resource::{Gvr, ObjectKey, ObjectName};
 use crate::store::Store;
+
+pub use rights::{Consents, Rights};
 
 /// How often an object that changes under our hands is read again at once.
 const READS: usize = 3;
@@ -90,6 +94,8 @@ struct Memory {
     kept: Rests,
     namespaces: Namespaces,
     denials: Denials,
+    /// Policies whose finalizer something waits for.
+    unheld: BTreeSet<Arc<str>>,
 }
 
 /// What is to become of a key.
@@ -137,6 +143,7 @@ impl Fixer {
             kept: Rests::default(),
             namespaces: Namespaces::default(),
             denials: Denials::default(),
+            unheld: BTreeSet::new(),
         };
         Self { parts, gate, settings, clock, memory: Mutex::new(memory), hasher: RandomState::new() }
     }
@@ -157,23 +164,39 @@ impl Fixer {
     }
 
     /// Enqueues all that fails, and all on which something is left, each time that this replica begins to write: what was
-    /// found before was nobody's to fix.
+    /// found before was nobody's to fix. Also what waits for a policy's finalizer, when that comes.
     pub async fn sweep(self: Arc<Self>, stop: CancellationToken) {
-        let mut leadership = self.parts.leadership.clone();
-        let mut writes = false;
+        let (mut leadership, mut set) = (self.parts.leadership.clone(), self.parts.set.clone());
+        let mut writes: Option<Permit> = None;
         loop {
-            let now = leadership.permit().is_ok() && !leadership.stopped();
-            if now && !writes {
-                self.enqueue_all();
-            }
-            if writes && !now {
+            let now = leadership.permit().ok().filter(|_| !leadership.stopped());
+            // Between two looks another replica may have led.
+            let goes_on = now.is_some() && writes.as_ref().is_some_and(|before| before.check().is_ok());
+            if writes.is_some() && !goes_on {
                 // What others do meanwhile makes it untrue.
                 let mut memory = self.memory.lock();
                 (memory.rests, memory.kept) = Default::default();
             }
+            if now.is_some() && !goes_on {
+                self.enqueue_all();
+            }
             writes = now;
-            if stop.run_until_cancelled(leadership.changed()).await.is_none() {
-                return;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = leadership.changed() => {}
+                Ok(()) = set.changed() => self.wake_held(),
+            }
+        }
+    }
+
+    /// Enqueues what waited for finalizers that are there now.
+    fn wake_held(&self) {
+        let waiting = std::mem::take(&mut self.memory.lock().unheld);
+        for policy in &waiting {
+            if !matches!(self.may_write(policy), Ready::Soon) {
+                for key in self.parts.ledger.failing(policy) {
+                    self.parts.queue.add(key, Priority::PolicyChange);
+                }
             }
         }
     }
@@ -191,9 +214,11 @@ impl Fixer {
     async fn mend(&self, key: &ObjectKey) -> Next {
         let Ok(permit) = self.parts.leadership.permit() else { return Next::Done };
         let cases = cases(key, &self.parts.store);
-        if cases.is_empty() {
-            self.memory.lock().rests.forget(key);
-        }
+        let fixing = cases.iter().flat_map(|case| &case.fixing);
+        self.memory
+            .lock()
+            .rests
+            .retain(key, |policy| fixing.clone().any(|fixing| *fixing.policy.name == *policy));
         let mut next = Next::Done;
         for case in cases {
             next = next.and(self.mend_case(key, case, &permit).await);
@@ -212,6 +237,9 @@ impl Fixer {
         let denied = self.memory.lock().denials.of(key, Instant::now());
         if let Some((words, wait)) = denied {
             return self.not_verified(key, &case, &words, wait);
+        }
+        if self.unheld(key, &failing) {
+            return Next::Done;
         }
         if let Some(wait) = self.throttled(key, &failing) {
             return Next::After(wait);
@@ -285,7 +313,6 @@ impl Fixer {
                     Ready::Yes => next = next.and(self.leave_contested(key, &mut proposal, object)),
                     Ready::Soon => {
                         proposal.hold_back(|_| Some((Remediation::Waiting, UNHELD.into())));
-                        next = next.and(Next::After(UNHELD_WAIT));
                     }
                     Ready::Ended => continue,
                 }
@@ -378,8 +405,19 @@ impl Fixer {
         self.parts.leadership.stopped().then_some((Remediation::Stopped, stopped))
     }
 
-    /// Whether a policy, as it is now, may write: what it writes must be found again when it ends.
-    fn may_write(&self, policy: &str) -> Ready {
+    /// Whether a policy, as it is now, may write: what it writes must be found again when it ends. Who has to wait is
+    /// remembered before it is looked at again, so that its finalizer cannot come in between unseen.
+    fn may_write(&self, policy: &Arc<str>) -> Ready {
+        match self.readiness(policy) {
+            Ready::Soon => {
+                self.memory.lock().unheld.insert(Arc::clone(policy));
+                self.readiness(policy)
+            }
+            ready => ready,
+        }
+    }
+
+    fn readiness(&self, policy: &str) -> Ready {
         let set = self.parts.set.borrow();
         match set.entries.get(policy).filter(|entry| entry.enforcing().is_some()) {
             None => Ready::Ended,
@@ -398,8 +436,6 @@ enum Ready {
     Ended,
 }
 
-/// How soon a policy gets its finalizer.
-const UNHELD_WAIT: Duration = Duration::from_secs(1);
 const UNHELD: &str =
     "the policy has no finalizer yet, without which nothing could be taken back when it is deleted";
 

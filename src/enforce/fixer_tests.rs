@@ -20,20 +20,20 @@ use crate::queue::Retries;
 use crate::resource::{Gvr, ObjectName};
 use crate::store::{Served, Shelf};
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// An API server with one ConfigMap, which does as the real one does with patches.
 #[derive(Default)]
-struct Server {
+pub(super) struct Server {
     object: Mutex<Value>,
     /// What others make of the object just before a patch arrives.
     meddling: Mutex<VecDeque<Value>>,
     /// Answers to patches instead of carrying them out.
-    refusals: Mutex<VecDeque<(u16, &'static str)>>,
+    pub(super) refusals: Mutex<VecDeque<(u16, &'static str)>>,
     log: Mutex<Vec<String>>,
     namespace_ends: AtomicBool,
     /// Whether the object may not be read.
-    unreadable: AtomicBool,
+    pub(super) unreadable: AtomicBool,
 }
 
 impl Server {
@@ -89,11 +89,11 @@ impl Server {
         kube::Client::new(service, "default")
     }
 
-    fn value(&self) -> Value {
+    pub(super) fn value(&self) -> Value {
         self.object.lock()["data"]["a"].clone()
     }
 
-    fn log(&self) -> Vec<String> {
+    pub(super) fn log(&self) -> Vec<String> {
         std::mem::take(&mut self.log.lock())
     }
 }
@@ -136,18 +136,18 @@ fn set_of(policy: &Arc<CompiledPolicy>) -> PolicySet {
     PolicySet { revision: 1, entries: [(Arc::clone(&entry.name), Arc::new(entry))].into() }
 }
 
-struct World {
-    server: Arc<Server>,
-    fixer: Arc<Fixer>,
+pub(super) struct World {
+    pub(super) server: Arc<Server>,
+    pub(super) fixer: Arc<Fixer>,
     key: ObjectKey,
-    lead: Lead,
+    pub(super) lead: Lead,
     sets: watch::Sender<Arc<PolicySet>>,
     _fixers: JoinSet<()>,
 }
 
 impl World {
     /// A fixer, and a ConfigMap that fails.
-    fn new(mode: &str, allow: bool) -> Self {
+    pub(super) fn new(mode: &str, allow: bool) -> Self {
         Self::with(policy(mode), allow, &json!([]))
     }
 
@@ -215,14 +215,14 @@ impl World {
     }
 
     /// Has the object looked at, and gives what was asked of the server.
-    async fn fix(&self) -> Vec<String> {
+    pub(super) async fn fix(&self) -> Vec<String> {
         self.fixer.parts.queue.add(self.key.clone(), Priority::LiveChange);
         sleep(SECOND / 10).await;
         self.server.log()
     }
 
     /// What is noted of the fix.
-    fn outcome(&self) -> String {
+    pub(super) fn outcome(&self) -> String {
         let page = self.fixer.parts.ledger.page("good", &[], 1);
         page.worst[0].1.fix.as_ref().map(|fix| fix.outcome.clone()).unwrap_or_default()
     }
@@ -357,6 +357,22 @@ async fn who_begins_to_lead_fixes_what_was_found_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_loss_of_leadership_that_nobody_saw_is_one_all_the_same() {
+    let world = World::new("Enforce", true);
+    world.server.refusals.lock().push_back((403, "admission webhook denied the request"));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&world.fixer).sweep(CancellationToken::new()));
+    sleep(SECOND).await;
+    assert_eq!(world.server.log(), ["GET", "PATCH"]);
+    world.lead.set(true);
+    sleep(SECOND).await;
+    assert_eq!(world.server.log(), [""; 0], "a renewal is none");
+    world.lead.next();
+    sleep(SECOND).await;
+    assert_eq!(world.server.log(), ["GET", "PATCH"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_breaks_it_again_and_again_is_left_alone_after_three_fixes() {
     let world = World::new("Enforce", true);
     let mut patches = 0;
@@ -397,8 +413,12 @@ async fn an_object_whose_namespace_is_being_deleted_is_not_fixed() {
 async fn who_takes_back_what_it_wrote_writes_nothing_before_its_finalizer_is_there() {
     let policy = Arc::new(policy_that("Enforce", "Release"));
     let world = World::with(policy_that("Enforce", "Release"), true, &json!([]));
-    assert_eq!(world.fix().await, ["GET"]);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&world.fixer).sweep(CancellationToken::new()));
+    assert_eq!(world.fix().await, [""; 0], "it does not even read");
     assert_eq!(world.outcome(), "Waiting");
+    sleep(SECOND * 3600).await;
+    assert_eq!(world.server.log(), [""; 0]);
     let mut set = set_of(&policy);
     for entry in set.entries.values_mut() {
         Arc::make_mut(entry).finalizers = [policy::FINALIZER.into()].into();

@@ -20,7 +20,7 @@ mod rest;
 mod versions;
 mod worker;
 
-pub use fixer::{Fixer, Parts, Settings};
+pub use fixer::{Consents, Fixer, Parts, Rights, Settings};
 pub use gate::Gate;
 pub use leftovers::Leftovers;
 pub use worker::Worker;

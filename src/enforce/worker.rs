@@ -77,6 +77,10 @@ impl Worker {
         self.ledger.enter(judged, now);
         // Asked after the entry: whoever begins to lead later finds it there.
         if is_for_fixers && self.leadership.permit().is_ok() {
+            if priority == Priority::LiveChange {
+                // It is a newer version: what failed before says nothing of it.
+                self.fixes.forget(key);
+            }
             self.fixes.add(key.clone(), priority);
         }
     }

@@ -1,5 +1,6 @@
 //! Which objects a policy takes, and what it reads of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::jsonpath::{Document, Identity, Part, Projection, Roots};
@@ -136,6 +137,14 @@ impl CompiledPolicy {
         for rule in &self.rules {
             rule.read(roots, projection);
         }
+    }
+
+    /// The namespaces in which a resource is watched for the policy; empty for all.
+    pub fn namespaces(&self, resource: &GroupResource) -> BTreeSet<Arc<str>> {
+        if self.entries(resource).any(|target| target.namespaces.is_empty()) {
+            return BTreeSet::new();
+        }
+        self.entries(resource).flat_map(|target| target.namespaces.iter()).cloned().collect()
     }
 
     /// Whether some entry of the targets is about this resource.

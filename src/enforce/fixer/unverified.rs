@@ -9,8 +9,8 @@ use crate::enforce::proposal::{Fixing, Proposal, after, hold_back_conflicts};
 use crate::enforce::rest::Fixes;
 use crate::enforce::versions::hold_back_across;
 use crate::ledger::{Finding, Place};
-use crate::metrics::Remediation;
-use crate::resource::ObjectKey;
+use crate::metrics::{Priority, Remediation};
+use crate::resource::{GroupResource, ObjectKey};
 
 impl Fixer {
     /// Tells what would be changed, as far as the watch shows. The object is looked at again after `wait`.
@@ -24,6 +24,18 @@ impl Fixer {
             self.note_news(&policy.name, key, proposal.fixes(Remediation::NotVerified, Some(words)));
         }
         Next::After(wait)
+    }
+
+    /// The right to fix a resource is there again: what rests for want of it is looked at now.
+    pub(super) fn granted(&self, policy: &str, resource: &GroupResource) {
+        let mut memory = self.memory.lock();
+        memory.denials.end(resource);
+        memory.rests.end_unverified(policy, resource);
+        drop(memory);
+        let failing = self.parts.ledger.failing(policy).into_iter();
+        for key in failing.filter(|key| key.resource == *resource) {
+            self.parts.queue.add(key, Priority::PolicyChange);
+        }
     }
 
     /// What the policies want of the object as their watches show it.
