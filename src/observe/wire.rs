@@ -14,6 +14,7 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::client::Body;
+use memchr::memchr;
 use serde::Deserialize;
 use serde::de::Error as _;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -312,8 +313,10 @@ fn unintelligible(error: serde_json::Error) -> WireError {
 /// An open watch: lines as they come.
 pub struct Lines {
     body: Body,
-    buffer: BytesMut,
-    scanned: usize,
+    /// What came last, as far as it was not handed out.
+    frame: Bytes,
+    /// The beginning of a line whose end is still to come.
+    begun: BytesMut,
     limit: usize,
     /// When anything came, were it only a part of a line.
     heard: Instant,
@@ -321,7 +324,7 @@ pub struct Lines {
 
 impl Lines {
     fn new(body: Body, limit: usize) -> Self {
-        Self { body, buffer: BytesMut::new(), scanned: 0, limit, heard: Instant::now() }
+        Self { body, frame: Bytes::new(), begun: BytesMut::new(), limit, heard: Instant::now() }
     }
 
     /// The next line; `None` when the server ended the watch. Cancel-safe.
@@ -333,7 +336,7 @@ impl Lines {
             if let Some(line) = self.take_line() {
                 return Ok(Some(line));
             }
-            if self.buffer.len() > self.limit {
+            if self.begun.len() > self.limit {
                 return Err(WireError::TooLarge(self.limit));
             }
             let frame = timeout_at(self.heard + patience, self.body.frame())
@@ -341,32 +344,33 @@ impl Lines {
                 .map_err(|_elapsed| WireError::Silent(patience))?;
             self.heard = Instant::now();
             match frame {
-                None if self.buffer.is_empty() => return Ok(None),
+                None if self.begun.is_empty() => return Ok(None),
                 None => return Err(WireError::Broken("the watch ended in the middle of a line".to_owned())),
                 Some(Err(error)) => return Err(broken(&error)),
                 Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        self.buffer.extend_from_slice(data);
-                    }
+                    self.frame = frame.into_data().unwrap_or_default();
                 }
             }
         }
     }
 
+    /// A line that came whole is handed out as it came, without a copy.
     fn take_line(&mut self) -> Option<Bytes> {
         loop {
-            let fresh = self.buffer.get(self.scanned..)?;
-            let Some(end) = fresh.iter().position(|byte| *byte == b'\n') else {
-                self.scanned = self.buffer.len();
+            let Some(end) = memchr(b'\n', &self.frame) else {
+                self.begun.extend_from_slice(&std::mem::take(&mut self.frame));
                 return None;
             };
-            let line = self.buffer.split_to(self.scanned + end).freeze();
-            self.buffer.advance(1);
-            self.scanned = 0;
-            // Or each watch would hold on to the room of the largest event that it ever saw.
-            if self.buffer.is_empty() {
-                self.buffer = BytesMut::new();
-            }
+            let rest = self.frame.split_to(end);
+            self.frame.advance(1);
+            let line = if self.begun.is_empty() {
+                rest
+            } else {
+                // Or each watch would hold on to the room of the largest event that it ever saw.
+                let mut line = std::mem::take(&mut self.begun);
+                line.extend_from_slice(&rest);
+                line.freeze()
+            };
             if !line.iter().all(u8::is_ascii_whitespace) {
                 return Some(line);
             }
@@ -583,34 +587,33 @@ fn cut(text: &str, bytes: usize) -> String {
 mod tests {
     use super::*;
 
-    fn lines_of(chunks: &[&'static str]) -> Lines {
+    /// Lines of which this has begun, and that comes next.
+    fn lines_of(begun: &str, frame: &'static str) -> Lines {
         let mut lines = Lines::new(Body::empty(), 64);
-        for chunk in chunks {
-            lines.buffer.extend_from_slice(chunk.as_bytes());
-        }
+        lines.begun.extend_from_slice(begun.as_bytes());
+        lines.frame = Bytes::from_static(frame.as_bytes());
         lines
     }
 
     #[tokio::test]
     async fn lines_come_whole_and_blank_ones_are_passed_over() {
-        let mut lines = lines_of(&["{\"a\"", ":1}\n\n  \n{}\n"]);
+        let mut lines = lines_of("{\"a\"", ":1}\n\n  \n{}\n[]\n");
         assert_eq!(lines.next(Duration::from_secs(1)).await.unwrap().unwrap(), "{\"a\":1}");
         assert_eq!(lines.next(Duration::from_secs(1)).await.unwrap().unwrap(), "{}");
+        assert_eq!(lines.next(Duration::from_secs(1)).await.unwrap().unwrap(), "[]");
         assert!(lines.next(Duration::from_secs(1)).await.unwrap().is_none());
     }
 
     #[tokio::test]
     async fn a_watch_cut_in_the_middle_of_a_line_is_broken() {
-        let mut lines = lines_of(&["{\"type\":\"ADD"]);
+        let mut lines = lines_of("", "{\"type\":\"ADD");
         assert!(matches!(lines.next(Duration::from_secs(1)).await, Err(WireError::Broken(_))));
     }
 
     #[tokio::test]
     async fn a_line_over_the_limit_is_an_error() {
-        let mut lines = lines_of(&[concat!(
-            "0123456789012345678901234567890123456789",
-            "0123456789012345678901234567890123456789"
-        )]);
+        let mut lines =
+            lines_of("0123456789012345678901234567890123456789", "0123456789012345678901234567890123456789");
         assert!(matches!(lines.next(Duration::from_secs(1)).await, Err(WireError::TooLarge(64))));
     }
 
