@@ -30,7 +30,7 @@ type Operators = Map<String, Value>;
 pub(super) fn of_check(check: &Check, assert: &Assert, at: &Field<'_>, advices: &mut Advices) {
     let Ok(Value::Object(operators)) = serde_json::to_value(assert) else { return };
     let at = at.name("assert");
-    of_globs(&operators, &at, advices);
+    of_globs(check, &operators, &at, advices);
     if of_exists(&operators, &at, advices)
         || of_type(assert, &operators, &at, advices)
         || of_measure(check, &operators, &at, advices)
@@ -50,9 +50,18 @@ fn operands<'o>(operators: &'o Operators, name: &str) -> Vec<&'o Value> {
     }
 }
 
+/// Fields whose values have a `*` of their own: of RBAC, of webhooks, and of what names hosts.
+const STARRED: [&str; 7] =
+    ["apiGroups", "dnsNames", "host", "hosts", "nonResourceURLs", "resources", "verbs"];
+
 /// Text that looks like a glob, and is compared as it is.
-fn of_globs(operators: &Operators, at: &Field<'_>, advices: &mut Advices) {
-    // A star alone is a name in RBAC and elsewhere.
+fn of_globs(check: &Check, operators: &Operators, at: &Field<'_>, advices: &mut Advices) {
+    let path = check.path.as_deref().and_then(|path| Path::parse(path).ok());
+    let is_starred = |place: Path| place.last_name().is_some_and(|name| STARRED.contains(&name));
+    if path.is_some_and(|path| path.prefixes().any(is_starred)) {
+        return;
+    }
+    // A star alone is a name.
     let is_glob = |value: &&&Value| value.as_str().is_some_and(|text| text.len() > 1 && text.contains('*'));
     for (name, better) in GLOBS {
         if let Some(glob) = operands(operators, name).iter().find(is_glob) {

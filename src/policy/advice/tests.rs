@@ -221,7 +221,8 @@ fn a_glob_is_not_equal_to_what_it_fits() {
         ("path: $.a, assert: {equals: 'b*'}", "assert.equals", "`like`"),
     ]);
     check_silent(&[
-        "path: '$.rules[*].verbs[*]', assert: {notEquals: '*'}",
+        "path: $.a, assert: {notEquals: '*'}",
+        "path: '$.rules[*].resources[*]', assert: {notIn: ['*', 'pods/*']}",
         "path: $.a, assert: {notLike: '*:latest'}",
     ]);
 }
