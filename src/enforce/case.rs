@@ -4,24 +4,27 @@ use std::sync::Arc;
 
 use super::proposal::Fixing;
 use super::worker::namespace_of;
-use crate::jsonpath::TypeMeta;
+use crate::jsonpath::{Document, TypeMeta};
 use crate::resource::{Gvr, ObjectKey};
-use crate::store::Store;
+use crate::store::{Store, View};
 
 /// An object in one version, and the policies that fix it there.
 pub(super) struct Case {
     pub(super) resource: Gvr,
     pub(super) types: TypeMeta,
     pub(super) uid: Arc<str>,
+    /// What the watch shows of it.
+    pub(super) document: Arc<Document>,
     pub(super) fixing: Vec<Fixing>,
     /// Whether the Namespace that it is in is being deleted.
     pub(super) is_ending: bool,
 }
 
 impl Case {
-    fn new(key: &ObjectKey, types: TypeMeta, uid: &Arc<str>, fixing: Fixing) -> Self {
-        let resource = version_of(key, &types);
-        Self { resource, types, uid: Arc::clone(uid), fixing: vec![fixing], is_ending: false }
+    fn new(key: &ObjectKey, view: &View, fixing: Fixing) -> Self {
+        let (types, document) = (view.types.clone(), Arc::clone(&view.document));
+        let (resource, uid) = (version_of(key, &types), Arc::clone(&document.id.uid));
+        Self { resource, types, uid, document, fixing: vec![fixing], is_ending: false }
     }
 }
 
@@ -47,7 +50,7 @@ pub(super) fn cases(key: &ObjectKey, store: &Store) -> Vec<Case> {
             let fixing = Fixing { policy, roots, namespace };
             match cases.iter_mut().find(|case| case.types.api_version == view.types.api_version) {
                 Some(case) => case.fixing.push(fixing),
-                None => cases.push(Case::new(key, view.types.clone(), &uid, fixing)),
+                None => cases.push(Case::new(key, view, fixing)),
             }
         }
     }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use kube::client::Body;
+use serde_json::json;
 use tokio::time::timeout;
 
 use super::go_json;
@@ -16,7 +18,7 @@ use super::refusal::Refusal;
 use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Node, Path, Projection, Roots, TypeMeta};
 use crate::leader::Permit;
 use crate::policy::Patch;
-use crate::resource::{Gvr, ObjectKey, ObjectName};
+use crate::resource::{GroupResource, Gvr, ObjectKey, ObjectName};
 
 /// How long the server may take for one answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -24,6 +26,9 @@ const ANSWER: Duration = Duration::from_secs(10);
 const MAX_ANSWER: usize = 16 << 20;
 const JSON: &str = "application/json";
 const JSON_PATCH: &str = "application/json-patch+json";
+
+/// Status, body, and what `Retry-After` asks for.
+type Answer = (http::StatusCode, Vec<u8>, Option<Duration>);
 
 /// The object that is about to be written.
 #[derive(Clone, Copy, Debug)]
@@ -107,15 +112,38 @@ impl Gate {
         permit.guard(self.send(request, target)).await.map_err(|_lost| Refusal::Lost)?
     }
 
+    /// Whether the operator has a right, as the server says (SelfSubjectAccessReview).
+    pub(super) async fn may(
+        &self,
+        verb: &str,
+        resource: &Gvr,
+        namespace: Option<&str>,
+    ) -> Result<bool, Refusal> {
+        let Gvr { resource: GroupResource { group, resource }, version } = resource;
+        let asked = json!({"spec": {"resourceAttributes": {
+            "group": &**group, "version": &**version, "resource": &**resource, "namespace": namespace, "verb": verb,
+        }}});
+        let request = http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+            .header(ACCEPT, JSON)
+            .header(CONTENT_TYPE, JSON)
+            .body(Body::from(asked.to_string().into_bytes()));
+        let request = request.map_err(|error| Refusal::Failed(error.to_string()))?;
+        let (status, body, retry_after) = self.timed(request).await?;
+        if !status.is_success() {
+            return Err(Refusal::of(status, &body, retry_after));
+        }
+        let review: SelfSubjectAccessReview =
+            serde_json::from_slice(&body).map_err(|error| Refusal::Failed(error.to_string()))?;
+        Ok(review.status.is_some_and(|status| status.allowed))
+    }
+
     async fn send(
         &self,
         request: http::Result<http::Request<Vec<u8>>>,
         target: Target<'_>,
     ) -> Result<Arc<Document>, Refusal> {
         let request = request.map_err(|error| Refusal::Failed(error.to_string()))?;
-        let answer = timeout(ANSWER, self.answer(request.map(Body::from)));
-        let (status, body, retry_after) =
-            answer.await.map_err(|_late| Refusal::Failed(format!("no answer within {ANSWER:?}")))??;
+        let (status, body, retry_after) = self.timed(request.map(Body::from)).await?;
         if !status.is_success() {
             return Err(Refusal::of(status, &body, retry_after));
         }
@@ -125,10 +153,12 @@ impl Gate {
         document.map(Arc::new).map_err(|error| unreadable(error.to_string()))
     }
 
-    async fn answer(
-        &self,
-        request: http::Request<Body>,
-    ) -> Result<(http::StatusCode, Vec<u8>, Option<Duration>), Refusal> {
+    async fn timed(&self, request: http::Request<Body>) -> Result<Answer, Refusal> {
+        let answer = timeout(ANSWER, self.answer(request)).await;
+        answer.map_err(|_late| Refusal::Failed(format!("no answer within {ANSWER:?}")))?
+    }
+
+    async fn answer(&self, request: http::Request<Body>) -> Result<Answer, Refusal> {
         let response = self.client.send(request).await.map_err(|error| Refusal::Failed(innermost(&error)))?;
         let status = response.status();
         let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());

@@ -97,7 +97,6 @@ impl Proposal {
         }
         let own = format!("{FIELD_MANAGER_PREFIX}{}", policy.name);
         self.hold_back(|change| {
-            change.judged.as_ref()?;
             let manager = owner_of(object, &change.place, &own)?;
             Some((Remediation::Yielded, format!("{manager} owns the field, and the policy yields").into()))
         });
@@ -233,7 +232,9 @@ pub(super) fn hold_back_conflicts(
         for (other_at, other) in proposals.iter().enumerate().filter(|(other, _)| *other != at) {
             let then =
                 document.as_deref().map(|document| Proposal::new(&other.fixing, Fresh { document, ..fresh }));
-            let then = then.map(|then| then.changes).unwrap_or_default();
+            let mut then = then.map(|then| then.changes).unwrap_or_default();
+            // Elements have moved there: their places are not those of before.
+            then.retain(|then| !proposal.changes.iter().any(|change| change.moves(&then.place)));
             let wanted: Changes<'_, _> =
                 other.changes.iter().chain(&then).map(|change| (change, ())).collect();
             for change in &proposal.changes {

@@ -22,7 +22,8 @@ struct Rest {
     /// Of what was sent, and how.
     sent: u64,
     pause: Duration,
-    until: Instant,
+    /// `None` where it stands for as long as the same would be sent.
+    until: Option<Instant>,
     fixes: Fixes,
 }
 
@@ -31,16 +32,23 @@ struct Rest {
 pub(super) struct Rests(HashMap<ObjectKey, BTreeMap<Arc<str>, Rest>, RandomState>);
 
 impl Rests {
-    /// What became of the same when it was last sent, and how long it still rests.
+    /// What became of the same when it was last sent, and how long it still rests; `None` for as long as it is the same.
     pub(super) fn of(
         &self,
         key: &ObjectKey,
         policy: &str,
         sent: u64,
         now: Instant,
-    ) -> Option<(Fixes, Duration)> {
-        let rest = self.0.get(key)?.get(policy).filter(|rest| rest.sent == sent && now < rest.until)?;
-        Some((rest.fixes.clone(), rest.until - now))
+    ) -> Option<(Fixes, Option<Duration>)> {
+        let rests = |rest: &&Rest| rest.sent == sent && rest.until.is_none_or(|until| now < until);
+        let rest = self.0.get(key)?.get(policy).filter(rests)?;
+        Some((rest.fixes.clone(), rest.until.map(|until| until - now)))
+    }
+
+    /// Notes what became of something that need not be sent again as it is.
+    pub(super) fn stand(&mut self, key: &ObjectKey, policy: &Arc<str>, (sent, fixes): (u64, Fixes)) {
+        let rest = Rest { sent, pause: FIRST_PAUSE, until: None, fixes };
+        self.0.entry(key.clone()).or_default().insert(Arc::clone(policy), rest);
     }
 
     /// Notes what became of something; gives how long it rests.
@@ -54,7 +62,7 @@ impl Rests {
         let of_object = self.0.entry(key.clone()).or_default();
         let before = of_object.get(policy).filter(|rest| rest.sent == sent).map(|rest| rest.pause * 2);
         let pause = before.unwrap_or(FIRST_PAUSE).min(LONGEST_PAUSE);
-        of_object.insert(Arc::clone(policy), Rest { sent, pause, until: now + pause, fixes });
+        of_object.insert(Arc::clone(policy), Rest { sent, pause, until: Some(now + pause), fixes });
         pause
     }
 
@@ -65,6 +73,20 @@ impl Rests {
         if of_object.is_empty() {
             self.0.remove(key);
         }
+    }
+
+    /// Forgets what is not kept, by object, policy and what became of it.
+    pub(super) fn retain(&mut self, keep: impl Fn(&ObjectKey, &str, &Fixes) -> bool) {
+        self.0.retain(|key, of_object| {
+            of_object.retain(|policy, rest| keep(key, policy, &rest.fixes));
+            !of_object.is_empty()
+        });
+    }
+
+    /// How many objects rest.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Forgets an object.

@@ -69,7 +69,7 @@ async fn an_object_that_does_not_change_is_judged_again_when_time_changes_the_an
     let mut workers = JoinSet::new();
     workers.spawn(Arc::clone(&worker).run());
     let object = ObjectName { namespace: Some("n".into()), name: "c".into() };
-    worker.queue.add(ObjectKey { resource: resource.resource, object }, Priority::LiveChange);
+    worker.queue.add(&ObjectKey { resource: resource.resource, object }, Priority::LiveChange);
     let counts = || {
         let summary = worker.ledger.tally("young").summary;
         (summary.passed, summary.failed)

@@ -2,7 +2,8 @@
 //!
 //! Make before break: a watch that a policy edit made too narrow goes on serving until the wider one is synced.
 //! Sharing blinds nobody: who names namespaces is served by watches of these while the watch of everything is refused.
-//! A watch that nobody wants any more lingers a while, so that a policy deleted and created again costs no list.
+//! A watch that nobody wants any more lingers a while, so that a policy deleted and created again costs no list; longer
+//! while what ended policies left on its objects is being taken back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -217,7 +218,7 @@ impl Fleet {
         let is_other = |epoch: &&u64| !current.contains(*epoch);
         let others: Vec<u64> = self.running.keys().filter(is_other).copied().collect();
         // All of them before any is looked at: none of them is another one's successor.
-        let lingers = Role::Lingering(Instant::now() + self.settings.linger);
+        let lingers = Role::lingering(Instant::now() + self.settings.linger);
         for epoch in &others {
             if let Some(running) = self.running.get_mut(epoch).filter(|running| running.role.is_current()) {
                 running.role = lingers.clone();
@@ -379,7 +380,7 @@ fn serve(running: &mut Running, (policies, around): (Vec<Program>, Vec<Arc<Compi
     let earlier = running.spec.around.iter().filter(|old| !around.iter().any(|new| Arc::ptr_eq(new, old)));
     running.shelf.surround(around.iter().chain(earlier).cloned().collect());
     for key in parts.store.judged_in(None, &around) {
-        parts.queue.add(key, Priority::PolicyChange);
+        parts.queue.add(&key, Priority::PolicyChange);
     }
     running.spec.policies = policies;
     running.spec.around = around;
@@ -388,7 +389,7 @@ fn serve(running: &mut Running, (policies, around): (Vec<Program>, Vec<Arc<Compi
 
 fn enqueue(queue: &Queue<ObjectKey>, resource: &GroupResource, objects: Vec<ObjectName>, priority: Priority) {
     for object in objects {
-        queue.add(ObjectKey { resource: resource.clone(), object }, priority);
+        queue.add(&ObjectKey { resource: resource.clone(), object }, priority);
     }
 }
 

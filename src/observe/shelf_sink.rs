@@ -27,19 +27,20 @@ pub(super) struct ShelfSink {
 
 impl ShelfSink {
     fn enqueue(&self, object: ObjectName) {
-        self.queue.add(ObjectKey { resource: self.shelf.resource.resource.clone(), object }, self.priority);
+        let resource = self.shelf.resource.resource.clone();
+        self.queue.add(&ObjectKey { resource, object }, self.priority);
     }
 
     /// Enqueues an object that changed, came or went, and those whose verdict depends on it.
     fn enqueue_with(&self, object: ObjectName, document: &Document) {
         for key in self.store.judged_with(document) {
-            self.queue.add(key, self.priority);
+            self.queue.add(&key, self.priority);
         }
         let around = self.shelf.around();
         // What is in Namespaces is enqueued as a whole when their first list is complete.
         if !around.is_empty() && self.shelf.is_synced() {
             for key in self.store.judged_in(Some(&object.name), &around) {
-                self.queue.add(key, self.priority);
+                self.queue.add(&key, self.priority);
             }
         }
         self.enqueue(object);
@@ -66,7 +67,7 @@ impl Sink for ShelfSink {
         let Some(document) = self.decode(raw) else { return };
         let Put { name, change, predecessor } = self.shelf.put(document);
         for key in predecessor.iter().flat_map(|gone| self.store.judged_with(gone)) {
-            self.queue.add(key, self.priority);
+            self.queue.add(&key, self.priority);
         }
         match change {
             Change::Changed => {
@@ -99,7 +100,7 @@ impl Sink for ShelfSink {
         let around = self.shelf.around();
         if is_first && !around.is_empty() {
             for key in self.store.judged_in(None, &around) {
-                self.queue.add(key, self.priority);
+                self.queue.add(&key, self.priority);
             }
         }
         self.priority = Priority::LiveChange;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::field::NAME;
+use super::shape::Shape;
 use crate::resource::{GroupResource, Gvr};
 
 /// One served resource in one version.
@@ -35,6 +36,8 @@ pub struct Catalog {
     /// The fields, beside the name and the namespace, by which objects of custom resources can be selected; of those
     /// for which it is known.
     pub selectable: BTreeMap<Gvr, BTreeSet<Arc<str>>>,
+    /// What objects of custom resources can have; of those for which it is known.
+    pub shapes: BTreeMap<Gvr, Arc<Shape>>,
 }
 
 /// A target that was found.

@@ -154,8 +154,12 @@ impl Build<'_> {
 /// Whether two changes cannot both be made.
 fn clash(one: &Change, other: &Change) -> bool {
     let meet = one.place.holds(&other.place) || other.place.holds(&one.place);
+    // What is appended goes to the end, past all that is done to the elements that are there.
+    let is_inside = |place: &Pointer, list: &Pointer| place.tokens().len() > list.tokens().len();
     let agree = match (&one.write, &other.write) {
         (Write::Remove, Write::Remove) => true,
+        (Write::Append(_), _) if is_inside(&other.place, &one.place) => true,
+        (_, Write::Append(_)) if is_inside(&one.place, &other.place) => true,
         (Write::Append(_), Write::Append(_)) => one.place == other.place,
         (one_write, other_write) => one.place == other.place && one_write == other_write,
     };

@@ -57,7 +57,6 @@ fn entry_of(name: &str, state: PolicyState) -> PolicyEntry {
         deleting: false,
         finalizers: Box::default(),
         state,
-        stored: None,
     }
 }
 

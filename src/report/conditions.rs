@@ -102,8 +102,8 @@ pub(super) fn statements(entry: &PolicyEntry, targets: Option<&[TargetReport]>) 
         PolicyState::Compiled(policy) => {
             let survey = Survey::of(targets);
             let mut statements = vec![valid(), survey.resolved(policy.left_out()), survey.authorized()];
-            statements.extend(survey.reconciling());
-            statements.extend(survey.stalled());
+            // kstatus believes the first of the two that it meets, and what needs somebody ends no wait by itself.
+            statements.extend(survey.stalled().or_else(|| survey.reconciling()));
             statements
         }
         PolicyState::Invalid(faults) => refused(faults.reason().as_str(), faults.to_string()),
@@ -178,7 +178,8 @@ pub(super) fn enforcing(policy: &CompiledPolicy, writes: Writes, denied: Option<
         Mode::Enforce if !writes.allowed => {
             let message = "the operator does not allow it: start it with --allow-enforce (enforcement.enabled in the \
                            chart); until then fixes are planned";
-            not("NotAllowed", message.to_owned())
+            let missing = denied.map(|denied| format!("; and {denied}")).unwrap_or_default();
+            not("NotAllowed", format!("{message}{missing}"))
         }
         Mode::Enforce if writes.stopped => {
             let message = "writes are stopped for the whole operator, by the annotation watchpolicy.io/writes of its \
@@ -201,9 +202,10 @@ fn refused(reason: &'static str, message: String) -> Vec<Statement> {
     statements
 }
 
-/// What is not known of targets that nobody asked about.
-fn unasked(reason: &'static str, message: &str) -> [Statement; 2] {
-    ["TargetsResolved", "Authorized"].map(|kind| Statement::new(kind, UNKNOWN, reason, message))
+/// What is not known of targets that nobody asked about; and that nothing is written.
+fn unasked(reason: &'static str, message: &str) -> [Statement; 3] {
+    let of = |kind, status| Statement::new(kind, status, reason, message);
+    [of("TargetsResolved", UNKNOWN), of("Authorized", UNKNOWN), of("Enforcing", FALSE)]
 }
 
 /// The targets of a running policy, by state.
@@ -266,10 +268,11 @@ impl<'t> Survey<'t> {
             not("Listing", format!("objects are being listed: {}", self.named(TargetState::Listing)))
         } else if !self.any(TargetState::Synced) {
             let message = "no target exists in the cluster yet; each is watched as soon as it is served";
+            let message = format!("{message}: {}", self.explained(TargetState::Absent));
             Statement::new("Ready", TRUE, "TargetsAbsent", message)
         } else if self.any(TargetState::Absent) {
             let message =
-                format!("followed, but for what does not exist: {}", self.named(TargetState::Absent));
+                format!("followed, but for what does not exist: {}", self.explained(TargetState::Absent));
             Statement::new("Ready", TRUE, "SomeTargetsAbsent", message)
         } else {
             Statement::new("Ready", TRUE, "Synced", "every target is followed")

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use http_body_util::{BodyExt, Collected, Limited};
 use kube::client::Body;
-use serde::Deserialize;
+use kube::core::Status;
 use tokio::time::timeout;
 
 use super::shown::shown;
@@ -105,37 +105,16 @@ async fn answer(client: &kube::Client, request: http::Request<Vec<u8>>) -> Resul
     Err(Fault::Refused(refused(status, &body.map(Collected::to_bytes).unwrap_or_default())))
 }
 
-/// Of a `Status` of the API server, what is read.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Answer {
-    reason: Option<String>,
-    message: Option<String>,
-    details: Option<Details>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Details {
-    causes: Option<Vec<Cause>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Cause {
-    reason: Option<String>,
-    field: Option<String>,
-}
-
-pub(super) fn refused(status: StatusCode, body: &[u8]) -> Refused {
-    let Answer { reason, message, details } = serde_json::from_slice(body).unwrap_or_default();
-    let causes = details.and_then(|details| details.causes).unwrap_or_default();
+/// Reads an answer that is no success; one that is no `Status` says nothing but its code.
+pub(super) fn refused(code: StatusCode, body: &[u8]) -> Refused {
+    let Status { reason, message, details, .. } = serde_json::from_slice(body).unwrap_or_default();
+    let causes = details.map(|details| details.causes).unwrap_or_default();
     Refused {
-        code: status.as_u16(),
-        reason: shown(reason.as_deref().unwrap_or_default(), MAX_REASON),
-        words: shown(message.as_deref().unwrap_or("no words"), MAX_WORDS),
-        terminating: causes.iter().any(|cause| cause.reason.as_deref() == Some(TERMINATING)),
-        fields: causes.into_iter().filter_map(|cause| cause.field).collect(),
+        code: code.as_u16(),
+        reason: shown(&reason, MAX_REASON),
+        words: shown(if message.is_empty() { "no words" } else { &message }, MAX_WORDS),
+        terminating: causes.iter().any(|cause| cause.reason == TERMINATING),
+        fields: causes.into_iter().map(|cause| cause.field).filter(|field| !field.is_empty()).collect(),
     }
 }
 

@@ -301,6 +301,11 @@ impl Shelf {
         owned.collect()
     }
 
+    /// Of how many objects our policies own something.
+    pub fn owned_len(&self) -> usize {
+        self.entries.read().owned.len()
+    }
+
     /// The document of an object.
     pub fn get(&self, name: &ObjectName) -> Option<Arc<Document>> {
         self.entries.read().documents.get(name).map(|kept| Arc::clone(&kept.document))

@@ -62,6 +62,11 @@ impl Store {
         }
     }
 
+    /// Whether a kind is watched, in any version and namespace.
+    pub fn watches(&self, resource: &GroupResource) -> bool {
+        self.shelves.read().contains_key(resource)
+    }
+
     /// All that is known of an object: first what synced watches show, since a list under way shows no later changes;
     /// of several, the newest first.
     pub fn views(&self, key: &ObjectKey) -> Vec<View> {

@@ -32,11 +32,11 @@ impl Fleet {
         if by.is_empty() && !is_served {
             return self.stop(epoch);
         }
-        let lingers = Role::Lingering(Instant::now() + self.settings.linger);
+        let lingers = Role::lingering(Instant::now() + self.settings.linger);
         let Some(running) = self.running.get_mut(&epoch) else { return };
         running.role = match (by.is_empty(), &running.role) {
             (false, _) => Role::Superseded(by),
-            (true, Role::Lingering(until)) => Role::Lingering(*until),
+            (true, lingering @ Role::Lingering { .. }) => lingering.clone(),
             (true, _) => lingers,
         };
         serve(running, (policies, around), &self.parts);
@@ -96,6 +96,7 @@ impl Fleet {
     /// Stops what has lingered long enough, and what has been replaced by watches that are synced by now.
     pub(super) fn retire(&mut self) {
         let now = Instant::now();
+        self.running.values_mut().for_each(|running| running.linger_on(now, self.settings.linger));
         // Those who replace it must be able to judge what it judges.
         let judges = |by: &u64, old: &WatchSpec| {
             let Some(running) = self.running.get(by) else { return true };
@@ -108,7 +109,7 @@ impl Fleet {
                 self.running.values().any(|wide| wide.is_wide_of(&running.spec) && wide.is_synced())
             }
             Role::Superseded(by) => by.iter().all(|by| judges(by, &running.spec)),
-            Role::Lingering(until) => now >= *until,
+            Role::Lingering { until, .. } => now >= *until,
         };
         let done: Vec<u64> =
             self.running.iter().filter(|(_, running)| is_done(running)).map(|(epoch, _)| *epoch).collect();

@@ -26,6 +26,8 @@ enum Answer {
     One(&'static str),
     /// So many objects, in namespace `a`.
     Many(usize),
+    /// So many objects, in namespace `a`, on which a policy that is gone has left something.
+    Owned(usize),
     /// No object.
     Empty,
     Forbidden,
@@ -82,10 +84,16 @@ impl Server {
                     format!(r#"{{"kind":"List","metadata":{{"resourceVersion":"5"}},"items":[{item}]}}"#);
                 response.body(whole(list)).unwrap()
             }
-            Some(Answer::Many(count)) => {
+            Some(answer @ (Answer::Many(count) | Answer::Owned(count))) => {
+                let managed = match answer {
+                    Answer::Owned(_) => {
+                        r#"{"manager":"watchpolicy/gone","operation":"Update","fieldsV1":{"f:spec":{}}}"#
+                    }
+                    _ => "",
+                };
                 let item = |n| {
                     format!(
-                        r#"{{"metadata":{{"name":"x{n}","namespace":"a","uid":"u{n}","resourceVersion":"3"}},"spec":{{"size":1}}}}"#
+                        r#"{{"metadata":{{"name":"x{n}","namespace":"a","uid":"u{n}","resourceVersion":"3","managedFields":[{managed}]}},"spec":{{"size":1}}}}"#
                     )
                 };
                 let items = (0..count).map(item).collect::<Vec<_>>().join(",");
@@ -235,7 +243,6 @@ fn entry(name: &str, generation: i64, namespaces: &str, path: &str) -> PolicyEnt
         deleting: false,
         finalizers: Box::default(),
         state,
-        stored: None,
     }
 }
 
@@ -316,6 +323,25 @@ async fn a_watch_lingers_for_a_policy_that_comes_back_and_then_leaves_nothing() 
     harbour.show(&[]).await;
     harbour.pass(61).await;
     assert!(harbour.store.shelves().is_empty());
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_lingers_on_while_what_a_policy_left_on_its_objects_is_taken_back() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::Owned(3))]);
+    harbour.show(&[("p", 1, "[]", SIZE)]).await;
+    harbour.show(&[]).await;
+    let shelf = Arc::clone(&harbour.store.shelves()[0]);
+    for left in [2, 1] {
+        harbour.pass(61).await;
+        assert_eq!(harbour.store.shelves().len(), 1, "and {} objects are left", shelf.owned_len());
+        harbour.server.answers.lock().insert(ALL.into(), Answer::Owned(left));
+        shelf.remove(&ObjectName { namespace: Some("a".into()), name: format!("x{left}").into() });
+    }
+    harbour.pass(61).await;
+    assert_eq!((harbour.store.shelves().len(), shelf.owned_len()), (1, 1));
+    harbour.pass(61).await;
+    assert!(harbour.store.shelves().is_empty(), "nobody takes back what is left");
     harbour.end().await;
 }
 

@@ -144,18 +144,17 @@ fn check_places(rule: &Rule, fences: &Fences, at: &Field<'_>, findings: &mut Fin
             refuse_fenced((path, rule.for_each.as_ref()), (fences, whole), at, findings);
         }
     }
-    refuse_odd_text(rule, at, findings);
 }
 
-/// Refuses a number or a boolean where the API server takes text alone: the quotes are missing.
-fn refuse_odd_text(rule: &Rule, at: &Field<'_>, findings: &mut Findings) {
-    let Some(Fix::Set(value)) = &rule.fix else { return };
-    let is_written_as_text = rule.body.checks().next().is_some_and(|check| is_text(&check.path));
-    if is_written_as_text && value.node().as_str().is_none() {
-        findings.invalid(
-            &at.name("set"),
-            format!("{value} is no text, and labels and annotations are texts alone; put it in quotes"),
-        );
+/// Refuses to set a label or an annotation to what is no text: the server takes nothing else there.
+pub(super) fn check_text((rule, set): (&Rule, Option<&Value>), rule_at: &Field<'_>, findings: &mut Findings) {
+    let Some(value) = set.filter(|value| !value.is_string() && !value.is_null()) else { return };
+    let mut places =
+        rule.body.checks().flat_map(|check| std::iter::once(&check.path).chain(&check.fallbacks));
+    if places.any(is_text) {
+        let message =
+            format!("labels and annotations are texts, and {value} is none; quote what is to be there");
+        findings.invalid(&rule_at.name("fix").name("set"), message);
     }
 }
 

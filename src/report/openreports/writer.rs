@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 use super::content::{Content, Findings, Identity, Place};
 use super::memory::{Memory, Shown};
 use super::model::Outcome;
-use super::requests::{RESOURCES, application, deletion, earlier};
+use super::requests::{RESOURCES, application, deletion, listed};
 use crate::backoff::Backoff;
 use crate::bucket::Bucket;
 use crate::crd::TargetState;
@@ -28,6 +28,8 @@ use crate::resource::{GroupResource, ObjectKey};
 
 /// How often reports that nobody claimed are looked at.
 const SWEEP: Duration = Duration::from_secs(10);
+/// How often is looked whether reports that were written are there still.
+const CHECK: Duration = Duration::from_secs(600);
 /// The waits after what may work later.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 /// When a report that was not written is tried again.
@@ -106,7 +108,7 @@ pub struct ReportWriter {
 }
 
 impl ReportWriter {
-    /// A writer that has written nothing yet. The wire is for the list of reports of earlier runs.
+    /// A writer that has written nothing yet. The wire is for the list of reports that are there.
     pub fn new(
         (wire, client): (Wire, kube::Client),
         sources: Sources,
@@ -152,6 +154,7 @@ impl ReportWriter {
         let ledger = Arc::clone(&self.sources.ledger);
         ledger.note_objects(Some(self.settings.mode.noted()));
         let mut sweep = Instant::now() + SWEEP;
+        let mut check = Instant::now() + CHECK;
         self.later.clear();
         loop {
             let later = self.later.front().map(|(due, _)| *due);
@@ -170,14 +173,20 @@ impl ReportWriter {
                     self.sweep(&mut memory, permit).await;
                     sweep = Instant::now() + SWEEP;
                 }
+                () = sleep_until(check) => {
+                    for key in self.missing(&mut memory).await {
+                        self.persist(key, &mut memory, permit).await;
+                    }
+                    check = Instant::now() + CHECK;
+                }
             }
         }
     }
 
     async fn take_over(&mut self) -> Memory {
         loop {
-            match earlier(&self.wire).await {
-                Ok(memory) => {
+            match listed(&self.wire).await {
+                Ok((memory, _complete)) => {
                     self.failures = 0;
                     return memory;
                 }
@@ -189,6 +198,19 @@ impl ReportWriter {
                     warn!(%error, "the reports of earlier runs cannot be listed; it is tried again");
                     sleep(self.backoff()).await;
                 }
+            }
+        }
+    }
+
+    /// The objects whose reports somebody deleted, or wrote over. Nothing is written meanwhile: what a list lacks is not
+    /// there.
+    async fn missing(&self, memory: &mut Memory) -> Vec<ObjectKey> {
+        match listed(&self.wire).await {
+            Ok((listed, true)) => memory.compare(listed),
+            Ok((_, false)) => Vec::new(),
+            Err(error) => {
+                warn!(%error, "the reports cannot be listed; what somebody deleted is written again later");
+                Vec::new()
             }
         }
     }

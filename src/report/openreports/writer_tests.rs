@@ -178,6 +178,28 @@ async fn what_an_earlier_run_wrote_is_taken_over_and_what_is_nobodys_goes_when_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_report_that_somebody_deleted_or_wrote_over_is_back_within_minutes() {
+    let bench = Bench::start(Mode::Failures, &none());
+    bench.judge("a", &["spec.a"], 0);
+    bench.pass(1).await;
+    let report = bench.fake.sent()[0].body.clone();
+    let there = earlier(&report, &["watchpolicy-a"]);
+    bench.fake.lists(&there);
+    bench.pass(1500).await;
+    assert_eq!(bench.writes().len(), 1, "it is there");
+    bench.fake.lists(&none());
+    bench.pass(600).await;
+    bench.fake.lists(&there);
+    bench.pass(1800).await;
+    assert_eq!(bench.writes().len(), 2, "it was written again once");
+    let mut other = report;
+    other["metadata"]["annotations"]["watchpolicy.io/digest"] = "00".into();
+    bench.fake.lists(&earlier(&other, &["watchpolicy-a"]));
+    bench.pass(600).await;
+    assert_eq!(bench.writes(), ["PATCH watchpolicy-a"; 3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_may_work_later_is_tried_again_and_holds_nobody_up() {
     let bench = Bench::start(Mode::Failures, &none());
     bench.fake.answers(&[503]);
