@@ -12,6 +12,7 @@ pub mod openreports;
 mod pace;
 mod patch;
 mod question;
+mod rests;
 mod samples;
 mod schedule;
 mod server;

@@ -63,9 +63,21 @@ impl Fault {
         }
     }
 
-    /// A right is missing: not that of writing into a namespace that is being deleted, which nobody has.
+    /// It is not allowed, for want of a right, by a quota, or by an admission policy; not because the namespace is being
+    /// deleted, where nobody may write.
     pub(super) fn is_forbidden(&self) -> bool {
         matches!(self, Self::Refused(Refused { code: 401 | 403, terminating: false, .. }))
+    }
+
+    /// A right is missing: what the authorizer says, it says of verbs and resources. An admission policy may use any words.
+    pub(super) fn lacks_right(&self) -> bool {
+        let Self::Refused(Refused { code, words, .. }) = self else { return false };
+        let is_of_admission = words.contains(" denied request") || words.contains(" denied the request");
+        *code == 401
+            || (*code == 403
+                && !is_of_admission
+                && words.contains(" cannot ")
+                && words.contains(" resource "))
     }
 
     /// The namespace is being deleted, and takes nothing new.
@@ -135,6 +147,20 @@ mod tests {
         ]}});
         assert!(!fault(403, &terminating).is_forbidden() && !fault(403, &terminating).may_pass());
         assert!(fault(403, &json!({"reason": "Forbidden"})).is_forbidden());
+    }
+
+    #[test]
+    fn a_missing_right_is_told_from_a_quota_and_from_an_admission_policy() {
+        let lacks = |message: &str| fault(403, &json!({"message": message})).lacks_right();
+        assert!(lacks(
+            "reports.openreports.io \"a\" is forbidden: User \"x\" cannot patch resource \"reports\" in API group"
+        ));
+        assert!(!lacks(
+            "reports.openreports.io \"a\" is forbidden: exceeded quota: q, requested: count/reports=1"
+        ));
+        assert!(!lacks(
+            "admission webhook \"w\" denied the request: User \"x\" cannot patch resource \"reports\""
+        ));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The task that keeps reports as they should be, for as long as this replica leads and the cluster serves them.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use crate::observe::board::Board;
 use crate::observe::wire::Wire;
 use crate::policy::catalog::Catalog;
 use crate::policy::{self, PolicySet};
+use crate::report::rests::Rests;
 use crate::report::server::{self, Fault};
 use crate::resource::{GroupResource, ObjectKey};
 
@@ -34,7 +35,7 @@ const CHECK: Duration = Duration::from_secs(600);
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 /// When a report that was not written is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
-/// The wait after a missing right.
+/// The wait after a missing right to list.
 const WITHOUT_RIGHT: Duration = Duration::from_secs(60);
 /// What to do about a 403.
 const CURE: &str = "the operator may not write reports; add to its ClusterRole, or start it with --reports=None: \
@@ -104,7 +105,8 @@ pub struct ReportWriter {
     pause: Duration,
     failures: u32,
     /// What is tried again, the first due first; each object comes into it by one failure at a time.
-    later: VecDeque<(Instant, ObjectKey)>,
+    later: BTreeSet<(Instant, ObjectKey)>,
+    rests: Rests,
 }
 
 impl ReportWriter {
@@ -118,7 +120,8 @@ impl ReportWriter {
         let per_second = settings.per_second.max(1);
         let pause = Duration::from_secs(1) / per_second;
         let budget = Bucket::new(per_second, pause, Instant::now().into_std());
-        Self { wire, client, sources, settings, metrics, budget, pause, failures: 0, later: VecDeque::new() }
+        let (later, rests) = (BTreeSet::new(), Rests::default());
+        Self { wire, client, sources, settings, metrics, budget, pause, failures: 0, later, rests }
     }
 
     /// Keeps reports until told to stop.
@@ -155,9 +158,9 @@ impl ReportWriter {
         ledger.note_objects(Some(self.settings.mode.noted()));
         let mut sweep = Instant::now() + SWEEP;
         let mut check = Instant::now() + CHECK;
-        self.later.clear();
+        (self.later, self.rests) = Default::default();
         loop {
-            let later = self.later.front().map(|(due, _)| *due);
+            let later = self.later.first().map(|(due, _)| *due);
             tokio::select! {
                 keys = ledger.objects() => {
                     for key in keys {
@@ -165,7 +168,7 @@ impl ReportWriter {
                     }
                 }
                 () = sleep_until(later.unwrap_or_else(Instant::now)), if later.is_some() => {
-                    if let Some((_, key)) = self.later.pop_front() {
+                    if let Some((_, key)) = self.later.pop_first() {
                         self.persist(key, &mut memory, permit).await;
                     }
                 }
@@ -218,6 +221,11 @@ impl ReportWriter {
     /// Makes the report on an object what it should be. What may work later is tried again then: one object that the
     /// server has trouble with holds no other up for long.
     async fn persist(&mut self, key: ObjectKey, memory: &mut Memory, permit: &Permit) {
+        let namespace = key.object.namespace.clone();
+        if let Some(until) = self.rests.of(namespace.as_ref(), Instant::now()) {
+            self.later.insert((until, key));
+            return;
+        }
         let fault = match self.bring(&key, memory, permit).await {
             Ok(()) => {
                 self.failures = 0;
@@ -226,8 +234,9 @@ impl ReportWriter {
             Err(fault) => fault,
         };
         let wait = if fault.is_forbidden() {
-            warn!(error = %fault, "{CURE}");
-            WITHOUT_RIGHT
+            let until = self.rest(namespace.as_ref(), &fault);
+            self.later.insert((until, key));
+            return;
         } else if fault.may_pass() {
             warn!(%key, error = %fault, "the report on an object is not written yet; it is tried again");
             self.backoff()
@@ -236,8 +245,19 @@ impl ReportWriter {
         } else {
             return warn!(%key, error = %fault, "the server refuses the report on an object; its next change may be better");
         };
-        self.later.push_back((Instant::now() + AGAIN, key));
+        self.later.insert((Instant::now() + AGAIN, key));
         sleep(wait).await;
+    }
+
+    /// What a namespace refuses holds up no other. Until when nothing is written there.
+    fn rest(&mut self, namespace: Option<&Arc<str>>, fault: &Fault) -> Instant {
+        let place = namespace.map_or("", |namespace| namespace);
+        if fault.lacks_right() {
+            warn!(namespace = place, error = %fault, "{CURE}");
+        } else {
+            warn!(namespace = place, error = %fault, "reports are refused; they are tried again later");
+        }
+        self.rests.begin(namespace, Instant::now())
     }
 
     fn backoff(&mut self) -> Duration {
@@ -265,6 +285,7 @@ impl ReportWriter {
         }
         let place = wanted.place.clone();
         self.send(application(wanted), permit).await?;
+        self.rests.end(key.object.namespace.as_ref());
         memory.wrote(key, &place, shown);
         Ok(())
     }
@@ -298,8 +319,12 @@ impl ReportWriter {
     async fn sweep(&mut self, memory: &mut Memory, permit: &Permit) {
         let (set, board) = (self.sources.set.borrow().clone(), self.sources.board.borrow().clone());
         for place in memory.nobodys(|resource| is_known(resource, &set, &board)) {
+            if self.rests.of(place.namespace.as_ref(), Instant::now()).is_some() {
+                continue;
+            }
             match self.delete(&place, permit).await {
                 Ok(()) => memory.deleted_orphan(&place),
+                Err(fault) if fault.is_forbidden() => drop(self.rest(place.namespace.as_ref(), &fault)),
                 // It is looked at again.
                 Err(fault) => {
                     return warn!(error = %fault, "a report of an earlier run is not deleted; it is tried again");

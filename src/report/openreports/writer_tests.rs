@@ -213,6 +213,49 @@ async fn what_may_work_later_is_tried_again_and_holds_nobody_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_namespace_that_refuses_reports_holds_up_no_other_and_is_asked_seldom() {
+    let bench = Bench::start(Mode::Failures, &none());
+    bench.fake.answers(&[403]);
+    for object in ["a", "b", "c"] {
+        bench.judge(object, &["spec.a"], 0);
+    }
+    bench.pass(1).await;
+    assert_eq!(bench.writes(), ["PATCH watchpolicy-a"], "one is refused, and the others are not even tried");
+    enter_in(&bench.ledger, "other", "d");
+    bench.pass(1).await;
+    assert_eq!(bench.writes(), ["PATCH watchpolicy-a", "PATCH watchpolicy-d"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_namespace_refused_is_tried_again_until_it_does_not() {
+    let bench = Bench::start(Mode::Failures, &none());
+    bench.fake.answers(&[403, 403]);
+    for object in ["a", "b", "c"] {
+        bench.judge(object, &["spec.a"], 0);
+    }
+    bench.pass(100).await;
+    assert_eq!(bench.writes().len(), 2, "once a minute, then seldom");
+    bench.pass(100).await;
+    assert_eq!(bench.writes().len(), 5, "all three in the end");
+}
+
+/// A failure on a Deployment of a namespace.
+fn enter_in(ledger: &Ledger, namespace: &str, object: &str) {
+    let object = crate::resource::ObjectName { namespace: Some(namespace.into()), name: object.into() };
+    let uid: Arc<str> = object.name.clone();
+    let key = ObjectKey { resource: GroupResource::new("apps", "deployments"), object };
+    let judged = crate::ledger::Judged {
+        key: &key,
+        api_version: &"apps/v1".into(),
+        kind: &"Deployment".into(),
+        uid: &uid,
+        listed: false,
+        judgements: vec![("p".into(), verdict(vec![node("spec.a")]))],
+    };
+    ledger.enter(judged, at(0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_server_refuses_is_not_sent_again_and_again() {
     let bench = Bench::start(Mode::Failures, &none());
     bench.fake.answers(&[422]);
