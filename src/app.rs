@@ -1,5 +1,6 @@
 //! The composition root: builds the rooms, wires them the way the data goes, and takes them down in the right order.
 
+mod fixing;
 mod reporting;
 mod serving;
 
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::config::{Config, ElectionConfig, LimitsConfig};
-use crate::enforce::{self, Fixer, Gate, Leftovers, Worker};
+use crate::enforce::{self, Leftovers, Worker};
 use crate::http::Readiness;
 use crate::leader::{self, Elector, Leadership};
 use crate::ledger::Ledger;
@@ -47,8 +48,6 @@ const CATALOG_READ: &str = "the cluster has told what it serves";
 const CONCURRENT_LISTS: usize = 4;
 /// The same for policies, CRDs and APIServices: each has its turn.
 const OWN_LISTS: usize = 3;
-/// Objects that are fixed at a time; each waits for the server most of its time.
-const FIXERS: usize = 4;
 /// The waits after a fix that could not be sent, or met an object that changed again and again.
 const FIX_BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(1000) };
 /// The longest wait for the WatchPolicy CRD.
@@ -138,7 +137,8 @@ impl Operator {
             None => Leadership::alone(),
         };
         let mut fixing = (CancellationToken::new(), JoinSet::new());
-        let fixes = self::queue((FIX_QUEUE, FIXERS), Retries { backoff: FIX_BACKOFF, ..retries }, &metrics);
+        let fixes =
+            self::queue((FIX_QUEUE, fixing::FIXERS), Retries { backoff: FIX_BACKOFF, ..retries }, &metrics);
         let fences = policy::Fences::new(&config.enforcement.allow_fix_of);
         let leftovers = Arc::new(Leftovers::new(Arc::clone(&store), fences, Arc::clone(&config.namespace)));
         let parts = enforce::Parts {
@@ -150,7 +150,8 @@ impl Operator {
             set: set.clone(),
             leftovers: Arc::clone(&leftovers),
         };
-        fix(config, parts, client.clone(), &mut fixing);
+        let server = (wire(config, client.clone()), client.clone());
+        fixing::fix(config, parts, server, &mut fixing);
         let worker = Arc::new(Worker {
             queue: Arc::clone(&queue),
             store: Arc::clone(&store),
@@ -229,26 +230,6 @@ fn queue(
     let processing: std::sync::Weak<Queue<ObjectKey>> = Arc::downgrade(&queue);
     metrics.follow_queue(name, processing, workers);
     queue
-}
-
-/// Starts all that fixes.
-fn fix(
-    config: &Config,
-    parts: enforce::Parts,
-    client: kube::Client,
-    (stop, tasks): &mut (CancellationToken, JoinSet<()>),
-) {
-    let settings = enforce::Settings {
-        allow: config.enforcement.allow,
-        namespace: Arc::clone(&config.namespace),
-        per_second: config.enforcement.write_qps,
-    };
-    let fixer = Arc::new(Fixer::new(parts, Gate::new(client), settings, jiff::Timestamp::now));
-    tasks.spawn(Arc::clone(&fixer).sweep(stop.clone()));
-    tasks.spawn(Arc::clone(&fixer).mind_rights(stop.clone()));
-    for _ in 0..FIXERS {
-        tasks.spawn(Arc::clone(&fixer).run());
-    }
 }
 
 /// Takes part in the election, on a client of its own: no other request stands before a renewal.

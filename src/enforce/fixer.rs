@@ -5,7 +5,9 @@ mod mend;
 mod outcome;
 mod release;
 mod rights;
+mod unverified;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,18 +21,22 @@ use tokio_util::sync::CancellationToken;
 use super::budget::Budgets;
 use super::case::cases;
 use super::contest::{Contests, Ground};
+use super::denials::Denials;
 use super::gate::Gate;
 use super::leftovers::Leftovers;
 use super::namespaces::Namespaces;
 use super::proposal::Proposal;
 use super::rest::Rests;
-use crate::leader::Leadership;
+use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, Priority};
 use crate::policy::{CompiledPolicy, Patch, PolicySet};
 use crate::queue::Queue;
 use crate::resource::ObjectKey;
 use crate::store::Store;
+
+use mend::Ready;
+pub use rights::{Consents, Rights};
 
 /// How often an object that changes under our hands is read again at once.
 const READS: usize = 3;
@@ -84,6 +90,9 @@ struct Memory {
     /// Of what was to be let go of.
     kept: Rests,
     namespaces: Namespaces,
+    denials: Denials,
+    /// Policies whose finalizer something waits for.
+    unheld: BTreeSet<Arc<str>>,
 }
 
 /// What is to become of a key.
@@ -137,6 +146,8 @@ impl Fixer {
             rests: Rests::default(),
             kept: Rests::default(),
             namespaces: Namespaces::default(),
+            denials: Denials::default(),
+            unheld: BTreeSet::new(),
         };
         Self { parts, gate, settings, clock, memory: Mutex::new(memory), hasher: RandomState::new() }
     }
@@ -157,23 +168,39 @@ impl Fixer {
     }
 
     /// Enqueues all that fails, and all on which something is left, each time that this replica begins to write: what was
-    /// found before was nobody's to fix.
+    /// found before was nobody's to fix. Also what waits for a policy's finalizer, when that comes.
     pub async fn sweep(self: Arc<Self>, stop: CancellationToken) {
-        let mut leadership = self.parts.leadership.clone();
-        let mut writes = false;
+        let (mut leadership, mut set) = (self.parts.leadership.clone(), self.parts.set.clone());
+        let mut writes: Option<Permit> = None;
         loop {
-            let now = leadership.permit().is_ok() && !leadership.stopped();
-            if now && !writes {
-                self.enqueue_all();
-            }
-            if writes && !now {
+            let now = leadership.permit().ok().filter(|_| !leadership.stopped());
+            // Between two looks another replica may have led.
+            let goes_on = now.is_some() && writes.as_ref().is_some_and(|before| before.check().is_ok());
+            if writes.is_some() && !goes_on {
                 // What others do meanwhile makes it untrue.
                 let mut memory = self.memory.lock();
                 (memory.rests, memory.kept) = Default::default();
             }
+            if now.is_some() && !goes_on {
+                self.enqueue_all();
+            }
             writes = now;
-            if stop.run_until_cancelled(leadership.changed()).await.is_none() {
-                return;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = leadership.changed() => {}
+                Ok(()) = set.changed() => self.wake_held(),
+            }
+        }
+    }
+
+    /// Enqueues what waited for finalizers that are there now.
+    fn wake_held(&self) {
+        let waiting = std::mem::take(&mut self.memory.lock().unheld);
+        for policy in &waiting {
+            if !matches!(self.may_write(policy), Ready::Soon) {
+                for key in self.parts.ledger.failing(policy) {
+                    self.parts.queue.add(&key, Priority::PolicyChange);
+                }
             }
         }
     }
@@ -191,9 +218,11 @@ impl Fixer {
     async fn mend(&self, key: &ObjectKey) -> Next {
         let Ok(permit) = self.parts.leadership.permit() else { return Next::Done };
         let cases = cases(key, &self.parts.store);
-        if cases.is_empty() {
-            self.memory.lock().rests.forget(key);
-        }
+        let fixing = cases.iter().flat_map(|case| &case.fixing);
+        self.memory
+            .lock()
+            .rests
+            .retain(key, |policy| fixing.clone().any(|fixing| *fixing.policy.name == *policy));
         let mut next = Next::Done;
         for case in cases {
             next = next.and(self.mend_case(key, case, &permit).await);

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::super::leftovers::Leftovers;
 use super::*;
@@ -19,29 +19,26 @@ use crate::queue::Retries;
 use crate::resource::{Gvr, ObjectName};
 use crate::store::{Served, Shelf};
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// An API server with one ConfigMap, which does as the real one does with patches.
 #[derive(Default)]
-struct Server {
+pub(super) struct Server {
     object: Mutex<Value>,
     /// What others make of the object just before a patch arrives.
     meddling: Mutex<VecDeque<Value>>,
     /// Answers to patches instead of carrying them out.
-    refusals: Mutex<VecDeque<(u16, &'static str)>>,
+    pub(super) refusals: Mutex<VecDeque<(u16, &'static str)>>,
     log: Mutex<Vec<String>>,
     namespace_ends: AtomicBool,
     /// Patches are taken, and nothing comes of them.
     prunes: AtomicBool,
-    /// Nobody may read.
-    hides: AtomicBool,
+    /// Whether the object may not be read.
+    pub(super) unreadable: AtomicBool,
 }
 
 impl Server {
     fn answer(&self, method: &str, uri: &http::Uri, body: &[u8]) -> (u16, Value) {
-        if uri.path().ends_with("selfsubjectaccessreviews") {
-            return (201, json!({"spec": {}, "status": {"allowed": !self.hides.load(Ordering::Relaxed)}}));
-        }
         if !uri.path().contains("configmaps") {
             let ends = self.namespace_ends.load(Ordering::Relaxed);
             let ends = ends.then_some("2026-01-01T00:00:00Z");
@@ -50,7 +47,7 @@ impl Server {
         let query = uri.query().unwrap_or_default();
         let dry_run = query.contains("dryRun=All");
         self.log.lock().push(format!("{method}{}", if dry_run { " dry" } else { "" }));
-        if method == "GET" && self.hides.load(Ordering::Relaxed) {
+        if method == "GET" && self.unreadable.load(Ordering::Relaxed) {
             return (403, json!({"message": "User \"x\" cannot get resource \"configmaps\""}));
         }
         if method == "GET" {
@@ -96,11 +93,11 @@ impl Server {
         kube::Client::new(service, "default")
     }
 
-    fn value(&self) -> Value {
+    pub(super) fn value(&self) -> Value {
         self.object.lock()["data"]["a"].clone()
     }
 
-    fn log(&self) -> Vec<String> {
+    pub(super) fn log(&self) -> Vec<String> {
         std::mem::take(&mut self.log.lock())
     }
 }
@@ -147,19 +144,19 @@ fn set_of(policies: &[Arc<CompiledPolicy>]) -> PolicySet {
     PolicySet { revision: 1, entries: entries.collect() }
 }
 
-struct World {
-    server: Arc<Server>,
-    fixer: Arc<Fixer>,
+pub(super) struct World {
+    pub(super) server: Arc<Server>,
+    pub(super) fixer: Arc<Fixer>,
     key: ObjectKey,
     shelf: Arc<Shelf>,
-    lead: Lead,
+    pub(super) lead: Lead,
     sets: watch::Sender<Arc<PolicySet>>,
     _fixers: JoinSet<()>,
 }
 
 impl World {
     /// A fixer, and a ConfigMap that fails.
-    fn new(mode: &str, allow: bool) -> Self {
+    pub(super) fn new(mode: &str, allow: bool) -> Self {
         Self::with(policy(mode), allow, &json!([]))
     }
 
@@ -220,7 +217,7 @@ impl World {
     }
 
     /// Has the object looked at, and gives what was asked of the server.
-    async fn fix(&self) -> Vec<String> {
+    pub(super) async fn fix(&self) -> Vec<String> {
         self.fixer.parts.queue.add(&self.key, Priority::LiveChange);
         sleep(SECOND / 10).await;
         self.server.log()
@@ -238,7 +235,7 @@ impl World {
     }
 
     /// What is noted of the fix.
-    fn outcome(&self) -> String {
+    pub(super) fn outcome(&self) -> String {
         let page = self.fixer.parts.ledger.page("good", &[], 1);
         page.worst[0].1.fix.as_ref().map(|fix| fix.outcome.clone()).unwrap_or_default()
     }
@@ -309,36 +306,46 @@ async fn a_missing_right_is_named_and_the_change_is_told_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_not_be_read_is_told_as_the_watch_shows_it() {
-    for mode in ["Plan", "Enforce"] {
-        let world = World::new(mode, true);
-        world.server.hides.store(true, Ordering::Relaxed);
+async fn what_may_not_be_read_is_worked_out_from_what_the_watch_shows_and_seldom_asked_for() {
+    for (mode, allow) in [("Plan", true), ("Enforce", true), ("Enforce", false)] {
+        let world = World::new(mode, allow);
+        world.server.unreadable.store(true, Ordering::Relaxed);
         assert_eq!(world.fix().await, ["GET"]);
         let page = world.fixer.parts.ledger.page("good", &[], 1);
         let fix = page.worst[0].1.fix.clone().unwrap();
-        assert_eq!((fix.outcome.as_str(), fix.path.as_deref()), ("NotVerified", Some("data.a")));
-        assert!(fix.from.is_some() && fix.to.is_some(), "{fix:?}");
+        let told = (&*fix.outcome, fix.path.as_deref(), fix.from.as_deref(), fix.to.as_deref());
+        assert_eq!(told, ("NotVerified", Some("data.a"), Some("bad"), Some("good")), "{mode}");
+        assert!(fix.message.unwrap().contains("cannot get resource"));
         assert!(page.obstacles.rights().unwrap().contains(r#"verbs: ["get", "patch"]"#));
-        sleep(SECOND * 50).await;
-        assert_eq!(world.server.log(), [""; 0], "not tried again soon");
+        assert_eq!(world.fix().await, [""; 0], "what was refused speaks for a while");
+        sleep(SECOND * 61).await;
+        assert_eq!(world.server.log(), ["GET"]);
+        let text = world.fixer.parts.metrics.page().unwrap();
+        assert!(
+            text.contains(r#"watchpolicy_remediations_total{outcome="NotVerified",policy="good"} 1"#),
+            "{text}"
+        );
+        world.server.unreadable.store(false, Ordering::Relaxed);
+        sleep(SECOND * 61).await;
+        assert_eq!(world.server.log()[0], "GET");
+        assert_ne!(world.outcome(), "NotVerified", "{mode}: the right is there");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_right_is_told_before_it_is_needed_and_what_waited_for_it_is_fixed_when_it_comes() {
+async fn a_missing_right_is_told_and_not_a_budget_that_is_used_up() {
     let world = World::new("Enforce", true);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(Arc::clone(&world.fixer).mind_rights(CancellationToken::new()));
-    world.server.hides.store(true, Ordering::Relaxed);
-    let missing = || world.fixer.parts.ledger.page("good", &[], 0).obstacles.rights();
-    sleep(SECOND * 5).await;
-    assert!(missing().unwrap().contains("the operator lacks the right to fix configmaps"), "{:?}", missing());
-    assert_eq!(world.fix().await, ["GET"]);
-    sleep(SECOND * 1000).await;
-    world.server.log();
-    world.server.hides.store(false, Ordering::Relaxed);
-    sleep(SECOND * 61).await;
-    assert_eq!((missing(), world.server.value()), (None, json!("good")));
+    let use_up = || {
+        let (mut memory, other) = (world.fixer.memory.lock(), "other".into());
+        while memory.budgets.pay(&other, u32::MAX, Instant::now()).is_ok() {}
+    };
+    use_up();
+    world.server.unreadable.store(true, Ordering::Relaxed);
+    sleep(SECOND).await;
+    world.fix().await;
+    use_up();
+    world.fix().await;
+    assert_eq!(world.outcome(), "NotVerified");
 }
 
 #[tokio::test(start_paused = true)]
@@ -494,6 +501,22 @@ async fn who_begins_to_lead_fixes_what_was_found_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_loss_of_leadership_that_nobody_saw_is_one_all_the_same() {
+    let world = World::new("Enforce", true);
+    world.server.refusals.lock().push_back((403, "admission webhook denied the request"));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&world.fixer).sweep(CancellationToken::new()));
+    sleep(SECOND).await;
+    assert_eq!(world.server.log(), ["GET", "PATCH"]);
+    world.lead.set(true);
+    sleep(SECOND).await;
+    assert_eq!(world.server.log(), [""; 0], "a renewal is none");
+    world.lead.next();
+    sleep(SECOND).await;
+    assert_eq!(world.server.log(), ["GET", "PATCH"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_breaks_it_again_and_again_is_left_alone_after_three_fixes() {
     let world = World::new("Enforce", true);
     let mut patches = 0;
@@ -534,8 +557,12 @@ async fn an_object_whose_namespace_is_being_deleted_is_not_fixed() {
 async fn who_takes_back_what_it_wrote_writes_nothing_before_its_finalizer_is_there() {
     let policy = Arc::new(policy_that("Enforce", "Release"));
     let world = World::with(policy_that("Enforce", "Release"), true, &json!([]));
-    assert_eq!(world.fix().await, ["GET"]);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&world.fixer).sweep(CancellationToken::new()));
+    assert_eq!(world.fix().await, [""; 0], "it does not even read");
     assert_eq!(world.outcome(), "Waiting");
+    sleep(SECOND * 3600).await;
+    assert_eq!(world.server.log(), [""; 0]);
     let mut set = set_of(std::slice::from_ref(&policy));
     for entry in set.entries.values_mut() {
         Arc::make_mut(entry).finalizers = [policy::FINALIZER.into()].into();

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use kube::client::Body;
-use serde_json::json;
 use tokio::time::timeout;
 
 use super::go_json;
@@ -18,7 +16,7 @@ use super::refusal::Refusal;
 use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Node, Path, Projection, Roots, TypeMeta};
 use crate::leader::Permit;
 use crate::policy::Patch;
-use crate::resource::{GroupResource, Gvr, ObjectKey, ObjectName};
+use crate::resource::{Gvr, ObjectKey, ObjectName};
 
 /// How long the server may take for one answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -110,31 +108,6 @@ impl Gate {
         let request =
             http::Request::patch(path).header(ACCEPT, JSON).header(CONTENT_TYPE, JSON_PATCH).body(body);
         permit.guard(self.send(request, target)).await.map_err(|_lost| Refusal::Lost)?
-    }
-
-    /// Whether the operator has a right, as the server says (SelfSubjectAccessReview).
-    pub(super) async fn may(
-        &self,
-        verb: &str,
-        resource: &Gvr,
-        namespace: Option<&str>,
-    ) -> Result<bool, Refusal> {
-        let Gvr { resource: GroupResource { group, resource }, version } = resource;
-        let asked = json!({"spec": {"resourceAttributes": {
-            "group": &**group, "version": &**version, "resource": &**resource, "namespace": namespace, "verb": verb,
-        }}});
-        let request = http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
-            .header(ACCEPT, JSON)
-            .header(CONTENT_TYPE, JSON)
-            .body(Body::from(asked.to_string().into_bytes()));
-        let request = request.map_err(|error| Refusal::Failed(error.to_string()))?;
-        let (status, body, retry_after) = self.timed(request).await?;
-        if !status.is_success() {
-            return Err(Refusal::of(status, &body, retry_after));
-        }
-        let review: SelfSubjectAccessReview =
-            serde_json::from_slice(&body).map_err(|error| Refusal::Failed(error.to_string()))?;
-        Ok(review.status.is_some_and(|status| status.allowed))
     }
 
     async fn send(

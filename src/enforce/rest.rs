@@ -9,7 +9,8 @@ use hashbrown::HashMap;
 use tokio::time::Instant;
 
 use crate::crd::FixStatus;
-use crate::resource::ObjectKey;
+use crate::metrics::Remediation;
+use crate::resource::{GroupResource, ObjectKey};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
@@ -75,10 +76,23 @@ impl Rests {
         }
     }
 
-    /// Forgets what is not kept, by object, policy and what became of it.
-    pub(super) fn retain(&mut self, keep: impl Fn(&ObjectKey, &str, &Fixes) -> bool) {
+    /// Forgets what policies tried on an object that fix it no more.
+    pub(super) fn retain(&mut self, key: &ObjectKey, fixes: impl Fn(&str) -> bool) {
+        let Some(of_object) = self.0.get_mut(key) else { return };
+        of_object.retain(|policy, _| fixes(policy));
+        if of_object.is_empty() {
+            self.0.remove(key);
+        }
+    }
+
+    /// Forgets what a policy could not try on objects of a resource for want of a right.
+    pub(super) fn end_unverified(&mut self, policy: &str, resource: &GroupResource) {
+        let lacks =
+            |rest: &Rest| rest.fixes.iter().any(|(_, fix)| fix.outcome == Remediation::NotVerified.as_str());
         self.0.retain(|key, of_object| {
-            of_object.retain(|policy, rest| keep(key, policy, &rest.fixes));
+            if key.resource == *resource && of_object.get(policy).is_some_and(lacks) {
+                of_object.remove(policy);
+            }
             !of_object.is_empty()
         });
     }
@@ -98,7 +112,7 @@ impl Rests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::{GroupResource, ObjectName};
+    use crate::resource::ObjectName;
 
     #[tokio::test(start_paused = true)]
     async fn the_same_rests_for_longer_each_time_and_another_does_not() {
@@ -116,6 +130,20 @@ mod tests {
         assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
         assert_eq!(rests.begin(&key, &policy, (2, Vec::new()), now), FIRST_PAUSE);
         rests.end(&key, "p");
+        assert!(rests.0.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_kept_of_policies_that_fix_the_object_no_more() {
+        let object = ObjectName { namespace: None, name: "a".into() };
+        let key = ObjectKey { resource: GroupResource::new("", "namespaces"), object };
+        let (mut rests, now) = (Rests::default(), Instant::now());
+        for policy in ["gone", "stays"] {
+            rests.begin(&key, &policy.into(), (1, Vec::new()), now);
+        }
+        rests.retain(&key, |policy| policy == "stays");
+        assert!(rests.of(&key, "stays", 1, now).is_some() && rests.of(&key, "gone", 1, now).is_none());
+        rests.retain(&key, |_| false);
         assert!(rests.0.is_empty());
     }
 }

@@ -140,17 +140,17 @@ impl CompiledPolicy {
         }
     }
 
-    /// Whether some entry of the targets is about this resource.
-    pub fn targets(&self, resource: &GroupResource) -> bool {
-        self.entries(resource).next().is_some()
-    }
-
-    /// The namespaces that the policy names for a resource; empty where it takes objects of all.
-    pub fn namespaces_of(&self, resource: &GroupResource) -> BTreeSet<Arc<str>> {
+    /// The namespaces in which a resource is watched for the policy; empty for all.
+    pub fn namespaces(&self, resource: &GroupResource) -> BTreeSet<Arc<str>> {
         if self.entries(resource).any(|target| target.namespaces.is_empty()) {
             return BTreeSet::new();
         }
-        self.entries(resource).flat_map(|target| target.namespaces.iter().cloned()).collect()
+        self.entries(resource).flat_map(|target| target.namespaces.iter()).cloned().collect()
+    }
+
+    /// Whether some entry of the targets is about this resource.
+    pub fn targets(&self, resource: &GroupResource) -> bool {
+        self.entries(resource).next().is_some()
     }
 
     fn entries(&self, resource: &GroupResource) -> impl Iterator<Item = &CompiledTarget> {

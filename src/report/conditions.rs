@@ -166,25 +166,23 @@ pub(super) fn releasing(
 /// Whether a running policy writes; if not, which of the three consents is missing. `denied` is the missing right.
 pub(super) fn enforcing(policy: &CompiledPolicy, writes: Writes, denied: Option<&str>) -> Statement {
     let not = |reason, message: String| Statement::new("Enforcing", FALSE, reason, message);
+    let unverified = denied.map(|denied| format!("; fixes are not verified: {denied}")).unwrap_or_default();
     match policy.mode {
         Mode::Audit => not("Audit", "the mode is Audit: the policy reports and writes nothing".to_owned()),
         Mode::Plan => {
-            let missing =
-                denied.map(|denied| format!("; fixes are not verified: {denied}")).unwrap_or_default();
             let message = "the mode is Plan: fixes are worked out, sent as a dry run, and reported";
-            not("Plan", format!("{message}{missing}"))
+            not("Plan", format!("{message}{unverified}"))
         }
         Mode::Enforce if !policy.mends() => not("NoFix", "no rule of the policy has a fix".to_owned()),
         Mode::Enforce if !writes.allowed => {
             let message = "the operator does not allow it: start it with --allow-enforce (enforcement.enabled in the \
                            chart); until then fixes are planned";
-            let missing = denied.map(|denied| format!("; and {denied}")).unwrap_or_default();
-            not("NotAllowed", format!("{message}{missing}"))
+            not("NotAllowed", format!("{message}{unverified}"))
         }
         Mode::Enforce if writes.stopped => {
             let message = "writes are stopped for the whole operator, by the annotation watchpolicy.io/writes of its \
                            Lease; take it off to go on";
-            not("Stopped", message.to_owned())
+            not("Stopped", format!("{message}{unverified}"))
         }
         Mode::Enforce => match denied {
             Some(denied) => not("Forbidden", denied.to_owned()),
@@ -202,10 +200,11 @@ fn refused(reason: &'static str, message: String) -> Vec<Statement> {
     statements
 }
 
-/// What is not known of targets that nobody asked about; and that nothing is written.
+/// What is said of targets that nobody asked about: nothing is known of them, and nothing is written.
 fn unasked(reason: &'static str, message: &str) -> [Statement; 3] {
-    let of = |kind, status| Statement::new(kind, status, reason, message);
-    [of("TargetsResolved", UNKNOWN), of("Authorized", UNKNOWN), of("Enforcing", FALSE)]
+    let unknown = |kind| Statement::new(kind, UNKNOWN, reason, message);
+    let enforcing = Statement::new("Enforcing", FALSE, reason, format!("nothing is written: {message}"));
+    [unknown("TargetsResolved"), unknown("Authorized"), enforcing]
 }
 
 /// The targets of a running policy, by state.

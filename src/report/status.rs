@@ -115,7 +115,7 @@ fn base(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
             statements.extend(entry.running().map(|policy| enforcing(policy, *writes, denied.as_deref())));
         }
         Some(left) => {
-            statements.retain(|statement| !matches!(statement.kind, "Reconciling" | "Enforcing"));
+            statements.retain(|statement| !["Enforcing", "Reconciling"].contains(&statement.kind));
             statements.extend(releasing(left, writes.stopped, &page.obstacles, *targets));
         }
     }

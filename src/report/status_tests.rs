@@ -5,7 +5,8 @@ use super::*;
 use crate::ledger::Ledger;
 use crate::policy::Judgement;
 use crate::report::cases::{
-    at, enter, excepting, invalid, node, planning, running, suspended, target, unreadable, verdict,
+    at, deleted, enter, excepting, invalid, mending, node, planning, running, suspended, target, unreadable,
+    verdict,
 };
 use TargetState::{Absent, Degraded, Forbidden, Listing, Resolving, Synced};
 
@@ -311,14 +312,39 @@ fn a_policy_that_only_reports_says_that_it_does_not_enforce() {
 }
 
 #[test]
-fn a_policy_that_is_not_run_says_that_it_does_not_enforce() {
-    for (entry, reason) in
-        [(suspended("p"), "Suspended"), (invalid("p"), "NotValidated"), (unreadable("p"), "NotValidated")]
-    {
+fn a_policy_that_is_not_run_says_that_it_does_not_enforce_either() {
+    for (entry, reason) in [
+        (suspended("p"), "Suspended"),
+        (invalid("p"), "NotValidated"),
+        (unreadable("p"), "NotValidated"),
+        (deleted("p"), "Deleting"),
+    ] {
         let status = status(&entry, None);
-        let enforcing: Vec<_> = status.conditions.iter().filter(|of| of.type_ == "Enforcing").collect();
-        assert_eq!(enforcing.len(), 1, "{reason}");
-        assert_eq!((enforcing[0].status.as_str(), enforcing[0].reason.as_str()), ("False", reason));
+        let enforcing: Vec<_> =
+            status.conditions.iter().filter(|condition| condition.type_ == "Enforcing").collect();
+        let told: Vec<_> = enforcing.iter().map(|told| (&*told.status, &*told.reason)).collect();
+        assert_eq!(told, [("False", reason)]);
+        assert!(enforcing[0].message.starts_with("nothing is written: "), "{enforcing:?}");
+    }
+}
+
+#[test]
+fn every_consent_that_is_missing_is_named() {
+    let enforces = mending("p", crate::crd::Mode::Enforce);
+    let tell = |allowed, stopped, denied: Option<&str>| {
+        let writes = Writes { allowed, stopped, left: None };
+        let told = enforcing(enforces.running().unwrap(), writes, denied);
+        (told.status, told.reason, told.message)
+    };
+    let lacks = Some("the operator lacks the right");
+    assert_eq!(tell(true, false, None), ("True", "Enforcing", "fixes are written".to_owned()));
+    assert_eq!(tell(true, false, lacks).1, "Forbidden");
+    for (allowed, stopped, reason, word) in
+        [(false, false, "NotAllowed", "--allow-enforce"), (true, true, "Stopped", "watchpolicy.io/writes")]
+    {
+        let (status, told, message) = tell(allowed, stopped, lacks);
+        assert_eq!((status, told), ("False", reason));
+        assert!(message.contains(word) && message.contains("lacks the right"), "{message}");
     }
 }
 

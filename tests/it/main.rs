@@ -15,6 +15,7 @@ mod alerts;
 mod alone;
 mod bulk;
 mod chart;
+mod consents;
 mod controlplane;
 mod crd;
 mod ends;

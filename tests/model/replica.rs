@@ -164,7 +164,6 @@ fn fix(line: &Line, parts: enforce::Parts, stage: &mut Stage) {
     };
     let fixer = Arc::new(Fixer::new(parts, Gate::new(line.client()), settings, Timestamp::now));
     stage.spawn(Arc::clone(&fixer).sweep(stage.stop.clone()));
-    stage.spawn(Arc::clone(&fixer).mind_rights(stage.stop.clone()));
     (0..FIXERS).for_each(|_| stage.spawn(Arc::clone(&fixer).run()));
 }
 

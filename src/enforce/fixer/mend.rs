@@ -1,7 +1,6 @@
 //! Mending one object: it is read afresh, judged again, and what still fails is changed, or tried out, policy by policy.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -12,6 +11,7 @@ use crate::enforce::case::Case;
 use crate::enforce::gate::{Intent, Target};
 use crate::enforce::proposal::{Fresh, Proposal, hold_back_conflicts};
 use crate::enforce::refusal::Refusal;
+use crate::enforce::versions::hold_back_across;
 use crate::jsonpath::{Document, Tree, TypeMeta};
 use crate::leader::Permit;
 use crate::metrics::Remediation;
@@ -27,6 +27,13 @@ impl Fixer {
             return Next::Done;
         }
         // Before anything is read: a long queue that has to wait asks the server for nothing.
+        let denied = self.memory.lock().denials.of(key, Instant::now());
+        if let Some((words, wait)) = denied {
+            return self.not_verified(key, &case, &words, wait);
+        }
+        if self.unheld(key, &failing) {
+            return Next::Done;
+        }
         if let Some(wait) = self.throttled(key, &failing) {
             return Next::After(wait);
         }
@@ -74,26 +81,12 @@ impl Fixer {
         match refusal {
             Refusal::Gone | Refusal::Lost => Next::Done,
             Refusal::Busy(wait) => Next::After((*wait).max(BUSY)),
-            Refusal::Denied(words) => self.mend_unread(key, case, words),
+            Refusal::Denied(words) => {
+                let wait = self.memory.lock().denials.note(key, words, Instant::now());
+                self.not_verified(key, case, words, wait)
+            }
             Refusal::Changed | Refusal::Refused(_) | Refusal::Failed(_) => Next::Retry,
         }
-    }
-
-    /// Works out what would be changed of an object that may not be read, as the watch shows it.
-    fn mend_unread(&self, key: &ObjectKey, case: &Case, words: &str) -> Next {
-        let document = &*case.document;
-        let mut next = Next::Done;
-        for mut proposal in self.proposals(key, case, document, (self.clock)()) {
-            next = next.and(match self.prepare(key, case, document, &mut proposal) {
-                Ok((patch, next)) => {
-                    let dry_run = proposal.only_plans(self.settings.allow);
-                    let order = Order { proposal: &proposal, patch: &patch, dry_run };
-                    next.and(self.refused(key, order, Refusal::Denied(words.into())))
-                }
-                Err(next) => next,
-            });
-        }
-        next
     }
 
     /// Mends what fails of the object as it was read; `None` where it changed meanwhile.
@@ -169,10 +162,7 @@ impl Fixer {
         if !dry_run {
             match self.may_write(&proposal.fixing.policy.name) {
                 Ready::Yes => next = self.leave_contested(key, proposal, document),
-                Ready::Soon => {
-                    proposal.hold_back(|_| Some((Remediation::Waiting, UNHELD.into())));
-                    next = Next::After(UNHELD_WAIT);
-                }
+                Ready::Soon => proposal.hold_back(|_| Some((Remediation::Waiting, UNHELD.into()))),
                 Ready::Ended => return Err(Next::Done),
             }
         }
@@ -221,6 +211,7 @@ impl Fixer {
             };
             hold_back_conflicts(&mut proposals, fresh, after);
         }
+        hold_back_across(&mut proposals, fresh, &case.elsewhere);
         for proposal in &mut proposals {
             if let Ok(object) = object {
                 proposal.yield_to_owners(object);
@@ -237,7 +228,7 @@ impl Fixer {
     }
 
     /// Why nothing of the object is fixed now, whoever wants it.
-    fn held_back(
+    pub(super) fn held_back(
         &self,
         key: &ObjectKey,
         case: &Case,
@@ -259,8 +250,19 @@ impl Fixer {
         self.parts.leadership.stopped().then_some((Remediation::Stopped, stopped))
     }
 
-    /// Whether a policy, as it is now, may write: what it writes must be found again when it ends.
-    fn may_write(&self, policy: &str) -> Ready {
+    /// Whether a policy, as it is now, may write: what it writes must be found again when it ends. Who has to wait is
+    /// remembered before it is looked at again, so that its finalizer cannot come in between unseen.
+    pub(super) fn may_write(&self, policy: &Arc<str>) -> Ready {
+        match self.readiness(policy) {
+            Ready::Soon => {
+                self.memory.lock().unheld.insert(Arc::clone(policy));
+                self.readiness(policy)
+            }
+            ready => ready,
+        }
+    }
+
+    fn readiness(&self, policy: &str) -> Ready {
         let set = self.parts.set.borrow();
         match set.entries.get(policy).filter(|entry| entry.enforcing().is_some()) {
             None => Ready::Ended,
@@ -271,7 +273,7 @@ impl Fixer {
 }
 
 /// Whether a policy may write.
-enum Ready {
+pub(super) enum Ready {
     Yes,
     /// Once its finalizer is there.
     Soon,
@@ -279,7 +281,5 @@ enum Ready {
     Ended,
 }
 
-/// How soon a policy gets its finalizer.
-const UNHELD_WAIT: Duration = Duration::from_secs(1);
-const UNHELD: &str =
+pub(super) const UNHELD: &str =
     "the policy has no finalizer yet, without which nothing could be taken back when it is deleted";

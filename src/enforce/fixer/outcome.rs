@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::mend::{Ready, UNHELD};
 use super::{BUSY, Fixer, Next, Order, ground};
 use crate::crd::{FixStatus, Mode, OnDelete};
 use crate::enforce::case::Case;
@@ -56,7 +57,6 @@ impl Fixer {
     ) -> Next {
         let Order { proposal, dry_run, .. } = order;
         let policy = &proposal.fixing.policy.name;
-        self.parts.ledger.note_denied(policy, &key.resource, None);
         let fresh = self.fresh(key, types, after, (self.clock)());
         let fixes = proposal.fixes_after(fresh, dry_run);
         if !dry_run {
@@ -197,7 +197,7 @@ impl Fixer {
         self.note_all(&proposal.fixing.policy.name, key, fixes);
     }
 
-    fn note_all(&self, policy: &str, key: &ObjectKey, fixes: Fixes) {
+    pub(super) fn note_all(&self, policy: &str, key: &ObjectKey, fixes: Fixes) {
         for (_, fix) in &fixes {
             let outcome = Remediation::ALL.iter().find(|outcome| outcome.as_str() == fix.outcome);
             outcome.into_iter().for_each(|outcome| self.parts.metrics.remediation(policy, *outcome));
@@ -207,12 +207,8 @@ impl Fixer {
 
     /// Notes a missing right, with the rule that cures it.
     pub(super) fn deny(&self, policy: &str, resource: &GroupResource, words: &str) {
-        let cure = format!(
-            "the operator lacks the right to fix {resource}; add to its ClusterRole: {{apiGroups: [\"{}\"], resources: \
-             [\"{}\"], verbs: [\"get\", \"patch\"]}}; the server says: {words}",
-            resource.group, resource.resource
-        );
-        self.parts.ledger.note_denied(policy, resource, Some(cure.into()));
+        let words = format!("{}; the server says: {words}", cure(resource, None));
+        self.parts.ledger.note_denied(policy, resource, Some(words.into()));
     }
 
     /// How long to wait before anything that fails can be paid for: then the object is not even read.
@@ -224,13 +220,36 @@ impl Fixer {
         };
         let wait = failing.iter().map(&mut wait).min().filter(|wait| !wait.is_zero())?;
         drop(memory);
+        self.note_unread(key, failing, (Remediation::Throttled, THROTTLED));
+        Some(wait)
+    }
+
+    /// Whether all that fails waits for finalizers: then the object is not read either, and comes back with them.
+    pub(super) fn unheld(&self, key: &ObjectKey, failing: &[Arc<CompiledPolicy>]) -> bool {
+        let waits = |policy: &Arc<CompiledPolicy>| {
+            let writes = self.settings.allow && policy.mode == Mode::Enforce;
+            writes && matches!(self.may_write(&policy.name), Ready::Soon)
+        };
+        let all = failing.iter().all(waits);
+        if all {
+            self.note_unread(key, failing, (Remediation::Waiting, UNHELD));
+        }
+        all
+    }
+
+    /// Notes why an object is not even read, where nothing else is known of a fix.
+    fn note_unread(
+        &self,
+        key: &ObjectKey,
+        failing: &[Arc<CompiledPolicy>],
+        (outcome, words): (Remediation, &str),
+    ) {
         for (name, place, finding) in self.parts.ledger.findings_on(key) {
             let fixes = |policy: &Arc<CompiledPolicy>| policy.name == name && policy.fixes(&place.rule);
             if finding.outcome == Outcome::Fail && finding.fix.is_none() && failing.iter().any(fixes) {
-                self.note_all(&name, key, vec![(place.rule, unread(Remediation::Throttled, THROTTLED))]);
+                self.note_all(&name, key, vec![(place.rule, unread(outcome, words))]);
             }
         }
-        Some(wait)
     }
 
     /// The policies of a case that do not hold on an object, as far as they were last judged.
@@ -271,4 +290,15 @@ fn said(pause: &Pause, dry_run: bool) -> (Remediation, Box<str>) {
                 .into(),
         ),
     }
+}
+
+/// What is missing to fix a resource, in a namespace or in all, and the rule that cures it.
+pub(super) fn cure(resource: &GroupResource, namespace: Option<&str>) -> String {
+    let place = namespace.map(|namespace| format!(" in the namespace {namespace}")).unwrap_or_default();
+    let role = if namespace.is_some() { "Role there" } else { "ClusterRole" };
+    format!(
+        "the operator lacks the right to fix {resource}{place}; add to its {role}: {{apiGroups: [\"{}\"], resources: \
+         [\"{}\"], verbs: [\"get\", \"patch\"]}}",
+        resource.group, resource.resource
+    )
 }

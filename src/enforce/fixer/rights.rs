@@ -1,145 +1,174 @@
-//! The third consent: the rights to read and to patch what policies fix. They are asked for before they are needed, and
-//! again and again, since no event tells that they came or went.
+//! The third consent: whether the operator may fix what policies target, asked ahead and then again and again.
+//!
+//! A review is advice; what the server says to a request is the truth, and stands until the next question.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Fixer;
-use crate::metrics::{Priority, Remediation};
-use crate::policy::CompiledPolicy;
+use super::outcome::cure;
 use crate::resource::{GroupResource, Gvr};
 
-/// How often they are asked for.
-const EVERY: Duration = Duration::from_secs(60);
-/// After a policy changed, its watches are there by then.
-const SOON: Duration = Duration::from_secs(2);
-/// Reading what is fixed, and fixing it.
-const VERBS: [&str; 2] = ["get", "patch"];
+/// What a fix needs.
+const VERBS: [&str; 2] = ["patch", "get"];
+/// How soon what is new is asked about.
+const LOOK: Duration = Duration::from_secs(1);
 
-/// Where a right is asked for; everywhere without a namespace.
-type Place = (Gvr, Option<Arc<str>>);
-
-/// Policies, and the resources on which they lack a right.
-type Denied = BTreeSet<(Arc<str>, GroupResource)>;
-
-impl Fixer {
-    /// Asks for the rights of all policies that fix, while this replica leads, until told to stop.
-    pub async fn mind_rights(self: Arc<Self>, stop: CancellationToken) {
-        let (mut set, mut leadership) = (self.parts.set.clone(), self.parts.leadership.clone());
-        let (mut revision, mut denied, mut due) = (0, Denied::new(), Instant::now() + SOON);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                Ok(()) = set.changed() => {
-                    let now = set.borrow_and_update().revision;
-                    if std::mem::replace(&mut revision, now) != now {
-                        due = due.min(Instant::now() + SOON);
-                    }
-                    continue;
-                }
-                () = leadership.changed() => {
-                    due = due.min(Instant::now() + SOON);
-                    continue;
-                }
-                () = sleep_until(due) => {}
-            }
-            due = Instant::now() + EVERY;
-            if leadership.permit().is_ok() {
-                stop.run_until_cancelled(self.ask_for_rights(&mut denied)).await;
-            }
-        }
-    }
-
-    async fn ask_for_rights(&self, denied: &mut Denied) {
-        let set = Arc::clone(&self.parts.set.borrow());
-        let resources: BTreeSet<_> =
-            self.parts.store.shelves().iter().map(|shelf| shelf.resource.clone()).collect();
-        let mut known = BTreeMap::new();
-        let mut still = Denied::new();
-        for policy in set.running().filter(|policy| policy.mends()) {
-            for resource in resources.iter().filter(|resource| policy.targets(&resource.resource)) {
-                let entry = (Arc::clone(&policy.name), resource.resource.clone());
-                match self.lacks(policy, resource, &mut known).await {
-                    // Nobody knows at this moment.
-                    None if denied.contains(&entry) => drop(still.insert(entry)),
-                    None => {}
-                    Some(Some(verb)) => {
-                        let words = format!("{verb} is not allowed");
-                        self.deny(&policy.name, &resource.resource, &words);
-                        still.insert(entry);
-                    }
-                    Some(None) => {
-                        self.parts.ledger.note_denied(&policy.name, &resource.resource, None);
-                        if denied.contains(&entry) {
-                            self.try_again(&entry);
-                        }
-                    }
-                }
-            }
-        }
-        *denied = still;
-    }
-
-    /// The right that a policy lacks on a resource, if any; `None` where the server does not say. A right in all the
-    /// namespaces that a policy names is as good as one everywhere.
-    async fn lacks(
+/// Who asks the API server what the operator may do; a seam, so that [`Consents`] can be tested without one.
+pub trait Rights: Send + Sync + 'static {
+    /// Whether it may do `verb` on a resource, in a namespace or, without one, in all; `None` where nobody can say.
+    fn may(
         &self,
-        policy: &CompiledPolicy,
+        verb: &'static str,
         resource: &Gvr,
-        known: &mut BTreeMap<Place, Option<Option<&'static str>>>,
-    ) -> Option<Option<&'static str>> {
-        let everywhere = self.lacks_at((resource.clone(), None), known).await?;
-        let namespaces = policy.namespaces_of(&resource.resource);
-        if everywhere.is_none() || namespaces.is_empty() {
-            return Some(everywhere);
-        }
-        for namespace in namespaces {
-            let lacks = self.lacks_at((resource.clone(), Some(namespace)), known).await?;
-            if lacks.is_some() {
-                return Some(lacks);
-            }
-        }
-        Some(None)
+        namespace: Option<&Arc<str>>,
+    ) -> impl Future<Output = Option<bool>> + Send;
+}
+
+/// A policy, and a resource that it targets.
+type Aim = (Arc<str>, GroupResource);
+
+/// Where something is watched that may be fixed.
+struct Watched {
+    resource: Gvr,
+    /// Empty for all.
+    namespaces: BTreeSet<Arc<str>>,
+}
+
+/// What came of the questions about one aim.
+enum Answer {
+    Granted,
+    /// Something is lacking, in this namespace or in all.
+    Lacking(Option<Arc<str>>),
+    /// Not all could be asked.
+    Unknown,
+}
+
+/// Answers of one round: policies share targets.
+type Answers = BTreeMap<(Gvr, Option<Arc<str>>, &'static str), Option<bool>>;
+
+/// Tells policies that mend which rights are missing, before a fix meets it, and that they are there again.
+pub struct Consents<R> {
+    rights: R,
+    fixer: Arc<Fixer>,
+    interval: Duration,
+    /// Whether something was lacking when it was last asked. As many as policies have targets.
+    lacking: BTreeMap<Aim, bool>,
+}
+
+impl<R: Rights> Consents<R> {
+    /// All is asked once in each interval.
+    pub fn new(rights: R, fixer: Arc<Fixer>, interval: Duration) -> Self {
+        Self { rights, fixer, interval, lacking: BTreeMap::new() }
     }
 
-    async fn lacks_at(
-        &self,
-        place: Place,
-        known: &mut BTreeMap<Place, Option<Option<&'static str>>>,
-    ) -> Option<Option<&'static str>> {
-        if let Some(known) = known.get(&place) {
-            return *known;
-        }
-        let mut lacks = Some(None);
-        for verb in VERBS {
-            match self.gate.may(verb, &place.0, place.1.as_deref()).await {
-                Ok(true) => {}
-                Ok(false) => lacks = Some(Some(verb)),
-                Err(_) => lacks = None,
+    /// Asks until told to stop, while this replica leads.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut asked = Instant::now();
+        loop {
+            let again = asked.elapsed() >= self.interval;
+            if again {
+                asked = Instant::now();
             }
-            if lacks != Some(None) {
-                break;
+            let round = async {
+                self.round(again).await;
+                sleep(LOOK.min(self.interval)).await;
+            };
+            if stop.run_until_cancelled(round).await.is_none() {
+                return;
             }
         }
-        known.insert(place, lacks);
-        lacks
     }
 
-    /// A right has come: what was not verified without it is tried at once.
-    fn try_again(&self, (policy, resource): &(Arc<str>, GroupResource)) {
-        let is_unverified = |outcome: &str| outcome == Remediation::NotVerified.as_str();
-        self.memory.lock().rests.retain(|key, of, fixes| {
-            of != &**policy
-                || key.resource != *resource
-                || !fixes.iter().any(|(_, fix)| is_unverified(&fix.outcome))
+    /// Asks about what is new, or about everything again.
+    async fn round(&mut self, again: bool) {
+        if self.fixer.parts.leadership.permit().is_err() {
+            self.lacking.clear();
+            return;
+        }
+        let watched = self.watched();
+        let ledger = &self.fixer.parts.ledger;
+        self.lacking.retain(|aim, _| {
+            let stays = watched.contains_key(aim);
+            if !stays {
+                ledger.note_denied(&aim.0, &aim.1, None);
+            }
+            stays
         });
-        let failing = self.parts.ledger.failing(policy).into_iter();
-        for key in failing.filter(|key| key.resource == *resource) {
-            self.parts.queue.add(&key, Priority::PolicyChange);
+        let mut answers = Answers::new();
+        for (aim, watched) in watched {
+            if again || !self.lacking.contains_key(&aim) {
+                let answer = self.ask(&watched, &mut answers).await;
+                self.tell(aim, answer);
+            }
+        }
+    }
+
+    /// What policies may have to fix.
+    fn watched(&self) -> BTreeMap<Aim, Watched> {
+        let mut watched = BTreeMap::new();
+        let parts = &self.fixer.parts;
+        for shelf in parts.store.shelves() {
+            let resource = &shelf.resource.resource;
+            if !parts.leftovers.fences.allow_kind(resource) {
+                continue;
+            }
+            for served in shelf.serving().iter().filter(|served| served.policy.mends()) {
+                let aim = (Arc::clone(&served.policy.name), resource.clone());
+                let (resource, namespaces) = (shelf.resource.clone(), served.policy.namespaces(resource));
+                watched.insert(aim, Watched { resource, namespaces });
+            }
+        }
+        watched
+    }
+
+    async fn ask(&self, watched: &Watched, answers: &mut Answers) -> Answer {
+        let Watched { resource, namespaces } = watched;
+        let all = namespaces.is_empty().then_some(None);
+        let mut answer = Answer::Granted;
+        for namespace in all.into_iter().chain(namespaces.iter().map(Some)) {
+            for verb in VERBS {
+                let question = (resource.clone(), namespace.cloned(), verb);
+                let known = answers.get(&question).copied();
+                let may = match known {
+                    Some(known) => known,
+                    None => self.rights.may(verb, resource, namespace).await,
+                };
+                answers.insert(question, may);
+                match may {
+                    Some(true) => {}
+                    Some(false) => return Answer::Lacking(namespace.cloned()),
+                    None => answer = Answer::Unknown,
+                }
+            }
+        }
+        answer
+    }
+
+    fn tell(&mut self, aim: Aim, answer: Answer) {
+        let (policy, resource) = &aim;
+        let ledger = &self.fixer.parts.ledger;
+        match answer {
+            Answer::Unknown => {}
+            Answer::Lacking(namespace) => {
+                let cure = cure(resource, namespace.as_deref());
+                ledger.note_denied(policy, resource, Some(cure.into()));
+                self.lacking.insert(aim, true);
+            }
+            Answer::Granted => {
+                ledger.note_denied(policy, resource, None);
+                if self.lacking.insert(aim.clone(), false) == Some(true) {
+                    self.fixer.granted(policy, resource);
+                }
+            }
         }
     }
 }
+
+#[cfg(test)]
+#[path = "rights_tests.rs"]
+mod tests;
