@@ -13,6 +13,7 @@ use crate::policy::operator::{Operator, Test};
 use crate::policy::order::Case;
 use crate::policy::program::{Body, CompiledTarget, Rule};
 use crate::policy::scale::Scale;
+use crate::policy::texts::is_text;
 use crate::resource::GroupResource;
 
 use super::operand;
@@ -148,14 +149,6 @@ fn check_places(rule: &Rule, fences: &Fences, at: &Field<'_>, findings: &mut Fin
 /// Refuses to set a label or an annotation to what is no text: the server takes nothing else there.
 pub(super) fn check_text((rule, set): (&Rule, Option<&Value>), rule_at: &Field<'_>, findings: &mut Findings) {
     let Some(value) = set.filter(|value| !value.is_string() && !value.is_null()) else { return };
-    let is_text = |path: &Path| {
-        let of_object = match path.root() {
-            Root::Current => rule.for_each.is_none(),
-            root => matches!(root, Root::Object | Root::Pod),
-        };
-        let names: Vec<&str> = path.leading_names().collect();
-        of_object && matches!(&*names, ["metadata", "labels" | "annotations", _])
-    };
     let mut places =
         rule.body.checks().flat_map(|check| std::iter::once(&check.path).chain(&check.fallbacks));
     if places.any(is_text) {
