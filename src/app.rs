@@ -27,6 +27,7 @@ use crate::observe::fleet::{self, Fleet};
 use crate::observe::informer::{self, Informer};
 use crate::observe::policies::{self, PolicySink};
 use crate::observe::samples;
+use crate::observe::statuses::Statuses;
 use crate::observe::turns::Turns;
 use crate::observe::wire::{Limits, Wire};
 use crate::policy::{self, PolicySet};
@@ -128,7 +129,7 @@ impl Operator {
             queue: Arc::clone(&queue),
             metrics: Arc::clone(&metrics),
         };
-        let (set, board, catalog) = observe(config, parts, &readiness, &mut observing);
+        let ((set, board), statuses, catalog) = observe(config, parts, &readiness, &mut observing);
 
         let mut leading = (CancellationToken::new(), JoinSet::new());
         let leadership = match &config.election {
@@ -176,7 +177,7 @@ impl Operator {
         let mut reporting = (CancellationToken::new(), JoinSet::new());
         let wire = wire(config, client.clone());
         let parts = reporting::Parts { client, wire, store, ledger, metrics, leadership, catalog, leftovers };
-        reporting::report(config, parts, (set, board), &mut reporting);
+        reporting::report(config, parts, ((set, board), statuses), &mut reporting);
         Ok(Self { queue, observing, workers, fixes, fixing, reporting, leading, serving, readiness })
     }
 
@@ -270,6 +271,8 @@ fn wire(config: &Config, client: kube::Client) -> Wire {
 }
 
 type Snapshots = (watch::Receiver<Arc<PolicySet>>, watch::Receiver<Arc<Board>>);
+/// The policies and their targets, the statuses of the policies, and what the cluster serves.
+type Observed = (Snapshots, Arc<Statuses>, Served);
 type Served = watch::Receiver<Option<Arc<policy::catalog::Catalog>>>;
 
 /// Starts all that watches.
@@ -278,7 +281,7 @@ fn observe(
     parts: fleet::Parts,
     readiness: &Arc<Readiness>,
     (stop, tasks): &mut (CancellationToken, JoinSet<()>),
-) -> (watch::Receiver<Arc<PolicySet>>, watch::Receiver<Arc<Board>>, Served) {
+) -> Observed {
     let wire = parts.wire.clone();
     let patience = informer::Settings {
         page_size: config.watch.page_size,
@@ -310,6 +313,7 @@ fn observe(
     let soon = informer::Settings { backoff, ..own };
     let (discovery, served) = Discovery::new(wire.clone());
     tasks.spawn(discovery.run(changed, set.clone(), stop.clone()));
+    let statuses = sink.statuses();
     let informer = Informer::new(wire, policies::collection(), soon, sink);
     let stopped = stop.clone();
     tasks.spawn(async move { drop(informer.run(stopped).await) });
@@ -327,7 +331,7 @@ fn observe(
         },
     );
     tasks.spawn(fleet.run(set.clone(), served.clone(), stop.clone()));
-    (set, board, served)
+    ((set, board), statuses, served)
 }
 
 /// Ends with the others, so that the end of any of them is a failure. Ready means serving, with the policies read. What single targets lack is said in status, not here.

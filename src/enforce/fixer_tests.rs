@@ -139,7 +139,6 @@ fn set_of(policies: &[Arc<CompiledPolicy>]) -> PolicySet {
         deleting: false,
         finalizers: Box::default(),
         state: PolicyState::Compiled(Arc::clone(policy)),
-        stored: None,
     };
     let entries = policies.iter().map(|policy| (Arc::clone(&policy.name), Arc::new(entry(policy))));
     PolicySet { revision: 1, entries: entries.collect() }

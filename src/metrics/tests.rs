@@ -136,6 +136,8 @@ fn a_series_of_a_policy_or_target_goes_when_it_goes() {
     assert!(metrics.page().unwrap().contains(r#"policy="owners""#));
     assert!(metrics.page().unwrap().contains(r#"resource="deployments""#));
     metrics.forget_policy("owners");
+    // Of a fix that was under way.
+    metrics.remediation("owners", Remediation::Fixed);
     metrics.forget_target(&deployments());
     assert!(!metrics.page().unwrap().contains(r#"policy="owners""#));
     assert!(!metrics.page().unwrap().contains(r#"resource="deployments""#));

@@ -137,7 +137,7 @@ impl Discovery {
                 Ok(()) = policies.changed() => {
                     let set = Arc::clone(&policies.borrow_and_update());
                     if self.definitions.meet(&set) {
-                        self.definitions.ask().await;
+                        self.definitions.ask_new().await;
                         self.publish();
                     }
                     continue;
@@ -180,7 +180,8 @@ impl Discovery {
             return;
         }
         let groups = self.documents.values().flat_map(Clone::clone).collect();
-        let catalog = Some(Arc::new(Catalog { groups, selectable: self.definitions.selectable() }));
+        let (selectable, shapes) = (self.definitions.selectable(), self.definitions.shapes());
+        let catalog = Some(Arc::new(Catalog { groups, selectable, shapes }));
         self.catalog.send_if_modified(|old| {
             let changed = *old != catalog;
             if changed {

@@ -89,7 +89,7 @@ pub(super) fn report<'r>(
 
 /// What whoever wrote the policy should know of a target that is followed.
 fn remark(target: &PolicyTarget, running: &[&Running]) -> Option<Arc<str>> {
-    let PolicyTarget { resource, lacks_pod, left_out, between, .. } = target;
+    let PolicyTarget { resource, lacks_pod, left_out, between, unknown, .. } = target;
     if *lacks_pod {
         let words = format!(
             "where {resource} has its pod is not known: say it by `pod`, or target it in another policy"
@@ -110,13 +110,12 @@ fn remark(target: &PolicyTarget, running: &[&Running]) -> Option<Arc<str>> {
         })
         .map(|cure| format!("objects that a controller made are reported beside it: {cure}").into())
         .next()
+        .or_else(|| unknown.clone())
 }
 
 /// How the Namespaces of the policy's objects stand, in words about what they are needed for.
 fn namespaces(policy: &Arc<str>, running: &[&Running]) -> (TargetState, jiff::Timestamp, Option<Arc<str>>) {
-    let around = |running: &&&Running| {
-        running.role.is_current() && running.spec.around.iter().any(|around| around.name == *policy)
-    };
+    let around = |running: &&&Running| running.role.is_current() && running.spec.is_around(policy);
     let Some(found) = running.iter().find(around) else {
         return (TargetState::Resolving, jiff::Timestamp::UNIX_EPOCH, Some(WAITS.into()));
     };

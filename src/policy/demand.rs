@@ -54,9 +54,9 @@ pub struct WatchSpec {
     pub metadata_only: bool,
     /// What is kept of each object.
     pub projection: Arc<Projection>,
-    /// Who is judged by it, and where `$pod` is for each of them.
+    /// Who is judged by it, and where `$pod` is for each of them; in the order of their names, each once.
     pub policies: Vec<Program>,
-    /// Whose objects are in these Namespaces and are judged by what is read of them.
+    /// Whose objects are in these Namespaces and are judged by what is read of them; in the order of their names.
     pub around: Vec<Arc<CompiledPolicy>>,
 }
 
@@ -97,7 +97,13 @@ impl WatchSpec {
 
     /// The program of a policy, if it is judged by this watch.
     pub fn program(&self, name: &str) -> Option<&Program> {
-        self.policies.iter().find(|(policy, _)| *policy.name == *name)
+        let place = self.policies.binary_search_by(|(policy, _)| (*policy.name).cmp(name)).ok()?;
+        self.policies.get(place)
+    }
+
+    /// A policy whose objects are in these Namespaces.
+    pub fn is_around(&self, name: &str) -> bool {
+        self.around.binary_search_by(|policy| (*policy.name).cmp(name)).is_ok()
     }
 }
 
@@ -120,6 +126,8 @@ pub struct PolicyTarget {
     pub left_out: Vec<Arc<str>>,
     /// What is followed beside it, between its objects and what controls them.
     pub between: Vec<Gvr>,
+    /// What a rule reads that no object of the kind can have, in words; of a kind that the policy names.
+    pub unknown: Option<Arc<str>>,
 }
 
 /// All that is wanted.
@@ -168,13 +176,16 @@ fn policy_targets(
             needs_namespaces: false,
             left_out: Vec::new(),
             between: Vec::new(),
+            unknown: None,
         });
-        let selectable = |resource: &Gvr| catalog.select_by(resource, target.custom_fields());
-        if let Some(refused) = entry.found.as_ref().ok().and_then(|resource| selectable(resource).err()) {
+        if let Some(refused) = entry.found.as_ref().ok().and_then(|found| refusal(found, target, catalog)) {
             entry.found = Err(refused);
         }
         let Ok(found) = &entry.found else { continue };
         let Some(want) = wants.get_mut(found) else { continue };
+        if target.resources.contains(&found.resource.resource) {
+            entry.unknown = unknown(policy, found, catalog);
+        }
         entry.needs_namespaces = want.served.namespaced && policy.reads_namespaces();
         entry.namespaces = want.scope(entry.namespaces.take(), target);
         let named = entry.namespaces.iter().flatten();
@@ -208,6 +219,25 @@ fn policy_targets(
     targets
 }
 
+/// Why an entry cannot be followed together with those before it, or at all.
+fn refusal(found: &Gvr, target: &CompiledTarget, catalog: &Catalog) -> Option<Unresolved> {
+    let named = target.version.as_ref().filter(|version| **version != found.version);
+    let two_versions = named.map(|named| Unresolved::TwoVersions {
+        resource: found.resource.clone(),
+        found: Arc::clone(&found.version),
+        named: Arc::clone(named),
+    });
+    two_versions.or_else(|| catalog.select_by(found, target.custom_fields()).err())
+}
+
+/// What a policy reads of a resource that its objects cannot have, as far as that is known.
+fn unknown(policy: &CompiledPolicy, resource: &Gvr, catalog: &Catalog) -> Option<Arc<str>> {
+    let shape = catalog.shapes.get(resource)?;
+    let mut read = Projection::default();
+    policy.read(&resource.resource, &policy.roots(&resource.resource), &mut read);
+    shape.unknown(read.level()).map(Into::into)
+}
+
 fn text(selector: &impl ToString) -> Arc<str> {
     selector.to_string().into()
 }
@@ -218,7 +248,7 @@ fn only(selectors: &BTreeSet<Option<Arc<str>>>) -> Option<Arc<str>> {
 }
 
 /// Each resource that a policy names, with the entry that does; then those that `*` stands for. What is named by itself
-/// says in which version it is watched.
+/// says in which version it is watched, where `*` names none.
 fn entries<'p>(policy: &'p CompiledPolicy, catalog: &Catalog) -> Vec<(&'p CompiledTarget, GroupResource)> {
     let named = |target: &'p CompiledTarget| {
         let named = target.resources.iter().filter(|name| &***name != ALL);

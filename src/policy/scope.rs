@@ -119,15 +119,16 @@ impl CompiledPolicy {
         self.entries(resource).all(|target| target.takes_all())
     }
 
-    /// Custom resources whose objects are selected by fields.
-    pub fn selects_custom(&self) -> impl Iterator<Item = GroupResource> {
-        let selects = |target: &&CompiledTarget| target.custom_fields().next().is_some();
+    /// The custom resources that the policy names: whose definition says what their objects can have.
+    pub fn names_custom(&self) -> impl Iterator<Item = GroupResource> {
+        let custom = self.targets.iter().filter(|target| !field::is_builtin_group(&target.group));
         let named = |target: &CompiledTarget, name: &Arc<str>| GroupResource {
             group: Arc::clone(&target.group),
             resource: Arc::clone(name),
         };
-        let targets = self.targets.iter().filter(selects);
-        targets.flat_map(move |target| target.resources.iter().map(move |name| named(target, name)))
+        custom.flat_map(move |target| {
+            target.resources.iter().filter(|name| &***name != ALL).map(move |name| named(target, name))
+        })
     }
 
     fn read_of(&self, roots: &Roots, projection: &mut Projection) {

@@ -58,7 +58,6 @@ fn entry_of(name: &str, state: PolicyState) -> PolicyEntry {
         deleting: false,
         finalizers: Box::default(),
         state,
-        stored: None,
     }
 }
 

@@ -102,8 +102,8 @@ pub(super) fn statements(entry: &PolicyEntry, targets: Option<&[TargetReport]>) 
         PolicyState::Compiled(policy) => {
             let survey = Survey::of(targets);
             let mut statements = vec![valid(), survey.resolved(policy.left_out()), survey.authorized()];
-            statements.extend(survey.reconciling());
-            statements.extend(survey.stalled());
+            // kstatus believes the first of the two that it meets, and what needs somebody ends no wait by itself.
+            statements.extend(survey.stalled().or_else(|| survey.reconciling()));
             statements
         }
         PolicyState::Invalid(faults) => refused(faults.reason().as_str(), faults.to_string()),
@@ -267,10 +267,11 @@ impl<'t> Survey<'t> {
             not("Listing", format!("objects are being listed: {}", self.named(TargetState::Listing)))
         } else if !self.any(TargetState::Synced) {
             let message = "no target exists in the cluster yet; each is watched as soon as it is served";
+            let message = format!("{message}: {}", self.explained(TargetState::Absent));
             Statement::new("Ready", TRUE, "TargetsAbsent", message)
         } else if self.any(TargetState::Absent) {
             let message =
-                format!("followed, but for what does not exist: {}", self.named(TargetState::Absent));
+                format!("followed, but for what does not exist: {}", self.explained(TargetState::Absent));
             Statement::new("Ready", TRUE, "SomeTargetsAbsent", message)
         } else {
             Statement::new("Ready", TRUE, "Synced", "every target is followed")

@@ -41,7 +41,6 @@ fn entry(spec: &Value, deleting: bool, finalizers: &[&str]) -> PolicyEntry {
         deleting,
         finalizers: finalizers.iter().map(|name| (*name).into()).collect(),
         state,
-        stored: None,
     }
 }
 

@@ -111,6 +111,16 @@ fn conditions_follow_the_states_of_the_targets() {
 }
 
 #[test]
+fn who_waits_for_a_policy_that_needs_somebody_need_not_wait_for_its_other_targets() {
+    for state in [Listing, Degraded, Resolving] {
+        let targets = [target("deployments", state), target("jobs", Forbidden)];
+        let conditions = conditions(&status(&running("p"), Some(&targets)));
+        assert!(conditions.contains(&"Stalled=True/Forbidden".to_owned()), "{conditions:?}");
+        assert!(!conditions.iter().any(|condition| condition.starts_with("Reconciling")), "{conditions:?}");
+    }
+}
+
+#[test]
 fn a_target_over_a_limit_of_the_operator_names_it_and_waits_for_somebody() {
     let message = Some("raise --max-targets".into());
     let targets = [TargetReport { limited: true, message, ..target("deployments", Degraded) }];
@@ -376,7 +386,7 @@ fn objects_that_could_not_be_judged_are_told_where_people_look_first() {
         },
         at(1),
     );
-    assert!(status.conditions[0].message.ends_with("1 objects could not be judged, see the violations"));
+    assert!(status.conditions[0].message.ends_with("1 object could not be judged, see the violations"));
 }
 
 /// Everything as long as it may be, and of characters that are long in JSON.
@@ -392,7 +402,7 @@ fn extreme_page(text: &str) -> Page {
 #[test]
 fn a_status_is_never_longer_than_64_kib() {
     let entry = running("p");
-    for text in ["a".repeat(4096), "\u{1}".repeat(4096), "🦀".repeat(1024)] {
+    for text in ["a".repeat(4096), "\u{1}".repeat(4096), "🦀".repeat(1024), "<&>".repeat(1365)] {
         let page = extreme_page(&text);
         for (count, state) in [(1, Synced), (256, Forbidden), (2000, Absent)] {
             let long = TargetReport {
@@ -412,7 +422,9 @@ fn a_status_is_never_longer_than_64_kib() {
                 },
                 at(0),
             );
-            assert!(size(&status) < 64 * 1024, "{} bytes with {count} targets", size(&status));
+            let stored = serde_json::to_string(&status).unwrap();
+            let stored = ['<', '&', '>'].iter().fold(stored, |json, letter| json.replace(*letter, "\\u0000"));
+            assert!(stored.len() < 64 * 1024, "{} bytes with {count} targets", stored.len());
             let listed = u64::try_from(status.violations.len()).unwrap();
             assert_eq!(listed + status.violations_truncated.unwrap(), 40, "no violation is lost silently");
         }

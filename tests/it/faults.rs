@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use crate::events::event;
 use crate::harness::{ControlPlane, Operator, eventually};
 use crate::proxy::{Asked, Fault, FaultProxy, Rule, Verb};
 use crate::world::{DEADLINE, Policy, World, install, namespace, series};
@@ -310,6 +311,13 @@ async fn a_watch_that_is_410_at_every_start_is_degraded_and_not_asked_without_en
     let case = Case::start("stale").await.unwrap();
     case.bring_from_the_next_start(&[(Verb::Watch, Fault::Refuse(410, "Expired", None))]);
     case.lasts("Degraded", "410").await.unwrap();
+    let degraded = event(case.stage.world.plane, "default", "stale", "TargetDegraded").await;
+    assert_eq!(degraded["type"], "Warning");
+    assert!(
+        degraded["note"].as_str().unwrap().contains("widgets.stale.faults.example.com: "),
+        "{degraded:#}"
+    );
+    event(case.stage.world.plane, "default", "stale", "TargetSynced").await;
 }
 
 #[tokio::test]

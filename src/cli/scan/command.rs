@@ -10,10 +10,11 @@ use futures::StreamExt;
 use jiff::Timestamp;
 
 use crate::cli::Answer;
+use crate::cli::format::Format;
 use crate::cli::input::Trouble;
 use crate::cli::results::Results;
 use crate::cli::severity::SeverityFlag;
-use crate::cli::show::{ResultsFormat, Shown};
+use crate::cli::show::Shown;
 use crate::observe::catalog;
 use crate::observe::wire::{Collection, Limits, Wire, WireError};
 use crate::policy::CompiledPolicy;
@@ -41,8 +42,8 @@ pub struct ScanArgs {
     #[arg(long, value_enum, value_name = "SEVERITY", default_value = "info")]
     pub fail_on: SeverityFlag,
     /// How results are printed
-    #[arg(long, value_enum, default_value_t = ResultsFormat::Table)]
-    pub format: ResultsFormat,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
     /// Kubeconfig file; without it $KUBECONFIG, ~/.kube/config or the pod's ServiceAccount is used
     #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     pub kubeconfig: Option<PathBuf>,

@@ -243,7 +243,6 @@ fn entry(name: &str, generation: i64, namespaces: &str, path: &str) -> PolicyEnt
         deleting: false,
         finalizers: Box::default(),
         state,
-        stored: None,
     }
 }
 
@@ -532,5 +531,20 @@ async fn a_resync_judges_all_again_from_the_store_without_a_list() {
     harbour.pass(10).await;
     assert_eq!((harbour.queue.len(), harbour.lists()), (3, lists));
     assert_eq!(harbour.queue.get().await.unwrap().priority(), Priority::Resync);
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_in_two_versions_is_at_fault_and_not_waited_for() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x"))]);
+    let named_and_all = "[], version: v1}, {group: example.com, resources: ['*'], version: v2";
+    harbour.show(&[("p", 1, named_and_all, SIZE)]).await;
+    assert_eq!(harbour.judged("x").len(), 1, "v2 is not served");
+    harbour.catalog.send_replace(Some(Arc::new(serving(&["v1", "v2"]))));
+    harbour.pass(3).await;
+    let report = harbour.board.borrow().policies["p"][0].clone();
+    assert_eq!((report.state, report.limited), (TargetState::Degraded, false));
+    assert!(harbour.message("p").contains("in two versions, v1 by its name and v2 by `*`"), "{report:?}");
+    assert_eq!(harbour.judged("x"), []);
     harbour.end().await;
 }

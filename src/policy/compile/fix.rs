@@ -145,6 +145,26 @@ fn check_places(rule: &Rule, fences: &Fences, at: &Field<'_>, findings: &mut Fin
     }
 }
 
+/// Refuses to set a label or an annotation to what is no text: the server takes nothing else there.
+pub(super) fn check_text((rule, set): (&Rule, Option<&Value>), rule_at: &Field<'_>, findings: &mut Findings) {
+    let Some(value) = set.filter(|value| !value.is_string() && !value.is_null()) else { return };
+    let is_text = |path: &Path| {
+        let of_object = match path.root() {
+            Root::Current => rule.for_each.is_none(),
+            root => matches!(root, Root::Object | Root::Pod),
+        };
+        let names: Vec<&str> = path.leading_names().collect();
+        of_object && matches!(&*names, ["metadata", "labels" | "annotations", _])
+    };
+    let mut places =
+        rule.body.checks().flat_map(|check| std::iter::once(&check.path).chain(&check.fallbacks));
+    if places.any(is_text) {
+        let message =
+            format!("labels and annotations are texts, and {value} is none; quote what is to be there");
+        findings.invalid(&rule_at.name("fix").name("set"), message);
+    }
+}
+
 /// Refuses what is known to be no fix's to write; `whole` where the path leads to the written place itself.
 fn refuse_fenced(
     (path, under): (&Path, Option<&Path>),

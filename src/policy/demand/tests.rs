@@ -6,7 +6,7 @@ use super::*;
 use crate::crd::WatchPolicy;
 use crate::jsonpath::{Document, TypeMeta};
 use crate::policy::catalog::ServedVersion;
-use crate::policy::{PolicyEntry, PolicyState, Settings, Subject, Taken, compile};
+use crate::policy::{PolicyEntry, PolicyState, Settings, Shape, Subject, Taken, compile};
 
 fn catalog() -> Catalog {
     let served = |kind: &str, namespaced| ServedResource { kind: kind.into(), namespaced, watchable: true };
@@ -43,7 +43,6 @@ fn set(policies: &[(&str, &str)]) -> PolicySet {
             deleting: false,
             finalizers: Box::default(),
             state,
-            stored: None,
         };
         (name, Arc::new(entry))
     };
@@ -72,6 +71,18 @@ const SPEC: &str = "$.spec.replicas";
 #[test]
 fn policies_share_one_watch_of_a_resource() {
     assert_eq!(watches(&[(DEPLOYMENTS, SPEC), (DEPLOYMENTS, "$.spec.paused")]), ["deployments.apps 2"]);
+}
+
+#[test]
+fn a_watch_finds_each_policy_that_it_serves_by_its_name() {
+    let set = set(&[("{resources: [pods]}", "$namespace.metadata.labels.a"); 12]);
+    let watches = demand(&set, &catalog()).watches;
+    let [namespaces, pods] = [0, 1].map(|place| watches.get(place).unwrap());
+    for name in set.entries.keys() {
+        assert_eq!(pods.program(name).unwrap().0.name, *name);
+        assert!(namespaces.is_around(name));
+    }
+    assert!(pods.program("nobody").is_none() && !pods.is_around("p0"));
 }
 
 #[test]
@@ -152,6 +163,34 @@ fn a_custom_resource_is_selected_by_the_fields_that_its_definition_names() {
     let wanted =
         "widgets.v1.example.com cannot be selected by `spec.color`, only by metadata.name, spec.size";
     assert!(words.starts_with(wanted), "{words}");
+}
+
+#[test]
+fn a_field_that_a_definition_does_not_know_is_told_of_a_kind_that_is_named() {
+    let told = |target: &str, path: &str| {
+        let served = ServedResource { kind: "Widget".into(), namespaced: true, watchable: true };
+        let version = ServedVersion { version: "v1".into(), resources: [("widgets".into(), served)].into() };
+        let groups = [("example.com".into(), vec![version])].into();
+        let schema = serde_json::json!({"properties": {"spec": {"properties": {"replicas": {}}}}});
+        let shape = Arc::new(Shape::of_kind(&schema));
+        let shapes = [(Gvr::new("example.com", "v1", "widgets"), shape)].into();
+        let set = set(&[(target, path)]);
+        let mut found = demand(&set, &Catalog { groups, shapes, ..Catalog::default() });
+        found.targets.remove("p0").unwrap().remove(0).unknown
+    };
+    let named = "{group: example.com, resources: [widgets]}";
+    assert_eq!(told(named, SPEC), None);
+    assert!(told(named, "$.spec.replica").unwrap().contains("did you mean `replicas`?"));
+    assert_eq!(
+        told("{group: example.com, resources: ['*']}", "$.spec.replica"),
+        None,
+        "meant for another kind"
+    );
+    let custom: Vec<_> = set(&[(named, SPEC), (DEPLOYMENTS, SPEC)])
+        .running()
+        .flat_map(|policy| policy.names_custom().map(|resource| resource.to_string()).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(custom, ["widgets.example.com"]);
 }
 
 #[test]
@@ -288,6 +327,45 @@ fn a_star_is_all_that_the_group_serves_in_the_version_that_a_named_one_has() {
         .collect();
     let expected = [("deployments.apps", true), ("replicasets.apps", true), ("*.none.io", false)];
     assert_eq!(found, expected.map(|(name, is_found)| (name.to_owned(), is_found)));
+}
+
+#[test]
+fn what_is_named_in_one_version_and_by_a_star_in_another_is_not_watched_at_all() {
+    let served = ServedResource { kind: "Kind".into(), namespaced: true, watchable: true };
+    let version = |version: &str, names: &[&str]| ServedVersion {
+        version: version.into(),
+        resources: names.iter().map(|name| ((*name).into(), served.clone())).collect(),
+    };
+    let versions = vec![version("v1", &["foos", "bars"]), version("v2", &["foos"])];
+    let catalog = Catalog { groups: [("example.com".into(), versions)].into(), ..Catalog::default() };
+    let found = |named: &str, all: &str| {
+        let entry = |resource: &str, version: &str| {
+            format!("{{group: example.com, resources: ['{resource}']{version}}}")
+        };
+        let targets = format!("{}, {}", entry("*", all), entry("foos", named));
+        let demand = demand(&set(&[(&targets, SPEC)]), &catalog);
+        let shown = |spec: &WatchSpec| spec.resource.to_string();
+        let refused = demand.targets["p0"].iter().filter_map(|target| target.found.as_ref().err());
+        (demand.watches.iter().map(shown).collect::<Vec<_>>(), refused.cloned().collect::<Vec<_>>())
+    };
+    for (named, all, watched) in [
+        (", version: v1", "", ["bars.v1.example.com", "foos.v1.example.com"]),
+        (", version: v2", "", ["bars.v1.example.com", "foos.v2.example.com"]),
+        ("", ", version: v1", ["bars.v1.example.com", "foos.v1.example.com"]),
+        (", version: v1", ", version: v1", ["bars.v1.example.com", "foos.v1.example.com"]),
+    ] {
+        assert_eq!(found(named, all), (watched.map(str::to_owned).into(), vec![]), "{named} {all}");
+    }
+    for (named, all, watched) in [
+        (", version: v1", ", version: v2", vec![]),
+        ("", ", version: v2", vec![]),
+        (", version: v2", ", version: v1", vec!["bars.v1.example.com".to_owned()]),
+    ] {
+        let (watches, refused) = found(named, all);
+        assert_eq!(watches, watched, "{named} {all}");
+        let [refused] = &refused[..] else { panic!("{refused:?}") };
+        assert!(refused.is_fault() && refused.to_string().contains("in two versions"), "{refused}");
+    }
 }
 
 #[test]

@@ -239,6 +239,8 @@ fn fixes_that_no_policy_may_make_are_refused_with_words() {
     for (rule, reason, words) in [
         (format!("path: $.status.x, {any}, fix: {{set: 1}}"), FixNotAllowed, "`status` is its controller's"),
         (format!("path: $.metadata.finalizers, {any}, fix: {{set: [a]}}"), FixNotAllowed, "single labels"),
+        (format!("path: $.metadata.labels.a, {any}, fix: {{set: 1.30}}"), Invalid, "quote what is to be there"),
+        (format!("path: $pod.metadata.annotations.a, {any}, fix: {{set: yes}}"), Invalid, "true is none"),
         (format!("path: $.metadata.labels, {any}, fix: {{set: {{a: b}}}}"), FixNotAllowed, "all labels at once"),
         (format!("path: $object.kind, {any}, fix: {{set: A}}"), FixNotAllowed, "no fix writes `kind`"),
         (format!("path: '$..image', {any}, fix: {{set: A}}"), FixNotAllowed, "start the path with the name"),
