@@ -137,7 +137,7 @@ pub struct RunFlags {
     )]
     pub resync: Duration,
 
-    /// How often the right to watch a resource is asked again
+    /// How often the right to watch a resource, or to fix it, is asked again
     #[arg(
         long,
         env = "WATCHPOLICY_ACCESS_CHECK",

@@ -12,16 +12,18 @@ use crate::resource::{GroupResource, ObjectKey};
 /// How long a refusal speaks for all objects of its resource and namespace.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// The server's words, by resource and namespace, which is what rights are given for. Bounded by those that are
-/// watched: what is over goes with the next one.
+/// What rights are given for: a resource, in a namespace.
+type Domain = (GroupResource, Option<Arc<str>>);
+
+/// The server's words, and until when they stand. Bounded by what is watched: what is over goes with the next one.
 #[derive(Debug, Default)]
-pub(super) struct Denials(HashMap<(GroupResource, Option<Arc<str>>), (Arc<str>, Instant), RandomState>);
+pub(super) struct Denials(HashMap<Domain, (Arc<str>, Instant), RandomState>);
 
 impl Denials {
     /// Notes that an object may not be read; gives how long that stands.
     pub(super) fn note(&mut self, key: &ObjectKey, words: &str, now: Instant) -> Duration {
         self.0.retain(|_, (_, until)| now < *until);
-        self.0.insert(place(key), (words.into(), now + PAUSE));
+        self.0.insert(domain(key), (words.into(), now + PAUSE));
         PAUSE
     }
 
@@ -32,12 +34,12 @@ impl Denials {
 
     /// Why an object may not be read, and how long nobody asks again.
     pub(super) fn of(&self, key: &ObjectKey, now: Instant) -> Option<(Arc<str>, Duration)> {
-        let (words, until) = self.0.get(&place(key)).filter(|(_, until)| now < *until)?;
+        let (words, until) = self.0.get(&domain(key)).filter(|(_, until)| now < *until)?;
         Some((Arc::clone(words), *until - now))
     }
 }
 
-fn place(key: &ObjectKey) -> (GroupResource, Option<Arc<str>>) {
+fn domain(key: &ObjectKey) -> Domain {
     (key.resource.clone(), key.object.namespace.clone())
 }
 

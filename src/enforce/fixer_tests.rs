@@ -335,16 +335,15 @@ async fn what_may_not_be_read_is_worked_out_from_what_the_watch_shows_and_seldom
 #[tokio::test(start_paused = true)]
 async fn a_missing_right_is_told_and_not_a_budget_that_is_used_up() {
     let world = World::new("Enforce", true);
-    let mut memory = world.fixer.memory.lock();
-    let other = "other".into();
-    while memory.budgets.pay(&other, u32::MAX, Instant::now()).is_ok() {}
-    drop(memory);
+    let use_up = || {
+        let (mut memory, other) = (world.fixer.memory.lock(), "other".into());
+        while memory.budgets.pay(&other, u32::MAX, Instant::now()).is_ok() {}
+    };
+    use_up();
     world.server.unreadable.store(true, Ordering::Relaxed);
     sleep(SECOND).await;
     world.fix().await;
-    let mut memory = world.fixer.memory.lock();
-    while memory.budgets.pay(&other, u32::MAX, Instant::now()).is_ok() {}
-    drop(memory);
+    use_up();
     world.fix().await;
     assert_eq!(world.outcome(), "NotVerified");
 }

@@ -256,8 +256,12 @@ async fn the_notes_warn_of_each_part_that_is_switched_off() {
         ),
         ("rbac.targets.write[0].apiGroups={},rbac.targets.write[0].resources={configmaps}", &[]),
         (
+            "rbac.targets.write[0].apiGroups={apps},rbac.targets.write[0].resources={*}",
+            &["more than is named"],
+        ),
+        (
             "rbac.targets.write[0].apiGroups={*},rbac.targets.write[0].resources={*}",
-            &["write has everything"],
+            &["everything, its own rights among it", "write has Secrets"],
         ),
         ("metrics.auth=true", &["metrics.auth"]),
         ("serviceAccount.automount=false", &["serviceAccount.automount"]),
