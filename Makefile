@@ -51,6 +51,11 @@ soak: tools ## Long runs of what make test does a little of, and measures of a l
 	$(call say,A large cluster)
 	cargo test --locked --release --test it -- --ignored --nocapture --test-threads=1
 
+.PHONY: reproducible
+reproducible: ## Builds the release twice, in two folders, and compares the bytes: docs/release.md
+	$(call say,Two builds)
+	tests/release/reproducible.sh
+
 .PHONY: demo
 demo: build controlplane helm ## Installs the chart on a real control plane and shows the main job; KEEP=1 leaves it running until Ctrl-C
 	@cargo run --locked --quiet --example devcluster -- demo

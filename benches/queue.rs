@@ -1,12 +1,14 @@
 //! The work queue beside the scheduler of kube-runtime, which stands behind its controllers: the same million
 //! operations on the same 100,000 keys, in turns in one run.
 //!
-//! In each of two rounds, every key is added, and added again while it waits; then each is taken by a worker, half of them are
-//! added once more meanwhile, and all are done with. What a runner does around that scheduler, so that no key is
-//! processed twice at a time, is done here as cheaply as can be: a set of the keys in process.
+//! In each of two rounds, every key is added, and added again while it waits; then each is taken by one of four workers, half
+//! of them are added once more meanwhile, and all are done with. The scheduler is driven in two ways: as a controller with
+//! `concurrency(4)` drives it, and as it costs least, which no controller does. What a runner does around it, so that no
+//! key is processed twice at a time, is done here as cheaply as can be: a set of the keys in process.
 
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
     missing_docs,
@@ -15,7 +17,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
-use std::hint::black_box;
+use std::env;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,9 +28,16 @@ use ahash::RandomState;
 use futures::stream::{Stream, poll_fn};
 use futures::{FutureExt, StreamExt};
 use kube_runtime::scheduler::{ScheduleRequest, Scheduler, scheduler};
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
 use watchpolicy::metrics::{Metrics, Priority};
 use watchpolicy::queue::{Claim, Queue, Retries};
 use watchpolicy::resource::{GroupResource, ObjectKey, ObjectName};
+
+use instructions::{Run, Workload};
+
+#[path = "judge/instructions.rs"]
+mod instructions;
 
 const KEYS: usize = 100_000;
 const NAMESPACES: usize = 100;
@@ -39,13 +48,18 @@ const ROUNDS: usize = 2;
 const OPERATIONS: usize = ROUNDS * KEYS / 2 * (4 + 7);
 /// How often each side has its turn; the middle one counts.
 const TURNS: usize = 15;
+/// How often the slow way has one.
+const SLOW_TURNS: usize = 3;
 
-/// What both are.
+/// Who is measured. Whoever was taken first is done with first.
 trait Contender {
     fn add(&mut self, key: &ObjectKey);
-    /// Takes the next key, and is done with the one that was taken so many takes ago.
-    fn next(&mut self) -> Option<ObjectKey>;
-    fn finish(&mut self);
+    /// Takes the next key, if one is ready, and adds it once more if it changes meanwhile.
+    fn take(&mut self, changes: bool) -> bool;
+    /// How many keys are in process.
+    fn busy(&self) -> usize;
+    /// Done with the oldest.
+    fn end(&mut self);
 }
 
 struct Ours {
@@ -53,33 +67,33 @@ struct Ours {
     claims: VecDeque<Claim<ObjectKey>>,
 }
 
-impl Contender for Ours {
-    fn add(&mut self, key: &ObjectKey) {
-        self.queue.add(key.clone(), Priority::LiveChange);
-    }
-
-    fn next(&mut self) -> Option<ObjectKey> {
-        if self.claims.len() >= WORKERS {
-            self.end();
-        }
-        let claim = self.queue.get().now_or_never().flatten()?;
-        let key = claim.key().clone();
-        self.claims.push_back(claim);
-        Some(key)
-    }
-
-    fn finish(&mut self) {
-        while !self.claims.is_empty() {
-            self.end();
-        }
+impl Ours {
+    fn new() -> Self {
+        let series = Metrics::new("0.0.0").unwrap().queue("objects");
+        Self { queue: Queue::new(Retries::default(), 7, series), claims: VecDeque::new() }
     }
 }
 
-impl Ours {
-    fn end(&mut self) {
-        if let Some(claim) = self.claims.pop_front() {
-            self.queue.forget(claim.key());
+impl Contender for Ours {
+    fn add(&mut self, key: &ObjectKey) {
+        self.queue.add(key, Priority::LiveChange);
+    }
+
+    fn take(&mut self, changes: bool) -> bool {
+        let Some(claim) = self.queue.get().now_or_never().flatten() else { return false };
+        if changes {
+            self.add(claim.key());
         }
+        self.claims.push_back(claim);
+        true
+    }
+
+    fn busy(&self) -> usize {
+        self.claims.len()
+    }
+
+    fn end(&mut self) {
+        self.claims.pop_front().unwrap().succeeded();
     }
 }
 
@@ -91,53 +105,69 @@ struct Theirs {
     scheduled: Scheduled,
     working: HashSet<ObjectKey, RandomState>,
     order: VecDeque<ObjectKey>,
-    /// When the next key is due: in the past, since a key that is due now comes with the next tick of the timer, up to a
-    /// millisecond later; and later than the one before, or a key that waits would be moved each time.
-    due: tokio::time::Instant,
+    way: Way,
+}
+
+/// How the scheduler is driven.
+#[derive(Clone, Copy)]
+enum Way {
+    /// As the runner of a controller does it: keys are due now, and what became due while all workers have a key is
+    /// pending.
+    Controller,
+    /// Keys are due in the past, which spares the scheduler its timer: each a little later than the one before, or a key
+    /// that waits would be moved each time. Nothing is ever pending but what is in process.
+    Least { due: Instant },
 }
 
 impl Theirs {
-    fn new() -> Self {
+    fn new(way: Way) -> Self {
         let requests = Requests::default();
         let source = Rc::clone(&requests);
         let taken = poll_fn(move |_| {
             source.borrow_mut().pop_front().map_or(Poll::Pending, |one| Poll::Ready(Some(one)))
         });
         let scheduled = Box::pin(scheduler(Box::pin(taken) as Pin<Box<dyn Stream<Item = _>>>));
-        let due = tokio::time::Instant::now() - Duration::from_secs(1);
-        Self { requests, scheduled, working: HashSet::default(), order: VecDeque::new(), due }
+        Self { requests, scheduled, working: HashSet::default(), order: VecDeque::new(), way }
     }
 
-    fn end(&mut self) {
-        if let Some(key) = self.order.pop_front() {
-            self.working.remove(&key);
-        }
+    fn least() -> Self {
+        Self::new(Way::Least { due: Instant::now() - Duration::from_secs(1) })
     }
 }
 
 impl Contender for Theirs {
     fn add(&mut self, key: &ObjectKey) {
-        self.due += Duration::from_nanos(1);
-        let request = ScheduleRequest { message: key.clone(), run_at: self.due };
-        self.requests.borrow_mut().push_back(request);
+        let run_at = match &mut self.way {
+            Way::Controller => Instant::now(),
+            Way::Least { due } => {
+                *due += Duration::from_nanos(1);
+                *due
+            }
+        };
+        self.requests.borrow_mut().push_back(ScheduleRequest { message: key.clone(), run_at });
     }
 
-    fn next(&mut self) -> Option<ObjectKey> {
-        if self.order.len() >= WORKERS {
-            self.end();
-        }
+    fn take(&mut self, changes: bool) -> bool {
         let working = &self.working;
         let mut held = self.scheduled.as_mut().hold_unless(|key| !working.contains(key));
-        let key = held.next().now_or_never().flatten()?;
+        let Some(key) = held.next().now_or_never().flatten() else { return false };
+        if changes {
+            self.add(&key);
+        }
         self.working.insert(key.clone());
-        self.order.push_back(key.clone());
-        Some(key)
+        self.order.push_back(key);
+        if self.order.len() >= WORKERS && matches!(self.way, Way::Controller) {
+            let _nothing = self.scheduled.as_mut().hold().next().now_or_never();
+        }
+        true
     }
 
-    fn finish(&mut self) {
-        while !self.order.is_empty() {
-            self.end();
-        }
+    fn busy(&self) -> usize {
+        self.order.len()
+    }
+
+    fn end(&mut self) {
+        self.working.remove(&self.order.pop_front().unwrap());
     }
 }
 
@@ -165,29 +195,37 @@ fn spent() -> u64 {
 }
 
 /// One turn: nanoseconds an operation.
-fn turn(keys: &[ObjectKey], contender: &mut impl Contender) -> f64 {
+fn timed(runtime: &Runtime, keys: &[ObjectKey], contender: &mut impl Contender) -> f64 {
     let before = spent();
-    (0..ROUNDS).for_each(|_| round(keys, contender));
+    turn(runtime, keys, contender);
     (spent() - before) as f64 / OPERATIONS as f64
 }
 
-fn round(keys: &[ObjectKey], contender: &mut impl Contender) {
+fn turn(runtime: &Runtime, keys: &[ObjectKey], contender: &mut impl Contender) {
+    (0..ROUNDS).for_each(|_| runtime.block_on(round(keys, contender)));
+}
+
+async fn round(keys: &[ObjectKey], contender: &mut impl Contender) {
     keys.iter().for_each(|key| contender.add(key));
     keys.iter().for_each(|key| contender.add(key));
     let mut taken = 0;
-    while let Some(key) = contender.next() {
-        taken += 1;
-        if taken <= KEYS / 2 {
-            contender.add(&key);
+    while taken < KEYS + KEYS / 2 {
+        if contender.take(taken < KEYS / 2) {
+            taken += 1;
+            if contender.busy() >= WORKERS {
+                contender.end();
+            }
+        } else if contender.busy() > 0 {
+            contender.end();
+        } else {
+            // Due with the next tick of the scheduler's timer.
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        black_box(&key);
     }
-    contender.finish();
-    while contender.next().is_some() {
-        taken += 1;
+    while contender.busy() > 0 {
+        contender.end();
     }
-    contender.finish();
-    assert_eq!(taken, KEYS + KEYS / 2, "each key is taken once for what it was added for");
+    assert!(!contender.take(false), "each key is taken once for what it was added for");
 }
 
 fn middle(mut times: Vec<f64>) -> f64 {
@@ -195,18 +233,60 @@ fn middle(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-fn main() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let _entered = runtime.enter();
-    let (keys, metrics) = (keys(), Metrics::new("0.0.0").unwrap());
-    let queue = Queue::new(Retries::default(), 7, metrics.queue("objects"));
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..TURNS {
-        ours.push(turn(&keys, &mut Ours { queue: Arc::clone(&queue), claims: VecDeque::new() }));
-        theirs.push(turn(&keys, &mut Theirs::new()));
+/// What is counted in instructions.
+fn workloads() -> Vec<Workload> {
+    fn prepared(make: impl Fn() -> Box<dyn FnMut(&Runtime, &[ObjectKey])>) -> Run {
+        let (runtime, keys) = (runtime(), keys());
+        let mut turn = {
+            let _entered = runtime.enter();
+            make()
+        };
+        Box::new(move || turn(&runtime, &keys))
     }
-    let ratios = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
-    println!("queue/{KEYS} keys: watchpolicy             {:>7.0} ns an operation", middle(ours));
-    println!("queue/{KEYS} keys: kube_runtime::scheduler {:>7.0} ns an operation", middle(theirs));
-    println!("queue/{KEYS} keys: ratio {:.3}, the middle of {TURNS}", middle(ratios));
+    let ours = || {
+        prepared(|| {
+            let mut ours = Ours::new();
+            Box::new(move |runtime, keys| turn(runtime, keys, &mut ours))
+        })
+    };
+    let least = || prepared(|| Box::new(|runtime, keys| turn(runtime, keys, &mut Theirs::least())));
+    let workload =
+        |name, prepare: Box<dyn Fn() -> Run>| Workload { group: "queue", name, size: KEYS, prepare };
+    vec![
+        workload("watchpolicy", Box::new(ours)),
+        workload("kube_runtime::scheduler, at its least", Box::new(least)),
+    ]
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+fn main() {
+    let workloads = workloads();
+    if let Some((name, runs)) = instructions::wanted(env::args()) {
+        let workload = workloads.iter().find(|workload| workload.full_name() == name).unwrap();
+        let mut run = (workload.prepare)();
+        return (0..runs).for_each(|_| run());
+    }
+    let (runtime, keys) = (runtime(), keys());
+    let _entered = runtime.enter();
+    let mut queue = Ours::new();
+    let (mut ours, mut controller, mut least) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..TURNS {
+        ours.push(timed(&runtime, &keys, &mut queue));
+        least.push(timed(&runtime, &keys, &mut Theirs::least()));
+        if number < SLOW_TURNS {
+            controller.push(timed(&runtime, &keys, &mut Theirs::new(Way::Controller)));
+        }
+    }
+    let (ours, controller, least) = (middle(ours), middle(controller), middle(least));
+    println!("queue/{KEYS} keys: watchpolicy {ours:.0} ns an operation");
+    for (way, theirs) in [("as a controller drives it", controller), ("at its least", least)] {
+        let share = ours / theirs;
+        println!(
+            "queue/{KEYS} keys: kube_runtime::scheduler {way} {theirs:.0} ns an operation: ratio {share:.3}"
+        );
+    }
+    instructions::count(&workloads, OPERATIONS as u64);
 }

@@ -1,5 +1,6 @@
 //! The composition root: builds the rooms, wires them the way the data goes, and takes them down in the right order.
 
+mod fixing;
 mod reporting;
 mod serving;
 
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::config::{Config, ElectionConfig, LimitsConfig};
-use crate::enforce::{self, Fixer, Gate, Leftovers, Worker};
+use crate::enforce::{self, Leftovers, Worker};
 use crate::http::Readiness;
 use crate::leader::{self, Elector, Leadership};
 use crate::ledger::Ledger;
@@ -26,6 +27,7 @@ use crate::observe::fleet::{self, Fleet};
 use crate::observe::informer::{self, Informer};
 use crate::observe::policies::{self, PolicySink};
 use crate::observe::samples;
+use crate::observe::statuses::Statuses;
 use crate::observe::turns::Turns;
 use crate::observe::wire::{Limits, Wire};
 use crate::policy::{self, PolicySet};
@@ -45,8 +47,6 @@ const CATALOG_READ: &str = "the cluster has told what it serves";
 const CONCURRENT_LISTS: usize = 4;
 /// The same for policies, CRDs and APIServices: each has its turn.
 const OWN_LISTS: usize = 3;
-/// Objects that are fixed at a time; each waits for the server most of its time.
-const FIXERS: usize = 4;
 /// The waits after a fix that could not be sent, or met an object that changed again and again.
 const FIX_BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(1000) };
 /// The longest wait for the WatchPolicy CRD.
@@ -130,7 +130,7 @@ impl Operator {
             queue: Arc::clone(&queue),
             metrics: Arc::clone(&metrics),
         };
-        let (set, board, catalog) = observe(config, parts, &readiness, &mut observing);
+        let ((set, board), statuses, catalog) = observe(config, parts, &readiness, &mut observing);
 
         let mut leading = (CancellationToken::new(), JoinSet::new());
         let leadership = match &config.election {
@@ -138,7 +138,8 @@ impl Operator {
             None => Leadership::alone(),
         };
         let mut fixing = (CancellationToken::new(), JoinSet::new());
-        let fixes = self::queue((FIX_QUEUE, FIXERS), Retries { backoff: FIX_BACKOFF, ..retries }, &metrics);
+        let fixes =
+            self::queue((FIX_QUEUE, fixing::FIXERS), Retries { backoff: FIX_BACKOFF, ..retries }, &metrics);
         let fences = policy::Fences::new(&config.enforcement.allow_fix_of);
         let leftovers = Arc::new(Leftovers::new(Arc::clone(&store), fences, Arc::clone(&config.namespace)));
         let parts = enforce::Parts {
@@ -150,7 +151,8 @@ impl Operator {
             set: set.clone(),
             leftovers: Arc::clone(&leftovers),
         };
-        fix(config, parts, client.clone(), &mut fixing);
+        let server = (wire.clone(), client.clone());
+        fixing::fix(config, parts, server, &mut fixing);
         let worker = Arc::new(Worker {
             queue: Arc::clone(&queue),
             store: Arc::clone(&store),
@@ -175,7 +177,7 @@ impl Operator {
 
         let mut reporting = (CancellationToken::new(), JoinSet::new());
         let parts = reporting::Parts { client, wire, store, ledger, metrics, leadership, catalog, leftovers };
-        reporting::report(config, parts, (set, board), &mut reporting);
+        reporting::report(config, parts, ((set, board), statuses), &mut reporting);
         Ok(Self { queue, observing, workers, fixes, fixing, reporting, leading, serving, readiness })
     }
 
@@ -230,25 +232,6 @@ fn queue(
     queue
 }
 
-/// Starts all that fixes.
-fn fix(
-    config: &Config,
-    parts: enforce::Parts,
-    client: kube::Client,
-    (stop, tasks): &mut (CancellationToken, JoinSet<()>),
-) {
-    let settings = enforce::Settings {
-        allow: config.enforcement.allow,
-        namespace: Arc::clone(&config.namespace),
-        per_second: config.enforcement.write_qps,
-    };
-    let fixer = Arc::new(Fixer::new(parts, Gate::new(client), settings, jiff::Timestamp::now));
-    tasks.spawn(Arc::clone(&fixer).sweep(stop.clone()));
-    for _ in 0..FIXERS {
-        tasks.spawn(Arc::clone(&fixer).run());
-    }
-}
-
 /// Takes part in the election, on a client of its own: no other request stands before a renewal.
 fn elect(
     (config, election): (&Config, &ElectionConfig),
@@ -289,6 +272,8 @@ fn wire(config: &Config, client: kube::Client) -> Wire {
 }
 
 type Snapshots = (watch::Receiver<Arc<PolicySet>>, watch::Receiver<Arc<Board>>);
+/// The policies and their targets, the statuses of the policies, and what the cluster serves.
+type Observed = (Snapshots, Arc<Statuses>, Served);
 type Served = watch::Receiver<Option<Arc<policy::catalog::Catalog>>>;
 
 /// Starts all that watches.
@@ -297,7 +282,7 @@ fn observe(
     parts: fleet::Parts,
     readiness: &Arc<Readiness>,
     (stop, tasks): &mut (CancellationToken, JoinSet<()>),
-) -> (watch::Receiver<Arc<PolicySet>>, watch::Receiver<Arc<Board>>, Served) {
+) -> Observed {
     let wire = parts.wire.clone();
     let patience = informer::Settings {
         page_size: config.watch.page_size,
@@ -329,6 +314,7 @@ fn observe(
     let soon = informer::Settings { backoff, ..own };
     let (discovery, served) = Discovery::new(wire.clone());
     tasks.spawn(discovery.run(changes, set.clone(), stop.clone()));
+    let statuses = sink.statuses();
     let informer = Informer::new(wire, policies::collection(), soon, sink);
     let stopped = stop.clone();
     tasks.spawn(async move { drop(informer.run(stopped).await) });
@@ -346,7 +332,7 @@ fn observe(
         },
     );
     tasks.spawn(fleet.run(set.clone(), served.clone(), stop.clone()));
-    (set, board, served)
+    ((set, board), statuses, served)
 }
 
 /// Ends with the others, so that the end of any of them is a failure. Ready means serving, with the policies read. What single targets lack is said in status, not here.

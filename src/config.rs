@@ -11,6 +11,7 @@ mod limits;
 mod reporting;
 mod serving;
 mod size;
+mod switch;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;

@@ -167,6 +167,21 @@ impl Ledger {
         self.state.lock().obstacles.retain(|policy, _| keep(policy));
     }
 
+    /// Forgets the missing rights on resources that are not kept, by policy: nothing is to be written there any more.
+    pub fn retain_denied(&self, keep: impl Fn(&str, &GroupResource) -> bool) {
+        self.change(|state| {
+            let State { obstacles, dirty, .. } = state;
+            obstacles.retain(|policy, of_policy| {
+                let known = of_policy.denied.len();
+                of_policy.denied.retain(|resource, _| keep(policy, resource));
+                if of_policy.denied.len() < known {
+                    dirty.insert(Arc::clone(policy));
+                }
+                *of_policy != Obstacles::default()
+            });
+        });
+    }
+
     /// The objects on which rules of a policy fail.
     pub fn failing(&self, policy: &str) -> BTreeSet<ObjectKey> {
         let state = self.state.lock();

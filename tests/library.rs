@@ -84,6 +84,13 @@ fn every_suite_of_the_library_passes() {
 }
 
 #[test]
+fn lint_has_nothing_to_say_of_the_library() {
+    let output = Command::new(env!("CARGO_BIN_EXE_watchpolicy")).arg("lint").arg(library()).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(told, format!("{} policies, no fault\n", policies().len()));
+}
+
+#[test]
 fn every_policy_says_what_it_demands_and_why_and_only_reports() {
     let mut names = BTreeSet::new();
     for policy in policies() {

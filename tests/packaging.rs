@@ -194,3 +194,20 @@ fn every_value_has_a_default_and_a_schema_and_the_schema_names_no_other() {
     schema.sort();
     assert_eq!(values, schema);
 }
+
+#[test]
+fn the_verbs_that_a_value_may_name_are_those_that_it_grants() {
+    let schema: Value = serde_json::from_str(&read("charts/watchpolicy/values.schema.json")).unwrap();
+    let targets = &schema["properties"]["rbac"]["properties"]["targets"]["properties"];
+    for (value, granted) in [("read", ["list", "watch"]), ("write", ["get", "patch"])] {
+        let verbs = &targets[value]["items"]["properties"]["verbs"];
+        let wanted: Vec<_> =
+            verbs["allOf"].as_array().unwrap().iter().map(|each| &each["contains"]["const"]).collect();
+        assert_eq!(wanted, granted, "{value}");
+        assert!(verbs["description"].as_str().unwrap().contains(&granted.join(" and ")), "{value}");
+    }
+    assert_eq!(
+        targets["write"]["items"]["properties"]["verbs"]["items"]["enum"],
+        serde_json::json!(["get", "patch"])
+    );
+}

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -46,6 +46,8 @@ pub(crate) struct Pods {
     template: String,
     policy: Value,
     pods: Mutex<Vec<Changing>>,
+    /// Changes there ever were: versions only grow, whoever follows.
+    changed: AtomicU64,
     events: broadcast::Sender<Bytes>,
     /// Lists wait for it, so that a client can be measured before it has anything.
     open: watch::Sender<bool>,
@@ -65,6 +67,7 @@ impl Pods {
             template: pod.to_string(),
             policy,
             pods: Mutex::new(vec![Changing::default(); count]),
+            changed: AtomicU64::new(0),
             events: broadcast::Sender::new(LAG),
             open: watch::Sender::new(false),
             waiting: AtomicUsize::new(0),
@@ -117,12 +120,13 @@ impl Pods {
         self.send(format!("{}\n", json!({"type": "ERROR", "object": status})));
     }
 
-    /// Changes are counted from one on, and so are versions.
+    /// Changes of one client are counted from one on, versions go on from one client to the next: or one that begins a
+    /// watch anew would be told of changes that another one has seen.
     fn change(&self, nth: u64) {
         let mut pods = self.pods.lock();
         let index = usize::try_from(nth.wrapping_mul(7919)).unwrap_or_default() % pods.len();
         let pod = &mut pods[index];
-        pod.version = nth;
+        pod.version = self.changed.fetch_add(1, Ordering::SeqCst) + 1;
         if nth.is_multiple_of(ONE_OF) {
             pod.read += 1;
         } else {

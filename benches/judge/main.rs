@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion};
 
-use workloads::Workload;
+use instructions::Workload;
 
 #[path = "../../tests/fixtures/mod.rs"]
 mod fixtures;
@@ -41,15 +41,15 @@ fn main() {
         return (0..runs).for_each(|_| run());
     }
     let mut criterion = short();
-    for Workload { group, name, rules, prepare } in &workloads {
+    for Workload { group, name, size, prepare } in &workloads {
         let mut group = criterion.benchmark_group(*group);
         let mut run = prepare();
-        group.bench_function(BenchmarkId::new(*name, rules), |bencher| bencher.iter(&mut run));
+        group.bench_function(BenchmarkId::new(*name, size), |bencher| bencher.iter(&mut run));
         group.finish();
     }
     criterion.final_summary();
     // Without `--bench` it is a test that all of them run.
     if env::args().any(|argument| argument == "--bench") {
-        instructions::count(&workloads);
+        instructions::count(&workloads, 1);
     }
 }

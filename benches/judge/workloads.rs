@@ -16,37 +16,16 @@ use watchpolicy::jsonpath::{Budget, Document, Node, Path, Planner, Roots, Scope,
 use watchpolicy::policy::{CompiledPolicy, SharedPaths};
 
 use super::fixtures::{self, Sample};
+use super::instructions::{Run, Workload};
 
 /// Rules in one policy at most.
 const RULES_PER_POLICY: usize = 50;
 
-/// One thing that is measured.
-pub(crate) struct Workload {
-    /// What is done, and to what.
-    pub(crate) group: &'static str,
-    /// Who does it.
-    pub(crate) name: &'static str,
-    /// For how many rules.
-    pub(crate) rules: usize,
-    /// Makes what each run needs; that is not measured.
-    pub(crate) prepare: Box<dyn Fn() -> Run>,
-}
-
-/// One run, again and again.
-pub(crate) type Run = Box<dyn FnMut()>;
-
-impl Workload {
-    /// Tells it from all others.
-    pub(crate) fn full_name(&self) -> String {
-        format!("{}/{}/{}", self.group, self.name, self.rules)
-    }
-}
-
 /// All that is measured.
 pub(crate) fn all() -> Vec<Workload> {
     let mut all = Vec::new();
-    let mut add = |group, name, rules, prepare: Box<dyn Fn() -> Run>| {
-        all.push(Workload { group, name, rules, prepare });
+    let mut add = |group, name, size, prepare: Box<dyn Fn() -> Run>| {
+        all.push(Workload { group, name, size, prepare });
     };
     let samples: [(_, _, fn() -> Sample); 2] = [
         ("evaluate/Deployment", "judge/Deployment", fixtures::deployment),

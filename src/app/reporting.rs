@@ -12,11 +12,12 @@ use crate::enforce::Leftovers;
 use crate::leader::Leadership;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::observe::statuses::Statuses;
 use crate::observe::wire::Wire;
 use crate::policy::catalog::Catalog;
 use crate::report::events::{self, Announcer, EventWriter};
 use crate::report::openreports::{self, Identify, Identity, Mode, ReportWriter};
-use crate::report::{self, Finalizers, StatusWriter};
+use crate::report::{self, Finalizers, Sources, StatusWriter};
 use crate::resource::ObjectKey;
 use crate::store::Store;
 
@@ -36,7 +37,7 @@ pub(super) struct Parts {
 pub(super) fn report(
     config: &Config,
     parts: Parts,
-    (set, board): Snapshots,
+    ((set, board), statuses): (Snapshots, Arc<Statuses>),
     (stop, tasks): &mut (CancellationToken, JoinSet<()>),
 ) {
     let announcer = tell_events(config, &parts, set.clone(), (stop, tasks));
@@ -51,7 +52,7 @@ pub(super) fn report(
         Finalizers::new(client.clone(), Arc::clone(&ledger), settings.clone(), leadership.clone());
     tasks.spawn(finalizers.run(set.clone(), board.clone(), stop.clone()));
     let writer = StatusWriter::new(client, ledger, metrics, settings, leadership).announcing(announcer);
-    tasks.spawn(writer.run(set, board, stop.clone()));
+    tasks.spawn(writer.run(Sources { set, board, statuses }, stop.clone()));
 }
 
 fn tell_events(

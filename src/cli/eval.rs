@@ -6,12 +6,13 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::answer::Answer;
+use super::format::Format;
 use super::input::{Trouble, documents, files, objects, policies};
 use super::judge::World;
 use super::kinds::Kinds;
 use super::results::Results;
 use super::severity::SeverityFlag;
-use super::show::{ResultsFormat, Shown};
+use super::show::Shown;
 
 /// What can be written after `watchpolicy eval`.
 #[derive(Debug, Args)]
@@ -32,8 +33,8 @@ pub struct EvalArgs {
     #[arg(long, value_enum, value_name = "SEVERITY", default_value = "info")]
     pub fail_on: SeverityFlag,
     /// How results are printed
-    #[arg(long, value_enum, default_value_t = ResultsFormat::Table)]
-    pub format: ResultsFormat,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
 }
 
 /// Judges.
@@ -41,6 +42,8 @@ pub struct EvalArgs {
 /// # Errors
 /// What makes the whole of it useless. What cannot be read or judged in part is told in the answer.
 pub fn run(args: &EvalArgs) -> anyhow::Result<Answer> {
+    let inputs = args.policies.iter().chain(&args.resources).chain(&args.api_resources);
+    files::check_once(inputs)?;
     let mut troubles = Vec::new();
     let (_, drafts) = policies::open(&args.policies, &mut troubles)?;
     let compiled = policies::compiled(&drafts, &mut troubles);

@@ -42,7 +42,7 @@ impl Relatives for Family<'_, '_> {
         Some(Relative {
             resource: (*resource).clone(),
             kind: Arc::clone(&object.types.kind),
-            roots: Arc::new(policy.roots(resource)),
+            roots: Some(Arc::new(policy.roots(resource))),
             document: Arc::clone(document),
         })
     }

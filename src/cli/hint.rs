@@ -8,6 +8,14 @@ pub(super) fn unknown_field(field: &str, known: &[&str]) -> String {
     }
 }
 
+/// Says that a word is none of those that may stand there, and which one may have been meant.
+pub(super) fn unknown_word(word: &str, known: &[&str]) -> String {
+    match nearest(word, known.iter().copied()) {
+        Some(near) => format!("`{word}` is not known here; did you mean `{near}`?"),
+        None => format!("`{word}` is not known here; there are {}", known.join(", ")),
+    }
+}
+
 /// The name that is most like the written one, if any is.
 pub(super) fn nearest<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let lower = written.to_lowercase();

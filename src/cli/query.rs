@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::jsonpath::{Budget, Node, Path, Roots, Scope, Tree};
 use crate::resource::GroupResource;
 
+use super::format;
 use super::input::documents::{self, Written};
 use super::input::files;
 use super::kinds::builtin;
@@ -121,6 +122,7 @@ fn print(found: &Found, format: QueryFormat) -> anyhow::Result<String> {
 
 fn table(found: &Found) -> anyhow::Result<String> {
     let width = found.nodes.iter().map(|node| node.path.chars().count()).max().unwrap_or_default();
+    let width = width.min(format::WIDEST);
     let mut text = String::new();
     for FoundNode { path, value, document } in &found.nodes {
         if let Some(document) = document {

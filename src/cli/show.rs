@@ -1,50 +1,24 @@
 //! What commands that judge have to show: their results in a format, and the exit status.
 
-use clap::ValueEnum;
+use serde::Serialize;
 
 use crate::crd::Severity;
 use crate::policy::Outcome;
 
 use super::answer::{FINE, UNSURE, WRONG};
 use super::finding::Finding;
-use super::format;
 use super::format::junit::{Case, Status};
+use super::format::{self, Format};
 use super::input::Trouble;
 use super::results::{Entry, Results, RuleResult};
 
 /// What findings about the inputs themselves are filed under.
 const INPUT: &str = "input";
 
-/// How results are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ResultsFormat {
-    /// A row for each place that is wrong
-    Table,
-    /// {"results": [...], "summary": {...}}
-    Json,
-    /// The same as YAML
-    Yaml,
-    /// JUnit XML: a case for each rule and object
-    Junit,
-    /// SARIF 2.1.0: a result for each place that is wrong
-    Sarif,
-    /// Annotations of GitHub Actions
-    Github,
-}
-
-impl ResultsFormat {
-    /// Whether it shows what is well, too.
-    pub(super) fn shows_all(self) -> bool {
-        match self {
-            Self::Json | Self::Yaml | Self::Junit => true,
-            Self::Table | Self::Sarif | Self::Github => false,
-        }
-    }
-}
-
-/// What was judged, and what could not be.
-#[derive(Clone, Copy, Debug)]
+/// What was judged, and what could not be; in JSON and YAML as it stands here.
+#[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Shown<'s> {
+    #[serde(flatten)]
     pub(super) results: &'s Results,
     pub(super) troubles: &'s [Trouble],
 }
@@ -65,14 +39,14 @@ impl Shown<'_> {
     ///
     /// # Errors
     /// Never for what was judged.
-    pub(super) fn print(self, format: ResultsFormat) -> anyhow::Result<String> {
+    pub(super) fn print(self, format: Format) -> anyhow::Result<String> {
         match format {
-            ResultsFormat::Table => Ok(format::table(self.results)),
-            ResultsFormat::Json => format::json(self.results),
-            ResultsFormat::Yaml => format::yaml(self.results),
-            ResultsFormat::Junit => format::junit(self.cases()),
-            ResultsFormat::Sarif => format::sarif(&self.findings(), self.is_complete()),
-            ResultsFormat::Github => Ok(format::github(&self.findings())),
+            Format::Table => Ok(format::table(self.results)),
+            Format::Json => format::json(&self),
+            Format::Yaml => format::yaml(&self),
+            Format::Junit => format::junit(self.cases()),
+            Format::Sarif => format::sarif(&self.findings(), self.is_complete()),
+            Format::Github => Ok(format::github(&self.findings())),
         }
     }
 

@@ -11,6 +11,7 @@ use super::duration::parse;
 use super::reporting::ReportingFlags;
 use super::serving::ServingFlags;
 use super::size::parse as size;
+use super::switch::{SWITCH, switch};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,6 +24,7 @@ pub enum LogFormat {
 
 /// Flags of `watchpolicy run`; each has an environment twin `WATCHPOLICY_…`, and the flag goes before it.
 #[derive(Args, Clone, Debug)]
+#[command(mut_args = switch)]
 pub struct RunFlags {
     /// Kubeconfig file; without it $KUBECONFIG, ~/.kube/config or the pod's ServiceAccount is used
     #[arg(long, env = "WATCHPOLICY_KUBECONFIG", value_name = "PATH", help_heading = "Cluster")]
@@ -135,7 +137,7 @@ pub struct RunFlags {
     )]
     pub resync: Duration,
 
-    /// How often the right to watch a resource is asked again
+    /// How often the right to watch a resource, or to fix it, is asked again
     #[arg(
         long,
         env = "WATCHPOLICY_ACCESS_CHECK",
@@ -257,12 +259,9 @@ pub struct RunFlags {
     #[arg(
         long,
         env = "WATCHPOLICY_LEADER_ELECT",
-        value_name = "BOOL",
+        value_name = SWITCH,
         default_value_t = true,
         action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
         help_heading = "Leader election"
     )]
     pub leader_elect: bool,

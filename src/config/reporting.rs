@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use clap::{ArgAction, Args, ValueEnum};
 
+use super::switch::SWITCH;
 use super::{ConfigError, fault};
 
 /// What reports on objects say.
@@ -27,12 +28,9 @@ pub struct ReportingFlags {
     #[arg(
         long,
         env = "WATCHPOLICY_EVENTS",
-        value_name = "BOOL",
+        value_name = SWITCH,
         default_value_t = true,
         action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
         help_heading = "Reporting"
     )]
     pub events: bool,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
+use super::switch::SWITCH;
 use super::{ConfigError, fault};
 
 /// Flags of what is served.
@@ -13,12 +14,9 @@ pub struct ServingFlags {
     #[arg(
         long,
         env = "WATCHPOLICY_SERVE_VIOLATIONS",
-        value_name = "BOOL",
+        value_name = SWITCH,
         default_value_t = true,
         action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
         help_heading = "Serving"
     )]
     pub serve_violations: bool,

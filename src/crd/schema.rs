@@ -5,6 +5,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::spec::WatchPolicy;
+use super::status::NOT_MET;
 
 /// The most characters of an RFC 3339 time: a date, a time with nanoseconds, an offset, and some room.
 const MAX_TIME: u64 = 64;
@@ -18,6 +19,9 @@ pub fn crd_json() -> Result<Value, serde_json::Error> {
     for version in crd.pointer_mut("/spec/versions").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(schema) = version.pointer_mut("/schema/openAPIV3Schema") {
             tidy(schema);
+            if let Some(status) = schema.pointer_mut("/properties/status").and_then(Value::as_object_mut) {
+                status.insert("default".into(), json!({"observedGeneration": NOT_MET}));
+            }
         }
     }
     Ok(crd)

@@ -31,14 +31,18 @@ pub const MAX_API_VERSION: usize = 317;
 /// The most characters of a uid in a status.
 pub const MAX_UID: usize = 128;
 
+/// The generation in the status that the API server gives a new policy: it tells kstatus, and with it Helm and Flux, to
+/// wait for the operator, where a policy without any status would look finished.
+pub(super) const NOT_MET: i64 = -1;
+
 /// What the operator found, at the generation that it names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WatchPolicyStatus {
     /// The generation of the policy that this status is about; lower than metadata.generation while an edit is
-    /// being worked in.
+    /// being worked in, and -1 before the operator has met the policy.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = -1))]
     pub observed_generation: Option<i64>,
 
     /// Ready, Validated, TargetsResolved, Authorized, Enforcing; Reconciling and Stalled only while they are true.
@@ -83,6 +87,13 @@ pub struct WatchPolicyStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub exceptions: Vec<ExceptionStatus>,
+}
+
+impl WatchPolicyStatus {
+    /// Whether the operator wrote it, rather than the API server when the policy was made.
+    pub fn is_written(&self) -> bool {
+        self.observed_generation != Some(NOT_MET)
+    }
 }
 
 /// Counts of the objects that a target takes: excluded, and matched = passed + failed + errored + skipped.

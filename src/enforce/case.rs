@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::proposal::Fixing;
 use super::worker::namespace_of;
-use crate::jsonpath::TypeMeta;
+use crate::jsonpath::{Document, TypeMeta};
+use crate::policy::CompiledPolicy;
 use crate::resource::{Gvr, ObjectKey};
 use crate::store::Store;
 
@@ -14,6 +15,8 @@ pub(super) struct Case {
     pub(super) types: TypeMeta,
     pub(super) uid: Arc<str>,
     pub(super) fixing: Vec<Fixing>,
+    /// The policies that fix it in other versions.
+    pub(super) elsewhere: Vec<Fixing>,
     /// Whether the Namespace that it is in is being deleted.
     pub(super) is_ending: bool,
 }
@@ -21,7 +24,14 @@ pub(super) struct Case {
 impl Case {
     fn new(key: &ObjectKey, types: TypeMeta, uid: &Arc<str>, fixing: Fixing) -> Self {
         let resource = version_of(key, &types);
-        Self { resource, types, uid: Arc::clone(uid), fixing: vec![fixing], is_ending: false }
+        let (uid, fixing) = (Arc::clone(uid), vec![fixing]);
+        Self { resource, types, uid, fixing, elsewhere: Vec::new(), is_ending: false }
+    }
+
+    /// The object as the watch shows it that has what all policies read, where there is one.
+    pub(super) fn known(&self) -> Option<&Arc<Document>> {
+        let known = &self.fixing.first()?.known;
+        self.fixing.iter().all(|fixing| Arc::ptr_eq(&fixing.known, known)).then_some(known)
     }
 }
 
@@ -37,14 +47,16 @@ pub(super) fn cases(key: &ObjectKey, store: &Store) -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
     let Some(uid) = views.first().map(|newest| Arc::clone(&newest.document.id.uid)) else { return cases };
     for view in views.iter().filter(|view| view.document.id.uid == uid) {
-        for served in view.serving.iter().filter(|served| served.policy.mends()) {
+        let is_mended = |policy: &CompiledPolicy| policy.mends() && view.judges(policy);
+        for served in view.serving.iter().filter(|served| is_mended(&served.policy)) {
             let is_known = |other: &Fixing| other.policy.name == served.policy.name;
             if cases.iter().flat_map(|case| &case.fixing).any(is_known) {
                 continue;
             }
             let Some(namespace) = namespace_of(&key.object, &served.policy, store) else { continue };
             let (policy, roots) = (Arc::clone(&served.policy), Arc::clone(&served.roots));
-            let fixing = Fixing { policy, roots, namespace };
+            let known = Arc::clone(&view.document);
+            let fixing = Fixing { policy, roots, namespace, known };
             match cases.iter_mut().find(|case| case.types.api_version == view.types.api_version) {
                 Some(case) => case.fixing.push(fixing),
                 None => cases.push(Case::new(key, view.types.clone(), &uid, fixing)),
@@ -54,6 +66,11 @@ pub(super) fn cases(key: &ObjectKey, store: &Store) -> Vec<Case> {
     // Always the same one first, whichever is read first.
     for case in &mut cases {
         case.fixing.sort_by(|one, other| one.policy.name.cmp(&other.policy.name));
+    }
+    let all: Vec<_> = cases.iter().map(|case| case.fixing.clone()).collect();
+    for (at, case) in cases.iter_mut().enumerate() {
+        let others = all.iter().enumerate().filter(|(other, _)| *other != at);
+        case.elsewhere = others.flat_map(|(_, fixing)| fixing).cloned().collect();
     }
     cases
 }

@@ -1,4 +1,5 @@
-//! Contests: rules that we have mended on an object, and somebody else breaks again.
+//! Contests: what we have done to an object, and somebody else undoes again: rules that were mended, plans that were worked
+//! out, entries of managers that were taken out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,36 @@ pub(super) struct Ground {
     /// Its generation: who edits a policy begins anew.
     pub(super) generation: i64,
     pub(super) key: ObjectKey,
+    /// The object's: who makes another one of the same name breaks nothing.
+    pub(super) uid: Arc<str>,
     pub(super) rule: Arc<str>,
+    /// It is only tried out.
+    pub(super) dry_run: bool,
+}
+
+impl Ground {
+    /// Letting go of an object: entries of managers can be made up by anybody, and under any name.
+    pub(super) fn of_release(key: &ObjectKey, uid: &Arc<str>) -> Self {
+        let nobody: Arc<str> = Arc::from("");
+        Self {
+            policy: Arc::clone(&nobody),
+            generation: 0,
+            key: key.clone(),
+            uid: Arc::clone(uid),
+            rule: nobody,
+            dry_run: false,
+        }
+    }
+}
+
+/// What is left alone for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pause {
+    pub(super) left: Duration,
+    /// Whether the rule ever held after it was mended; else nobody has broken it.
+    pub(super) held: bool,
+    /// Who broke it, as was found when it began.
+    pub(super) by: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -39,6 +69,8 @@ struct Fight {
     /// Zero until it is a fight.
     pause: Duration,
     until: Instant,
+    held: bool,
+    by: Arc<str>,
 }
 
 impl Fight {
@@ -61,6 +93,11 @@ impl Fight {
         }
         !is_fight
     }
+
+    fn pause(&self, now: Instant) -> Option<Pause> {
+        let left = self.until.checked_duration_since(now).filter(|left| !left.is_zero())?;
+        Some(Pause { left, held: self.held, by: Arc::clone(&self.by) })
+    }
 }
 
 /// All that was fixed lately.
@@ -71,24 +108,43 @@ pub(super) struct Contests {
 }
 
 impl Contests {
-    /// Whether a rule that fails may be mended now.
+    /// Whether a rule that fails may be mended now. `by` finds who breaks it, and is asked when a pause begins.
     ///
     /// # Errors
-    /// How long it is left alone.
-    pub(super) fn enter(&mut self, ground: &Ground, now: Instant) -> Result<(), Duration> {
+    /// The pause, while it is left alone.
+    pub(super) fn enter(
+        &mut self,
+        ground: &Ground,
+        now: Instant,
+        by: impl FnOnce() -> Arc<str>,
+    ) -> Result<(), Pause> {
         let Some(fight) = self.fights.get_mut(ground) else { return Ok(()) };
         if now >= fight.until && fight.is_over(now) {
             self.fights.remove(ground);
             return Ok(());
         }
-        if fight.may_fix(now) { Ok(()) } else { Err(fight.until.duration_since(now)) }
+        let goes_on = now < fight.until;
+        if fight.may_fix(now) {
+            return Ok(());
+        }
+        if !goes_on {
+            fight.by = by();
+        }
+        fight.pause(now).map_or(Ok(()), Err)
     }
 
-    /// Notes that a rule was mended.
-    pub(super) fn fixed(&mut self, ground: Ground, now: Instant) {
+    /// The pause of what is left alone now, without a look at the object.
+    pub(super) fn paused(&self, ground: &Ground, now: Instant) -> Option<Pause> {
+        self.fights.get(ground)?.pause(now)
+    }
+
+    /// Notes that a rule was mended, and whether it held.
+    pub(super) fn fixed(&mut self, ground: Ground, held: bool, now: Instant) {
         self.make_room(now);
-        let new = || Fight { fixes: Vec::new(), pause: Duration::ZERO, until: now };
+        let new =
+            || Fight { fixes: Vec::new(), pause: Duration::ZERO, until: now, held: false, by: Arc::from("") };
         let fight = self.fights.entry(ground).or_insert_with(new);
+        fight.held |= held;
         if fight.fixes.len() >= FIXES {
             fight.fixes.remove(0);
         }
@@ -117,16 +173,27 @@ mod tests {
     fn ground() -> Ground {
         let object = ObjectName { namespace: None, name: "a".into() };
         let key = ObjectKey { resource: GroupResource::new("", "namespaces"), object };
-        Ground { policy: "u".into(), generation: 1, key, rule: "owner".into() }
+        Ground {
+            policy: "u".into(),
+            generation: 1,
+            key,
+            uid: "o".into(),
+            rule: "owner".into(),
+            dry_run: false,
+        }
+    }
+
+    fn enter(contests: &mut Contests, now: Instant) -> Result<(), Duration> {
+        contests.enter(&ground(), now, || "kubectl".into()).map_err(|pause| pause.left)
     }
 
     /// How many fixes are made within a time by who breaks the place at once, each time.
     fn fixes(contests: &mut Contests, start: Instant, time: Duration) -> usize {
         let (mut now, mut fixes) = (start, 0);
         while now < start + time {
-            match contests.enter(&ground(), now) {
+            match enter(contests, now) {
                 Ok(()) => {
-                    contests.fixed(ground(), now);
+                    contests.fixed(ground(), true, now);
                     fixes += 1;
                     now += Duration::from_millis(20);
                 }
@@ -151,16 +218,27 @@ mod tests {
         let (mut contests, start) = (Contests::default(), Instant::now());
         fixes(&mut contests, start, Duration::from_secs(1));
         let calm = start + FIRST_PAUSE + WINDOW * 2;
-        assert_eq!(contests.enter(&ground(), calm), Ok(()));
+        assert_eq!(enter(&mut contests, calm), Ok(()));
         assert_eq!(fixes(&mut contests, calm, Duration::from_secs(1)), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_says_who_began_it_and_whether_the_rule_ever_held() {
+        let (mut contests, now) = (Contests::default(), Instant::now());
+        (0..FIXES).for_each(|_| contests.fixed(ground(), false, now));
+        let pause = Pause { left: FIRST_PAUSE, held: false, by: "one".into() };
+        assert_eq!(contests.enter(&ground(), now, || "one".into()), Err(pause.clone()));
+        assert_eq!(contests.enter(&ground(), now, || "two".into()), Err(pause.clone()));
+        assert_eq!(contests.paused(&ground(), now), Some(pause));
+        assert_eq!(contests.paused(&ground(), now + FIRST_PAUSE), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_place_that_breaks_now_and_then_is_fixed_each_time() {
         let (mut contests, mut now) = (Contests::default(), Instant::now());
         for _ in 0..20 {
-            assert_eq!(contests.enter(&ground(), now), Ok(()));
-            contests.fixed(ground(), now);
+            assert_eq!(enter(&mut contests, now), Ok(()));
+            contests.fixed(ground(), true, now);
             now += WINDOW / 2;
         }
     }

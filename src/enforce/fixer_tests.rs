@@ -6,13 +6,12 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::super::leftovers::Leftovers;
-use super::super::proposal::Fixing;
 use super::*;
 use crate::crd::WatchPolicy;
-use crate::jsonpath::Projection;
+use crate::jsonpath::{Document, Projection, TypeMeta};
 use crate::leader::testing::Lead;
 use crate::ledger::Judged;
 use crate::policy::{self, CompiledPolicy, PolicyEntry, PolicyState, compile};
@@ -20,18 +19,22 @@ use crate::queue::Retries;
 use crate::resource::{Gvr, ObjectName};
 use crate::store::{Served, Shelf};
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// An API server with one ConfigMap, which does as the real one does with patches.
 #[derive(Default)]
-struct Server {
+pub(super) struct Server {
     object: Mutex<Value>,
     /// What others make of the object just before a patch arrives.
     meddling: Mutex<VecDeque<Value>>,
     /// Answers to patches instead of carrying them out.
-    refusals: Mutex<VecDeque<(u16, &'static str)>>,
+    pub(super) refusals: Mutex<VecDeque<(u16, &'static str)>>,
     log: Mutex<Vec<String>>,
     namespace_ends: AtomicBool,
+    /// Patches are taken, and nothing comes of them.
+    prunes: AtomicBool,
+    /// Whether the object may not be read.
+    pub(super) unreadable: AtomicBool,
 }
 
 impl Server {
@@ -44,6 +47,9 @@ impl Server {
         let query = uri.query().unwrap_or_default();
         let dry_run = query.contains("dryRun=All");
         self.log.lock().push(format!("{method}{}", if dry_run { " dry" } else { "" }));
+        if method == "GET" && self.unreadable.load(Ordering::Relaxed) {
+            return (403, json!({"message": "User \"x\" cannot get resource \"configmaps\""}));
+        }
         if method == "GET" {
             return (200, self.object.lock().clone());
         }
@@ -62,6 +68,9 @@ impl Server {
                 let words = "the server rejected our request due to an error in our request";
                 return (422, json!({"message": words}));
             }
+        }
+        if self.prunes.load(Ordering::Relaxed) {
+            return (200, self.object.lock().clone());
         }
         if !dry_run {
             *self.object.lock() = object.clone();
@@ -84,11 +93,11 @@ impl Server {
         kube::Client::new(service, "default")
     }
 
-    fn value(&self) -> Value {
+    pub(super) fn value(&self) -> Value {
         self.object.lock()["data"]["a"].clone()
     }
 
-    fn log(&self) -> Vec<String> {
+    pub(super) fn log(&self) -> Vec<String> {
         std::mem::take(&mut self.log.lock())
     }
 }
@@ -100,24 +109,28 @@ fn policy(mode: &str) -> CompiledPolicy {
 
 /// The same with what it does when it is deleted.
 fn policy_that(mode: &str, on_delete: &str) -> CompiledPolicy {
+    let rule = json!({"name": "a", "path": "$.data.a", "assert": {"equals": "good"}, "fix": {"set": "good"}});
+    let enforcement = json!({"maxPerMinute": 5, "onDelete": on_delete});
+    named("good", mode, &rule, &enforcement)
+}
+
+/// A policy of one rule.
+fn named(name: &str, mode: &str, rule: &Value, enforcement: &Value) -> CompiledPolicy {
     let object = json!({
         "apiVersion": "watchpolicy.io/v1alpha1",
         "kind": "WatchPolicy",
-        "metadata": {"name": "good"},
+        "metadata": {"name": name},
         "spec": {
-            "mode": mode,
-            "targets": [{"resources": ["configmaps"]}],
-            "rules": [{"name": "a", "path": "$.data.a", "assert": {"equals": "good"}, "fix": {"set": "good"}}],
-            "enforcement": {"maxPerMinute": 5, "onDelete": on_delete},
+            "mode": mode, "targets": [{"resources": ["configmaps"]}], "rules": [rule], "enforcement": enforcement,
         },
     });
     let policy: WatchPolicy = serde_json::from_value(object).unwrap();
     compile(&policy, &policy::Settings::default()).unwrap()
 }
 
-/// A policy alone.
-fn set_of(policy: &Arc<CompiledPolicy>) -> PolicySet {
-    let entry = PolicyEntry {
+/// Just these policies.
+fn set_of(policies: &[Arc<CompiledPolicy>]) -> PolicySet {
+    let entry = |policy: &Arc<CompiledPolicy>| PolicyEntry {
         name: Arc::clone(&policy.name),
         uid: "u".into(),
         generation: 1,
@@ -126,76 +139,71 @@ fn set_of(policy: &Arc<CompiledPolicy>) -> PolicySet {
         deleting: false,
         finalizers: Box::default(),
         state: PolicyState::Compiled(Arc::clone(policy)),
-        stored: None,
     };
-    PolicySet { revision: 1, entries: [(Arc::clone(&entry.name), Arc::new(entry))].into() }
+    let entries = policies.iter().map(|policy| (Arc::clone(&policy.name), Arc::new(entry(policy))));
+    PolicySet { revision: 1, entries: entries.collect() }
 }
 
-struct World {
-    server: Arc<Server>,
-    fixer: Arc<Fixer>,
+pub(super) struct World {
+    pub(super) server: Arc<Server>,
+    pub(super) fixer: Arc<Fixer>,
     key: ObjectKey,
-    lead: Lead,
+    shelf: Arc<Shelf>,
+    pub(super) lead: Lead,
     sets: watch::Sender<Arc<PolicySet>>,
     _fixers: JoinSet<()>,
 }
 
 impl World {
     /// A fixer, and a ConfigMap that fails.
-    fn new(mode: &str, allow: bool) -> Self {
+    pub(super) fn new(mode: &str, allow: bool) -> Self {
         Self::with(policy(mode), allow, &json!([]))
     }
 
     /// The same with this policy, and with these managed fields of the ConfigMap.
     fn with(policy: CompiledPolicy, allow: bool, managed: &Value) -> Self {
+        Self::of(vec![policy], allow, &json!({"metadata": {"managedFields": managed}, "data": {"a": "bad"}}))
+    }
+
+    /// The same with these policies, and a ConfigMap with this in it.
+    fn of(policies: Vec<CompiledPolicy>, allow: bool, content: &Value) -> Self {
         let server = Arc::new(Server::default());
-        *server.object.lock() = json!({
-            "metadata": {"name": "c", "namespace": "n", "uid": "u", "managedFields": managed}, "data": {"a": "bad"},
-        });
+        let mut object = json!({"metadata": {"name": "c", "namespace": "n", "uid": "u"}});
+        json_patch::merge(&mut object, content);
+        *server.object.lock() = object;
         let metrics = Metrics::new("test").unwrap();
         let resource = Gvr::new("", "v1", "configmaps");
-        let policy = Arc::new(policy);
-        let roots = Arc::new(policy.roots(&resource.resource));
+        let policies: Vec<_> = policies.into_iter().map(Arc::new).collect();
         let mut projection = Projection::default();
-        policy.read(&resource.resource, &roots, &mut projection);
+        let served = policies.iter().map(|policy| {
+            let roots = Arc::new(policy.roots(&resource.resource));
+            policy.read(&resource.resource, &roots, &mut projection);
+            Served { policy: Arc::clone(policy), roots, series: metrics.policy(&policy.name) }
+        });
+        let served: Vec<_> = served.collect();
         let types = TypeMeta { api_version: "v1".into(), kind: "ConfigMap".into() };
         let document = Document::decode(&server.object.lock().to_string(), &projection, &types).unwrap();
         let object = ObjectName { namespace: Some("n".into()), name: "c".into() };
         let key = ObjectKey { resource: resource.resource.clone(), object };
-        let ledger = Ledger::new();
-        let fresh = Fixing { policy: Arc::clone(&policy), roots: Arc::clone(&roots), namespace: None };
-        let store = Arc::new(Store::default());
-        let judgement = fresh.policy.judge_among(
-            &policy::Subject {
-                resource: &key.resource,
-                kind: "ConfigMap",
-                roots: &roots,
-                document: &document,
-                namespace: None,
-                now: Timestamp::UNIX_EPOCH,
-            },
-            &*store,
-        );
-        let (api_version, kind, uid) = ("v1".into(), "ConfigMap".into(), "u".into());
-        let judgements = vec![(Arc::clone(&policy.name), judgement)];
-        ledger.enter(
-            Judged {
-                key: &key,
-                api_version: &api_version,
-                kind: &kind,
-                uid: &uid,
-                listed: false,
-                judgements,
-            },
-            Timestamp::UNIX_EPOCH,
-        );
-        let shelf = Shelf::new(1, resource, types, Arc::default());
-        shelf.serve(vec![Served { policy: Arc::clone(&policy), roots, series: metrics.policy("good") }]);
+        let (ledger, store) = (Ledger::new(), Arc::new(Store::default()));
+        let judged = served.iter().map(|Served { policy, roots, .. }| {
+            let now = Timestamp::UNIX_EPOCH;
+            let (resource, document) = (&key.resource, &document);
+            let subject =
+                policy::Subject { resource, kind: "ConfigMap", roots, document, namespace: None, now };
+            (Arc::clone(&policy.name), policy.judge_among(&subject, &*store))
+        });
+        let judgements = judged.collect();
+        let (api_version, kind, uid) = (&"v1".into(), &"ConfigMap".into(), &"u".into());
+        let judged = Judged { key: &key, api_version, kind, uid, listed: false, judgements };
+        ledger.enter(judged, Timestamp::UNIX_EPOCH);
+        let shelf = Arc::new(Shelf::new(1, resource, types, Arc::default()));
+        shelf.serve(served);
         shelf.put(document);
-        store.open(Arc::new(shelf));
+        store.open(Arc::clone(&shelf));
         let lead = Lead::new(true);
         let queue = Queue::new(Retries::default(), 7, metrics.queue("fixes"));
-        let (sets, set) = watch::channel(Arc::new(set_of(&policy)));
+        let (sets, set) = watch::channel(Arc::new(set_of(&policies)));
         let leftovers =
             Arc::new(Leftovers::new(Arc::clone(&store), policy::Fences::default(), "system".into()));
         let parts = Parts { queue, store, ledger, metrics, leadership: lead.leadership(), set, leftovers };
@@ -205,18 +213,29 @@ impl World {
             Arc::new(Fixer::new(parts, Gate::new(server.client()), settings, || Timestamp::UNIX_EPOCH));
         let mut fixers = JoinSet::new();
         fixers.spawn(Arc::clone(&fixer).run());
-        Self { server, fixer, key, lead, sets, _fixers: fixers }
+        Self { server, fixer, key, shelf, lead, sets, _fixers: fixers }
     }
 
     /// Has the object looked at, and gives what was asked of the server.
-    async fn fix(&self) -> Vec<String> {
-        self.fixer.parts.queue.add(self.key.clone(), Priority::LiveChange);
+    pub(super) async fn fix(&self) -> Vec<String> {
+        self.fixer.parts.queue.add(&self.key, Priority::LiveChange);
         sleep(SECOND / 10).await;
         self.server.log()
     }
 
+    /// The object is this now, and the watch shows it.
+    fn show(&self, object: &Value) {
+        let mut projection = Projection::default();
+        for served in self.shelf.serving().iter() {
+            served.policy.read(&self.key.resource, &served.roots, &mut projection);
+        }
+        let document = Document::decode(&object.to_string(), &projection, &self.shelf.types).unwrap();
+        drop(self.shelf.put(document));
+        *self.server.object.lock() = object.clone();
+    }
+
     /// What is noted of the fix.
-    fn outcome(&self) -> String {
+    pub(super) fn outcome(&self) -> String {
         let page = self.fixer.parts.ledger.page("good", &[], 1);
         page.worst[0].1.fix.as_ref().map(|fix| fix.outcome.clone()).unwrap_or_default()
     }
@@ -287,6 +306,181 @@ async fn a_missing_right_is_named_and_the_change_is_told_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_may_not_be_read_is_worked_out_from_what_the_watch_shows_and_seldom_asked_for() {
+    for (mode, allow) in [("Plan", true), ("Enforce", true), ("Enforce", false)] {
+        let world = World::new(mode, allow);
+        world.server.unreadable.store(true, Ordering::Relaxed);
+        assert_eq!(world.fix().await, ["GET"]);
+        let page = world.fixer.parts.ledger.page("good", &[], 1);
+        let fix = page.worst[0].1.fix.clone().unwrap();
+        let told = (&*fix.outcome, fix.path.as_deref(), fix.from.as_deref(), fix.to.as_deref());
+        assert_eq!(told, ("NotVerified", Some("data.a"), Some("bad"), Some("good")), "{mode}");
+        assert!(fix.message.unwrap().contains("cannot get resource"));
+        assert!(page.obstacles.rights().unwrap().contains(r#"verbs: ["get", "patch"]"#));
+        assert_eq!(world.fix().await, [""; 0], "what was refused speaks for a while");
+        sleep(SECOND * 61).await;
+        assert_eq!(world.server.log(), ["GET"]);
+        let text = world.fixer.parts.metrics.page().unwrap();
+        assert!(
+            text.contains(r#"watchpolicy_remediations_total{outcome="NotVerified",policy="good"} 1"#),
+            "{text}"
+        );
+        world.server.unreadable.store(false, Ordering::Relaxed);
+        sleep(SECOND * 61).await;
+        assert_eq!(world.server.log()[0], "GET");
+        assert_ne!(world.outcome(), "NotVerified", "{mode}: the right is there");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_right_is_told_and_not_a_budget_that_is_used_up() {
+    let world = World::new("Enforce", true);
+    let use_up = || {
+        let (mut memory, other) = (world.fixer.memory.lock(), "other".into());
+        while memory.budgets.pay(&other, u32::MAX, Instant::now()).is_ok() {}
+    };
+    use_up();
+    world.server.unreadable.store(true, Ordering::Relaxed);
+    sleep(SECOND).await;
+    world.fix().await;
+    use_up();
+    world.fix().await;
+    assert_eq!(world.outcome(), "NotVerified");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_writes_the_element_that_it_judged_though_another_moved_it() {
+    let gone = json!({
+        "name": "debug", "forEach": "$.items", "when": [{"path": "$.name", "assert": {"like": "debug*"}}],
+        "forbid": true, "fix": {"remove": true},
+    });
+    let limit = json!({
+        "name": "limit", "forEach": "$.items", "when": [{"path": "$.name", "assert": {"equals": "app"}}],
+        "path": "$.limit", "assert": {"exists": true}, "fix": {"set": "64Mi"},
+    });
+    let policies = [("a-gone", gone), ("b-limit", limit)];
+    let policies = policies.map(|(name, rule)| named(name, "Enforce", &rule, &json!({})));
+    let items = json!([{"name": "debug"}, {"name": "x"}, {"name": "app"}, {"name": "z"}]);
+    let world = World::of(policies.into(), true, &json!({"items": items}));
+    assert_eq!(world.fix().await, ["GET", "PATCH", "PATCH"]);
+    let left = json!([{"name": "x"}, {"name": "app", "limit": "64Mi"}, {"name": "z"}]);
+    assert_eq!(world.server.object.lock()["items"], left);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_yields_adds_nothing_to_a_value_that_somebody_owns_as_a_whole() {
+    let rule = json!({"name": "b", "path": "$.data.b", "assert": {"exists": true}, "fix": {"set": "ours"}});
+    for (owned, log) in [(json!({}), vec!["GET"]), (json!({".": {}, "f:a": {}}), vec!["GET", "PATCH"])] {
+        let policy = named("good", "Enforce", &rule, &json!({"onConflict": "Yield"}));
+        let managed = json!([{"manager": "team", "operation": "Apply", "fieldsV1": {"f:data": owned}}]);
+        let world = World::with(policy, true, &managed);
+        assert_eq!(world.fix().await, log);
+        assert_eq!(world.server.object.lock()["data"].get("b").is_some(), log.len() > 1);
+        if log.len() == 1 {
+            assert_eq!(world.outcome(), "Yielded");
+        }
+    }
+}
+
+/// A world of one policy with a large budget, and a rule on `data.a`.
+fn generous(mode: &str) -> World {
+    let rule = json!({"name": "a", "path": "$.data.a", "assert": {"equals": "good"}, "fix": {"set": "good"}});
+    World::with(named("good", mode, &rule, &json!({"maxPerMinute": 6000})), true, &json!([]))
+}
+
+/// What is asked while somebody changes the value ten times a second, for so many seconds.
+async fn harassed(world: &World, seconds: u32) -> Vec<String> {
+    let mut asked = Vec::new();
+    for round in 0..seconds * 10 {
+        let mut object = world.server.object.lock().clone();
+        object["data"]["a"] = format!("bad {round}").into();
+        world.show(&object);
+        asked.extend(world.fix().await);
+    }
+    asked
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_contested_is_not_even_read_at_each_change() {
+    let world = generous("Enforce");
+    let asked = harassed(&world, 50).await;
+    assert_eq!(asked.iter().filter(|asked| *asked == "PATCH").count(), 3);
+    assert!(asked.len() <= 8, "{asked:?}");
+    assert_eq!(world.outcome(), "Contested");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_changes_all_the_time_does_not_use_up_what_plans_may_ask() {
+    let world = generous("Plan");
+    let asked = harassed(&world, 50).await;
+    assert_eq!(asked.iter().filter(|asked| *asked == "PATCH dry").count(), 3);
+    assert!(asked.len() <= 8, "{asked:?}");
+    assert_eq!(world.outcome(), "Throttled");
+    sleep(SECOND * 70).await;
+    assert_eq!(world.outcome(), "Planned", "once it stands still");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_stands_while_the_same_would_be_planned() {
+    let world = generous("Plan");
+    assert_eq!(world.fix().await, ["GET", "PATCH dry"]);
+    sleep(SECOND * 50_000).await;
+    assert_eq!(world.server.log(), [""; 0]);
+    assert_eq!((world.fix().await, world.outcome()), (vec!["GET".to_owned()], "Planned".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_server_takes_in_vain_is_nobodys_fault() {
+    let world = generous("Enforce");
+    world.server.prunes.store(true, Ordering::Relaxed);
+    world.fix().await;
+    for _ in 0..20 {
+        sleep(SECOND * 60).await;
+        assert_eq!(world.outcome(), "Ineffective");
+    }
+    let patches = world.server.log().iter().filter(|asked| *asked == "PATCH").count();
+    assert!((2..=6).contains(&patches), "{patches}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_makes_managers_up_keeps_nobody_busy() {
+    let world = World::with(policy("Audit"), true, &json!([]));
+    let mut asked = Vec::new();
+    for round in 0..180 {
+        let mut object = world.server.object.lock().clone();
+        let ghost = |number| {
+            json!({"manager": format!("watchpolicy/ghost-{round}-{number}"), "operation": "Update",
+                   "fieldsV1": {"f:data": {"f:b": {}}}})
+        };
+        let kubectl =
+            json!({"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}});
+        let entries: Vec<_> = (0..8).map(ghost).chain([kubectl]).collect();
+        object["metadata"]["managedFields"] = entries.into();
+        world.show(&object);
+        asked.extend(world.fix().await);
+        if round == 0 {
+            let left = world.server.object.lock()["metadata"]["managedFields"].clone();
+            assert_eq!(left.as_array().unwrap().len(), 1, "all of them go at once");
+        }
+        sleep(SECOND / 5).await;
+    }
+    assert_eq!(asked, ["GET", "PATCH"].repeat(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_makes_an_object_anew_fights_nobody() {
+    let world = World::new("Enforce", true);
+    for round in 0..5 {
+        let mut object = world.server.object.lock().clone();
+        object["metadata"]["uid"] = format!("u{round}").into();
+        object["data"]["a"] = "bad".into();
+        world.show(&object);
+        assert_eq!(world.fix().await, ["GET", "PATCH"], "round {round}");
+        sleep(SECOND * 15).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_does_not_lead_asks_nothing() {
     let world = World::new("Enforce", true);
     world.lead.set(false);
@@ -302,6 +496,22 @@ async fn who_begins_to_lead_fixes_what_was_found_before() {
     sleep(SECOND).await;
     assert_eq!(world.server.log(), [""; 0]);
     world.lead.set(true);
+    sleep(SECOND).await;
+    assert_eq!(world.server.log(), ["GET", "PATCH"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_of_leadership_that_nobody_saw_is_one_all_the_same() {
+    let world = World::new("Enforce", true);
+    world.server.refusals.lock().push_back((403, "admission webhook denied the request"));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&world.fixer).sweep(CancellationToken::new()));
+    sleep(SECOND).await;
+    assert_eq!(world.server.log(), ["GET", "PATCH"]);
+    world.lead.set(true);
+    sleep(SECOND).await;
+    assert_eq!(world.server.log(), [""; 0], "a renewal is none");
+    world.lead.next();
     sleep(SECOND).await;
     assert_eq!(world.server.log(), ["GET", "PATCH"]);
 }
@@ -347,9 +557,13 @@ async fn an_object_whose_namespace_is_being_deleted_is_not_fixed() {
 async fn who_takes_back_what_it_wrote_writes_nothing_before_its_finalizer_is_there() {
     let policy = Arc::new(policy_that("Enforce", "Release"));
     let world = World::with(policy_that("Enforce", "Release"), true, &json!([]));
-    assert_eq!(world.fix().await, ["GET"]);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&world.fixer).sweep(CancellationToken::new()));
+    assert_eq!(world.fix().await, [""; 0], "it does not even read");
     assert_eq!(world.outcome(), "Waiting");
-    let mut set = set_of(&policy);
+    sleep(SECOND * 3600).await;
+    assert_eq!(world.server.log(), [""; 0]);
+    let mut set = set_of(std::slice::from_ref(&policy));
     for entry in set.entries.values_mut() {
         Arc::make_mut(entry).finalizers = [policy::FINALIZER.into()].into();
     }
@@ -398,6 +612,23 @@ async fn an_object_that_is_not_let_go_of_is_tried_again_slowly() {
     assert_eq!(world.server.log(), [""; 0]);
     sleep(SECOND * 200).await;
     assert_eq!(world.server.log(), ["GET", "PATCH"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_remembered_of_objects_whose_kind_is_watched_no_more() {
+    let world = World::with(policy("Enforce"), true, &of_a_policy_that_is_gone());
+    let parts = &world.fixer.parts;
+    world.server.prunes.store(true, Ordering::Relaxed);
+    world.fix().await;
+    parts.ledger.note_denied("good", &world.key.resource, Some("no right".into()));
+    let remembered = || {
+        let memory = world.fixer.memory.lock();
+        (memory.rests.len(), memory.kept.len(), parts.ledger.page("good", &[], 0).obstacles.denied.len())
+    };
+    assert_eq!(remembered(), (1, 1, 1));
+    parts.store.close(&world.key.resource, 1);
+    sleep(SECOND * 61).await;
+    assert_eq!(remembered(), (0, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]

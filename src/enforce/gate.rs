@@ -25,6 +25,9 @@ const MAX_ANSWER: usize = 16 << 20;
 const JSON: &str = "application/json";
 const JSON_PATCH: &str = "application/json-patch+json";
 
+/// Status, body, and what `Retry-After` asks for.
+type Answer = (http::StatusCode, Vec<u8>, Option<Duration>);
+
 /// The object that is about to be written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target<'t> {
@@ -113,9 +116,7 @@ impl Gate {
         target: Target<'_>,
     ) -> Result<Arc<Document>, Refusal> {
         let request = request.map_err(|error| Refusal::Failed(error.to_string()))?;
-        let answer = timeout(ANSWER, self.answer(request.map(Body::from)));
-        let (status, body, retry_after) =
-            answer.await.map_err(|_late| Refusal::Failed(format!("no answer within {ANSWER:?}")))??;
+        let (status, body, retry_after) = self.timed(request.map(Body::from)).await?;
         if !status.is_success() {
             return Err(Refusal::of(status, &body, retry_after));
         }
@@ -125,10 +126,12 @@ impl Gate {
         document.map(Arc::new).map_err(|error| unreadable(error.to_string()))
     }
 
-    async fn answer(
-        &self,
-        request: http::Request<Body>,
-    ) -> Result<(http::StatusCode, Vec<u8>, Option<Duration>), Refusal> {
+    async fn timed(&self, request: http::Request<Body>) -> Result<Answer, Refusal> {
+        let answer = timeout(ANSWER, self.answer(request)).await;
+        answer.map_err(|_late| Refusal::Failed(format!("no answer within {ANSWER:?}")))?
+    }
+
+    async fn answer(&self, request: http::Request<Body>) -> Result<Answer, Refusal> {
         let response = self.client.send(request).await.map_err(|error| Refusal::Failed(innermost(&error)))?;
         let status = response.status();
         let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());

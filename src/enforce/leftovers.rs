@@ -9,14 +9,31 @@ use crate::policy::{Claim, Fences, PolicySet, lets_go};
 use crate::resource::{GroupResource, ObjectKey};
 use crate::store::{Store, View};
 
-/// What one policy has left on an object.
+/// What a policy has left on an object, or all those of which nobody knows any more.
 pub(super) struct Leftover {
-    pub(super) policy: Arc<str>,
+    pub(super) policies: Vec<Arc<str>>,
     /// What it may still write there.
     pub(super) written: Projection,
     pub(super) take_back: bool,
     /// `maxPerMinute`, where the policy can be asked.
     pub(super) per_minute: Option<u32>,
+}
+
+impl Leftover {
+    /// Whether no policy is there that could be asked, or that would take something back.
+    fn is_nobodys(&self) -> bool {
+        self.per_minute.is_none() && !self.take_back
+    }
+
+    /// The policy that is asked, and in whose name is written; of those of which nobody knows any more, the first.
+    pub(super) fn policy(&self) -> &str {
+        self.policies.first().map_or("", |policy| policy)
+    }
+
+    /// Whose budget pays: one for all that are nobody's, whatever their names.
+    pub(super) fn payer(&self) -> Arc<str> {
+        if self.is_nobodys() { Arc::from("") } else { Arc::from(self.policy()) }
+    }
 }
 
 /// Finds what is left.
@@ -54,7 +71,15 @@ impl Leftovers {
             return Vec::new();
         }
         let left = |fields: &str, policy: &str| leftover(fields, policy, &key.resource, set);
-        document.owned.iter().filter_map(|owned| left(&owned.fields, &owned.policy)).collect()
+        let left = document.owned.iter().filter_map(|owned| left(&owned.fields, &owned.policy));
+        let (mut left, gone): (Vec<_>, Vec<_>) = left.partition(|left| !left.is_nobodys());
+        // Anybody can make such entries, and very many of them: they go together.
+        let together = gone.into_iter().reduce(|mut all, one| {
+            all.policies.extend(one.policies);
+            all
+        });
+        left.extend(together);
+        left
     }
 
     /// What is being deleted goes by itself; the rest is not ours to write.
@@ -73,7 +98,12 @@ fn leftover(fields: &str, policy: &str, resource: &GroupResource, set: &PolicySe
     };
     let entry = set.entries.get(policy);
     let per_minute = entry.and_then(|entry| Some(entry.watching()?.enforcement.max_per_minute));
-    lets_go(fields, &written).then(|| Leftover { policy: policy.into(), written, take_back, per_minute })
+    lets_go(fields, &written).then(|| Leftover {
+        policies: vec![policy.into()],
+        written,
+        take_back,
+        per_minute,
+    })
 }
 
 /// Whether policies may have left something on an object: cheap, and sure only when it says no. Who owns something and

@@ -7,6 +7,7 @@
 mod budget;
 mod case;
 mod contest;
+mod denials;
 mod fixer;
 mod gate;
 mod go_json;
@@ -16,9 +17,10 @@ mod namespaces;
 mod proposal;
 mod refusal;
 mod rest;
+mod versions;
 mod worker;
 
-pub use fixer::{Fixer, Parts, Settings};
+pub use fixer::{Consents, Fixer, Parts, Rights, Settings};
 pub use gate::Gate;
 pub use leftovers::Leftovers;
 pub use worker::Worker;

@@ -23,6 +23,15 @@ pub(super) struct Fixing {
     pub(super) roots: Arc<Roots>,
     /// The Namespace that the object is in, where the policy reads it.
     pub(super) namespace: Option<Arc<Document>>,
+    /// The object as the watch shows it, with all that the policy reads.
+    pub(super) known: Arc<Document>,
+}
+
+impl Fixing {
+    /// Whether the policy enforces, and the other only tries something out.
+    pub(super) fn outranks(&self, other: &Self) -> bool {
+        self.policy.mode == Mode::Enforce && other.policy.mode != Mode::Enforce
+    }
 }
 
 /// An object as it was read to be written.
@@ -37,7 +46,7 @@ pub(super) struct Fresh<'f> {
 }
 
 impl Fresh<'_> {
-    fn subject<'s>(&'s self, fixing: &'s Fixing) -> Subject<'s> {
+    pub(super) fn subject<'s>(&'s self, fixing: &'s Fixing) -> Subject<'s> {
         let Self { resource, kind, document, now, relatives: _ } = *self;
         let namespace = fixing.namespace.as_deref();
         Subject { resource, kind, roots: &fixing.roots, document, namespace, now }
@@ -97,7 +106,6 @@ impl Proposal {
         }
         let own = format!("{FIELD_MANAGER_PREFIX}{}", policy.name);
         self.hold_back(|change| {
-            change.judged.as_ref()?;
             let manager = owner_of(object, &change.place, &own)?;
             Some((Remediation::Yielded, format!("{manager} owns the field, and the policy yields").into()))
         });
@@ -164,11 +172,6 @@ impl Proposal {
         mend.change.as_ref().is_ok_and(|change| template.holds(&change.place))
     }
 
-    /// Whether the policy enforces, and the other only tries something out.
-    fn outranks(&self, other: &Self) -> bool {
-        self.fixing.policy.mode == Mode::Enforce && other.fixing.policy.mode != Mode::Enforce
-    }
-
     /// Whether the policy only plans.
     pub(super) fn only_plans(&self, allowed: bool) -> bool {
         self.fixing.policy.mode != Mode::Enforce || !allowed
@@ -233,15 +236,17 @@ pub(super) fn hold_back_conflicts(
         for (other_at, other) in proposals.iter().enumerate().filter(|(other, _)| *other != at) {
             let then =
                 document.as_deref().map(|document| Proposal::new(&other.fixing, Fresh { document, ..fresh }));
-            let then = then.map(|then| then.changes).unwrap_or_default();
+            let mut then = then.map(|then| then.changes).unwrap_or_default();
+            // Elements have moved there: their places are not those of before.
+            then.retain(|then| !proposal.changes.iter().any(|change| change.moves(&then.place)));
             let wanted: Changes<'_, _> =
                 other.changes.iter().chain(&then).map(|change| (change, ())).collect();
             for change in &proposal.changes {
                 if let Some((against, ())) = wanted.against(change) {
-                    if !proposal.outranks(other) {
+                    if !proposal.fixing.outranks(&other.fixing) {
                         conflicts.push((at, change.clone(), Arc::clone(&other.fixing.policy.name)));
                     }
-                    if !other.outranks(proposal) {
+                    if !other.fixing.outranks(&proposal.fixing) {
                         conflicts.push((other_at, against.clone(), Arc::clone(&proposal.fixing.policy.name)));
                     }
                 }
@@ -249,12 +254,20 @@ pub(super) fn hold_back_conflicts(
         }
     }
     for (at, change, policy) in conflicts {
-        let why =
-            || (Remediation::Conflict, format!("the policy {policy} wants something else there").into());
         if let Some(proposal) = proposals.get_mut(at) {
-            proposal.hold_back(|wanted| (*wanted == change).then(why));
+            proposal.hold_back(|wanted| (*wanted == change).then(|| conflict(&policy)));
         }
     }
+}
+
+pub(super) fn conflict(policy: &str) -> (Remediation, Box<str>) {
+    (Remediation::Conflict, format!("the policy {policy} wants something else there").into())
+}
+
+/// An object as a watch shows it, as it would be after a patch.
+pub(super) fn after(known: &Document, patch: &Patch) -> Option<Arc<Document>> {
+    let root = patch.effect(known.root.as_ref().ok()?.node())?;
+    Some(Arc::new(Document { root: Ok(root), ..known.clone() }))
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use serde::Deserialize;
+use kube::core::Status;
+use kube::core::response::StatusCause;
 
 /// The most bytes of the server's words that are kept.
 const MAX_WORDS: usize = 512;
@@ -29,37 +30,12 @@ pub(super) enum Refusal {
     Lost,
 }
 
-/// Of a `Status` of the API server, what is read.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Answer {
-    message: Option<String>,
-    details: Option<Details>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Details {
-    causes: Option<Vec<Cause>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Cause {
-    reason: String,
-    field: String,
-    message: String,
-}
-
-impl Cause {
-    /// What is wrong with which field. Of the words, only those which cannot repeat a value: it may be a secret one.
-    fn told(&self) -> String {
-        let Self { reason, field, message } = self;
-        let line = message.lines().next().unwrap_or_default();
-        match reason.as_str() {
-            "FieldValueForbidden" | "FieldValueRequired" => format!("{field}: {line}"),
-            _ => format!("{field} ({reason})"),
-        }
+/// What is wrong with which field. Of the words, only those which cannot repeat a value: it may be a secret one.
+fn told(StatusCause { reason, field, message }: &StatusCause) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    match reason.as_str() {
+        "FieldValueForbidden" | "FieldValueRequired" => format!("{field}: {line}"),
+        _ => format!("{field} ({reason})"),
     }
 }
 
@@ -67,9 +43,10 @@ impl Refusal {
     /// Reads an answer that is no success. A failed `test` is a 422 without causes; what a schema, a quota or an
     /// admission webhook refuses has words or causes of its own.
     pub(super) fn of(status: StatusCode, body: &[u8], retry_after: Option<Duration>) -> Self {
-        let Answer { message, details } = serde_json::from_slice(body).unwrap_or_default();
-        let words = message.unwrap_or_else(|| format!("the server answered {}", status.as_u16()));
-        let causes = details.and_then(|details| details.causes).unwrap_or_default();
+        let Status { message, details, .. } = serde_json::from_slice(body).unwrap_or_default();
+        let words =
+            if message.is_empty() { format!("the server answered {}", status.as_u16()) } else { message };
+        let causes = details.map(|details| details.causes).unwrap_or_default();
         let is_explained = !causes.is_empty();
         match status {
             // Admission may choose any status, and its words are its own.
@@ -79,7 +56,7 @@ impl Refusal {
             StatusCode::UNPROCESSABLE_ENTITY if !is_explained && is_failed_test(&words) => Self::Changed,
             StatusCode::UNAUTHORIZED => Self::Failed(cut(&words)),
             StatusCode::UNPROCESSABLE_ENTITY if is_explained => {
-                let told: Vec<_> = causes.iter().map(Cause::told).collect();
+                let told: Vec<_> = causes.iter().map(told).collect();
                 Self::Refused(cut(&format!("the server refuses the change: {}", told.join("; "))))
             }
             StatusCode::FORBIDDEN if is_of_rights(&words) => Self::Denied(cut(&words)),

@@ -9,7 +9,8 @@ use hashbrown::HashMap;
 use tokio::time::Instant;
 
 use crate::crd::FixStatus;
-use crate::resource::ObjectKey;
+use crate::metrics::Remediation;
+use crate::resource::{GroupResource, ObjectKey};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
@@ -22,7 +23,8 @@ struct Rest {
     /// Of what was sent, and how.
     sent: u64,
     pause: Duration,
-    until: Instant,
+    /// `None` where it stands for as long as the same would be sent.
+    until: Option<Instant>,
     fixes: Fixes,
 }
 
@@ -31,16 +33,23 @@ struct Rest {
 pub(super) struct Rests(HashMap<ObjectKey, BTreeMap<Arc<str>, Rest>, RandomState>);
 
 impl Rests {
-    /// What became of the same when it was last sent, and how long it still rests.
+    /// What became of the same when it was last sent, and how long it still rests; `None` for as long as it is the same.
     pub(super) fn of(
         &self,
         key: &ObjectKey,
         policy: &str,
         sent: u64,
         now: Instant,
-    ) -> Option<(Fixes, Duration)> {
-        let rest = self.0.get(key)?.get(policy).filter(|rest| rest.sent == sent && now < rest.until)?;
-        Some((rest.fixes.clone(), rest.until - now))
+    ) -> Option<(Fixes, Option<Duration>)> {
+        let rests = |rest: &&Rest| rest.sent == sent && rest.until.is_none_or(|until| now < until);
+        let rest = self.0.get(key)?.get(policy).filter(rests)?;
+        Some((rest.fixes.clone(), rest.until.map(|until| until - now)))
+    }
+
+    /// Notes what became of something that need not be sent again as it is.
+    pub(super) fn stand(&mut self, key: &ObjectKey, policy: &Arc<str>, (sent, fixes): (u64, Fixes)) {
+        let rest = Rest { sent, pause: FIRST_PAUSE, until: None, fixes };
+        self.0.entry(key.clone()).or_default().insert(Arc::clone(policy), rest);
     }
 
     /// Notes what became of something; gives how long it rests.
@@ -54,7 +63,7 @@ impl Rests {
         let of_object = self.0.entry(key.clone()).or_default();
         let before = of_object.get(policy).filter(|rest| rest.sent == sent).map(|rest| rest.pause * 2);
         let pause = before.unwrap_or(FIRST_PAUSE).min(LONGEST_PAUSE);
-        of_object.insert(Arc::clone(policy), Rest { sent, pause, until: now + pause, fixes });
+        of_object.insert(Arc::clone(policy), Rest { sent, pause, until: Some(now + pause), fixes });
         pause
     }
 
@@ -67,6 +76,33 @@ impl Rests {
         }
     }
 
+    /// Forgets what policies tried on an object that fix it no more.
+    pub(super) fn retain(&mut self, key: &ObjectKey, fixes: impl Fn(&str) -> bool) {
+        let Some(of_object) = self.0.get_mut(key) else { return };
+        of_object.retain(|policy, _| fixes(policy));
+        if of_object.is_empty() {
+            self.0.remove(key);
+        }
+    }
+
+    /// Forgets what a policy could not try on objects of a resource for want of a right.
+    pub(super) fn end_unverified(&mut self, policy: &str, resource: &GroupResource) {
+        let lacks =
+            |rest: &Rest| rest.fixes.iter().any(|(_, fix)| fix.outcome == Remediation::NotVerified.as_str());
+        self.0.retain(|key, of_object| {
+            if key.resource == *resource && of_object.get(policy).is_some_and(lacks) {
+                of_object.remove(policy);
+            }
+            !of_object.is_empty()
+        });
+    }
+
+    /// How many objects rest.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Forgets an object.
     pub(super) fn forget(&mut self, key: &ObjectKey) {
         self.0.remove(key);
@@ -76,7 +112,7 @@ impl Rests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::{GroupResource, ObjectName};
+    use crate::resource::ObjectName;
 
     #[tokio::test(start_paused = true)]
     async fn the_same_rests_for_longer_each_time_and_another_does_not() {
@@ -94,6 +130,20 @@ mod tests {
         assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
         assert_eq!(rests.begin(&key, &policy, (2, Vec::new()), now), FIRST_PAUSE);
         rests.end(&key, "p");
+        assert!(rests.0.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_kept_of_policies_that_fix_the_object_no_more() {
+        let object = ObjectName { namespace: None, name: "a".into() };
+        let key = ObjectKey { resource: GroupResource::new("", "namespaces"), object };
+        let (mut rests, now) = (Rests::default(), Instant::now());
+        for policy in ["gone", "stays"] {
+            rests.begin(&key, &policy.into(), (1, Vec::new()), now);
+        }
+        rests.retain(&key, |policy| policy == "stays");
+        assert!(rests.of(&key, "stays", 1, now).is_some() && rests.of(&key, "gone", 1, now).is_none());
+        rests.retain(&key, |_| false);
         assert!(rests.0.is_empty());
     }
 }

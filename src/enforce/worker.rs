@@ -42,11 +42,10 @@ impl Worker {
         while let Some(claim) = self.queue.get().await {
             let start = Instant::now();
             self.judge(claim.key(), claim.priority());
-            self.queue.forget(claim.key());
             let took = start.elapsed();
             self.metrics.evaluation_seconds().observe(took.as_secs_f64());
             self.metrics.change_to_verdict_seconds().observe((claim.waited() + took).as_secs_f64());
-            drop(claim);
+            claim.succeeded();
             // Judging never waits: without this a long queue would keep the thread from everybody else.
             tokio::task::coop::consume_budget().await;
         }
@@ -64,7 +63,7 @@ impl Worker {
         self.tell(key, &judgements);
         let again = judgements.iter().filter_map(|(_, judgement)| judgement.again()).min();
         if let Some(again) = again {
-            self.queue.add_after(key.clone(), Priority::LiveChange, wait(now, again));
+            self.queue.add_after(key, Priority::LiveChange, wait(now, again));
         }
         let judged = Judged {
             key,
@@ -77,7 +76,7 @@ impl Worker {
         self.ledger.enter(judged, now);
         // Asked after the entry: whoever begins to lead later finds it there.
         if is_for_fixers && self.leadership.permit().is_ok() {
-            self.fixes.add(key.clone(), priority);
+            self.fixes.add(key, priority);
         }
     }
 
@@ -106,7 +105,8 @@ fn judge(
         let shared = &view.serving.shared;
         let mut survey = shared.survey(&view.document);
         let serving = view.serving.iter().enumerate();
-        for (index, served) in serving.filter(|(_, served)| served.policy.judges()) {
+        let judged_here = |policy: &CompiledPolicy| policy.judges() && view.judges(policy);
+        for (index, served) in serving.filter(|(_, served)| judged_here(&served.policy)) {
             let policy = &served.policy;
             if seen.as_ref().is_some_and(|seen| seen.contains(&policy.name)) {
                 continue;

@@ -34,9 +34,25 @@ fn policy() -> CompiledPolicy {
     compile(&policy, &Settings::default()).unwrap()
 }
 
+/// ConfigMaps have a value that is written where it is missing.
+fn fixing() -> CompiledPolicy {
+    let object = json!({
+        "apiVersion": "watchpolicy.io/v1alpha1",
+        "kind": "WatchPolicy",
+        "metadata": {"name": "young"},
+        "spec": {
+            "mode": "Enforce",
+            "targets": [{"resources": ["configmaps"]}],
+            "rules": [{"name": "a", "path": "$.data.a", "assert": {"exists": true}, "fix": {"set": "x"}}],
+        },
+    });
+    let policy: WatchPolicy = serde_json::from_value(object).unwrap();
+    compile(&policy, &Settings::default()).unwrap()
+}
+
 /// A store with one ConfigMap that was made now.
-fn store(resource: &Gvr, metrics: &Metrics) -> Arc<Store> {
-    let policy = Arc::new(policy());
+fn store(policy: CompiledPolicy, resource: &Gvr, metrics: &Metrics) -> Arc<Store> {
+    let policy = Arc::new(policy);
     let roots = policy.roots(&resource.resource);
     let mut projection = Projection::default();
     policy.read(&resource.resource, &roots, &mut projection);
@@ -52,24 +68,51 @@ fn store(resource: &Gvr, metrics: &Metrics) -> Arc<Store> {
     store
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_object_that_does_not_change_is_judged_again_when_time_changes_the_answer() {
+fn worker(policy: CompiledPolicy, resource: &Gvr) -> Arc<Worker> {
     let metrics = Metrics::new("test").unwrap();
-    let resource = Gvr::new("", "v1", "configmaps");
-    let worker = Arc::new(Worker {
+    Arc::new(Worker {
         queue: Queue::new(Retries::default(), 7, metrics.queue("objects")),
-        store: store(&resource, &metrics),
+        store: store(policy, resource, &metrics),
         ledger: Ledger::new(),
         fixes: Queue::new(Retries::default(), 7, metrics.queue("fixes")),
         leadership: Leadership::alone(),
         metrics,
         clock,
         journal: true,
-    });
+    })
+}
+
+fn key(resource: Gvr) -> ObjectKey {
+    let object = ObjectName { namespace: Some("n".into()), name: "c".into() };
+    ObjectKey { resource: resource.resource, object }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_version_does_not_wait_for_what_failed_before() {
+    let resource = Gvr::new("", "v1", "configmaps");
+    let (worker, key) = (worker(fixing(), &resource), key(resource));
+    let fixes = &worker.fixes;
+    let failures = async || {
+        let claim = fixes.get().await.unwrap();
+        fixes.retry(claim.key()).failures
+    };
+    fixes.add(&key, Priority::LiveChange);
+    for so_many in 1..=20 {
+        assert_eq!(failures().await, so_many);
+    }
+    worker.judge(&key, Priority::Resync);
+    assert_eq!(failures().await, 21, "a resync shows nothing new");
+    worker.judge(&key, Priority::LiveChange);
+    assert_eq!(failures().await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_does_not_change_is_judged_again_when_time_changes_the_answer() {
+    let resource = Gvr::new("", "v1", "configmaps");
+    let worker = worker(policy(), &resource);
     let mut workers = JoinSet::new();
     workers.spawn(Arc::clone(&worker).run());
-    let object = ObjectName { namespace: Some("n".into()), name: "c".into() };
-    worker.queue.add(ObjectKey { resource: resource.resource, object }, Priority::LiveChange);
+    worker.queue.add(&key(resource), Priority::LiveChange);
     let counts = || {
         let summary = worker.ledger.tally("young").summary;
         (summary.passed, summary.failed)

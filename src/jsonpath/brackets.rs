@@ -1,5 +1,6 @@
 //! What stands in brackets: its end, its bounds, and the positions that the parser's tree does not have.
 
+use super::foreign;
 use super::lexer::{BLANKS, Text, closing_quote};
 use super::parse::PathError;
 use super::path;
@@ -175,7 +176,9 @@ impl Scan<'_> {
         let next = self.text.skip(end, |character| BLANKS.contains(&character));
         let after = self.text.get(next);
         if next > end && after.is_some_and(|after| path::is_name_character(after) || after == '(') {
-            return Err(PathError::new(end, "white space within a name; quote it in brackets"));
+            let foreign = self.is_in_filter().then(|| foreign::refuse(self.text, next)).flatten();
+            let error = || PathError::new(end, "white space within a name; quote it in brackets");
+            return Err(foreign.unwrap_or_else(error));
         }
         if after == Some('(') && self.is_in_filter() {
             self.function(start, end)?;

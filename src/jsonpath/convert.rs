@@ -7,26 +7,28 @@ use jsonpath_rust::parser::model::{
 use super::brackets::Marks;
 use super::filter::{Comparison, Filter, Operand, Query, Written};
 use super::iregexp::Reach;
+use super::lexer::Text;
 use super::node::Node;
 use super::parse::{MAX_SEGMENTS, PathError};
-use super::path::{Segment, Slice};
+use super::path::{self, Segment, Slice};
 use super::pattern::Pattern;
 use super::tree::Tree;
 
 type Converted<T> = Result<T, PathError>;
 
 /// Converts one segment of a path, of which the lexer marked what the tree does not tell.
-pub(super) struct Converter {
+pub(super) struct Converter<'t> {
+    text: &'t Text,
     /// Where the segment begins.
     at: usize,
     functions: std::vec::IntoIter<usize>,
     numbers: std::vec::IntoIter<Tree>,
 }
 
-impl Converter {
-    pub(super) fn new(at: usize, marks: Marks) -> Self {
+impl<'t> Converter<'t> {
+    pub(super) fn new(text: &'t Text, at: usize, marks: Marks) -> Self {
         let Marks { functions, numbers } = marks;
-        Self { at, functions: functions.into_iter(), numbers: numbers.into_iter() }
+        Self { text, at, functions: functions.into_iter(), numbers: numbers.into_iter() }
     }
 
     /// The tree is visited in the order in which it is written, as the marks are.
@@ -75,10 +77,25 @@ impl Converter {
         match &**function {
             TestFunction::Match(subject, pattern) => self.matches(at, subject, (pattern, Reach::Whole)),
             TestFunction::Search(subject, pattern) => self.matches(at, subject, (pattern, Reach::Part)),
-            _ => Err(PathError::new(
-                at,
-                "this function gives a value and no test; compare it: `length(@.a) > 0`",
-            )),
+            function => Err(self.untested(at, function)),
+        }
+    }
+
+    /// The refusal of a value where a test is wanted.
+    fn untested(&self, at: usize, function: &TestFunction) -> PathError {
+        let (compared, is_number) = match function {
+            TestFunction::Length(_) => ("length(@.a) > 0", true),
+            TestFunction::Count(_) => ("count(@.a[*]) > 0", true),
+            _ => ("value(@.a) == 1", false),
+        };
+        let error = PathError::new(
+            at,
+            format!("this function gives a value and no test; compare it, as in `{compared}`"),
+        );
+        let open = self.text.skip(at, path::is_name_character);
+        match self.text.closing(open).filter(|_| is_number) {
+            Some(close) => error.suggest(self.text.splice(close + 1, close + 1, " > 0")),
+            None => error,
         }
     }
 

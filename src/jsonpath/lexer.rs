@@ -6,6 +6,7 @@
 use super::brackets::{self, Brackets, Marks};
 use super::parse::{MAX_CHARACTERS, MAX_SEGMENTS, PathError};
 use super::path::{self, Root};
+use super::unreadable::quoted;
 
 /// RFC 9535's white space.
 pub(super) const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
@@ -25,7 +26,7 @@ pub(super) struct Piece {
     /// Its first character.
     pub(super) at: usize,
     /// The character after it.
-    end: usize,
+    pub(super) end: usize,
     /// The segment in RFC 9535's spelling; where it is in brackets, each character is where it is written.
     pub(super) query: String,
     /// What its filters hold.
@@ -86,6 +87,22 @@ impl Text {
     /// The first place from `at` on where the test fails.
     pub(super) fn skip(&self, at: usize, test: impl Fn(char) -> bool) -> usize {
         (at..self.end).find(|at| !self.get(*at).is_some_and(&test)).unwrap_or(self.end)
+    }
+
+    /// Where the bracket or parenthesis closes that opens here.
+    pub(super) fn closing(&self, open: usize) -> Option<usize> {
+        let (mut depth, mut at) = (0_usize, open);
+        while let Some(character) = self.get(at) {
+            match character {
+                '[' | '(' => depth += 1,
+                ']' | ')' if depth == 1 => return Some(at),
+                ']' | ')' => depth = depth.checked_sub(1)?,
+                '\'' | '"' => at = closing_quote(self, at, character).ok()?,
+                _ => {}
+            }
+            at += 1;
+        }
+        None
     }
 }
 
@@ -287,63 +304,4 @@ fn key_of_map(text: &Text, from: usize) -> Option<(usize, usize)> {
     let start = (text.start..from).rev().filter(is_dot).find(follows_map)?;
     let key = text.slice(start + 1, end);
     (key.contains('/') && !key.contains([']', '\'', '"'])).then_some((start, end))
-}
-
-/// Why the parser could not read a segment; `failed` is the character where it stopped.
-pub(super) fn unreadable(text: &Text, piece: &Piece, failed: Option<usize>) -> PathError {
-    let inner = piece
-        .query
-        .trim_start_matches('.')
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .trim_matches(BLANKS);
-    let is_word = |word: &str| {
-        word.chars().all(|character| path::is_name_character(character) || "-/.".contains(character))
-    };
-    let digits = inner.trim_start_matches('-');
-    let number = !digits.is_empty() && digits.chars().all(|character| character.is_ascii_digit());
-    let zeros = digits.trim_start_matches('0');
-    let (reason, spelling) = match inner.chars().next() {
-        None => ("brackets without a selector", None),
-        _ if inner.contains('?') => return unreadable_filter(text, piece, failed),
-        Some('\'' | '"') => ("the quoted name has an escape or a character that JSON does not allow", None),
-        _ if number && zeros.len() < digits.len() => (
-            "an index has no leading zeros",
-            Some(format!("[{}]", if zeros.is_empty() { "0" } else { zeros })),
-        ),
-        _ if number => ("the index is too large", None),
-        _ if is_word(inner) => ("a name in brackets is quoted", Some(quoted(inner))),
-        _ => ("not a selector; wanted a quoted name, an index, a slice, `*` or a filter", None),
-    };
-    let error = PathError::new(piece.at, reason);
-    match spelling {
-        Some(spelling) => error.suggest(text.splice(piece.at, piece.end, &spelling)),
-        None => error,
-    }
-}
-
-fn unreadable_filter(text: &Text, piece: &Piece, failed: Option<usize>) -> PathError {
-    // Where the text is right and its meaning is not, the parser tells no place.
-    if let (None, Some(function)) = (failed, piece.marks.functions.first()) {
-        let reason = "a function that cannot stand here or take this: match() and search() give no value to compare, count() and value() take a query";
-        return PathError::new(*function, reason);
-    }
-    let at = failed.filter(|at| (piece.at..piece.end).contains(at)).unwrap_or(piece.at);
-    let pair = (text.get(at), text.get(at + 1));
-    let is_comparison = |next: &str| ["==", "!=", "<", ">"].iter().any(|operator| next.starts_with(operator));
-    let reason = match pair {
-        _ if at == piece.at => "the filter cannot be read",
-        (Some('='), after) if after != Some('=') => "the filter cannot be read from here on; `==` compares",
-        (Some('&'), after) if after != Some('&') => "the filter cannot be read from here on; `&&` means and",
-        (Some('|'), after) if after != Some('|') => "the filter cannot be read from here on; `||` means or",
-        _ if is_comparison(&text.slice(at, at + 2)) => {
-            "what is compared is a literal, a query that names one place, or length(), count() or value()"
-        }
-        _ => "the filter cannot be read from here on",
-    };
-    PathError::new(at, reason)
-}
-
-fn quoted(name: &str) -> String {
-    format!("[{}]", path::Quoted(name))
 }

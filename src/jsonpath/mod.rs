@@ -15,6 +15,7 @@ mod differential;
 mod document;
 mod eval;
 mod filter;
+mod foreign;
 mod iregexp;
 mod judge;
 #[cfg(test)]
@@ -39,6 +40,7 @@ mod text;
 mod trail;
 mod tree;
 mod trie;
+mod unreadable;
 mod walk;
 
 pub use document::{DecodeError, Document, Identity, TypeMeta};

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use super::filter::Filter;
 
+/// What is known of a Namespace.
+pub(super) const METADATA: &str = "metadata";
+
 /// Where a path starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Root {
@@ -181,6 +184,30 @@ impl Path {
         })
     }
 
+    /// The path to each place on its way: its root first, itself last.
+    pub fn prefixes(&self) -> impl Iterator<Item = Self> {
+        (0..=self.segments.len())
+            .filter_map(|length| self.segments.get(..length))
+            .map(|segments| Self { root: self.root, segments: segments.into() })
+    }
+
+    /// The name that it ends with, where it ends with one.
+    pub fn last_name(&self) -> Option<&str> {
+        match self.segments.last()? {
+            Segment::Name(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The member of this name of what it finds; nothing where the root can have none: an array, or a Namespace, of which
+    /// only `metadata` is known.
+    pub fn member(&self, name: &str) -> Option<Self> {
+        let has_none = self.root.joins_containers() || (self.root == Root::Namespace && name != METADATA);
+        let segments = self.segments.iter().cloned().chain([Segment::Name(name.into())]);
+        (!has_none || !self.segments.is_empty())
+            .then(|| Self { root: self.root, segments: segments.collect() })
+    }
+
     pub(super) fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -276,5 +303,38 @@ impl fmt::Display for Quoted<'_> {
             _ => f.write_char(character),
         })?;
         f.write_char('\'')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_gives_its_prefixes_whatever_its_names_and_filters_hold() {
+        let path = Path::parse("$containers[?@['a].b'] == '[.'].env['x.y'][0]").unwrap();
+        let prefixes: Vec<_> = path.prefixes().map(|prefix| prefix.to_string()).collect();
+        assert_eq!(
+            prefixes,
+            [
+                "$containers",
+                "$containers[?@['a].b'] == '[.']",
+                "$containers[?@['a].b'] == '[.'].env",
+                "$containers[?@['a].b'] == '[.'].env['x.y']",
+                "$containers[?@['a].b'] == '[.'].env['x.y'][0]",
+            ]
+        );
+        let names: Vec<_> = path.prefixes().map(|prefix| prefix.last_name().map(str::to_owned)).collect();
+        assert_eq!(names, [None, None, Some("env".to_owned()), Some("x.y".to_owned()), None]);
+    }
+
+    #[test]
+    fn a_member_of_a_path_is_a_path_but_of_what_is_an_array_in_any_case() {
+        let member = |text: &str| Path::parse(text).unwrap().member("a b").map(|path| path.to_string());
+        assert_eq!(member("$").as_deref(), Some("$['a b']"));
+        assert_eq!(member("$containers[0]").as_deref(), Some("$containers[0]['a b']"));
+        assert_eq!(member("$containers"), None);
+        assert_eq!(Path::new(Root::Namespace, Vec::new()).member("a"), None);
+        assert_eq!(member("$namespace.metadata").as_deref(), Some("$namespace.metadata['a b']"));
     }
 }

@@ -101,6 +101,11 @@ impl<'p> Level<'p> {
         self.0.child(name).map(Self)
     }
 
+    /// The members of which more is kept than of any.
+    pub fn members(self) -> impl Iterator<Item = (&'p Arc<str>, Self)> {
+        self.0.members.iter().map(|(name, below)| (name, Self(below)))
+    }
+
     /// Any element; `None` where nothing of elements is kept.
     pub fn element(self) -> Option<Self> {
         self.0.element().map(Self)

@@ -307,5 +307,4 @@ impl<S: LeaseStore> Elector<S> {
 }
 
 #[cfg(test)]
-#[path = "elector_tests.rs"]
 mod tests;

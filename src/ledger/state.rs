@@ -49,6 +49,24 @@ impl Record {
         let heap: usize = self.standings.iter().map(|(_, standing)| standing.heap_bytes()).sum();
         size_of::<(ObjectName, Self)>() + size_of_val::<[_]>(&self.standings) + heap
     }
+
+    fn place(&self, policy: &str) -> Option<usize> {
+        self.standings.binary_search_by(|(name, _)| (**name).cmp(policy)).ok()
+    }
+
+    /// What a policy says, with its name.
+    fn standing(&self, policy: &str) -> Option<&(Arc<str>, Standing)> {
+        self.standings.get(self.place(policy)?)
+    }
+
+    /// Takes out what a policy says.
+    fn take(&mut self, policy: &str) -> Option<Standing> {
+        let place = self.place(policy)?;
+        let mut standings = std::mem::take(&mut self.standings).into_vec();
+        let (_, standing) = standings.remove(place);
+        self.standings = standings.into();
+        Some(standing)
+    }
 }
 
 impl State {
@@ -118,9 +136,9 @@ impl State {
     /// The objects on which rules of a policy fail, those among them whose findings are not listed.
     pub(super) fn failing(&self, policy: &str) -> BTreeSet<ObjectKey> {
         let fails = |record: &Record| {
-            let mut standings = record.standings.iter().filter(|(name, _)| **name == *policy);
-            standings
-                .any(|(_, standing)| standing.places().iter().any(|noted| noted.outcome == Outcome::Fail))
+            record.standing(policy).is_some_and(|(_, standing)| {
+                standing.places().iter().any(|noted| noted.outcome == Outcome::Fail)
+            })
         };
         let failing = |(resource, objects): (&GroupResource, &HashMap<ObjectName, Record, RandomState>)| {
             let objects = objects.iter().filter(|(_, record)| fails(record));
@@ -138,7 +156,7 @@ impl State {
         now: Timestamp,
     ) {
         let record = self.objects.get(&key.resource).and_then(|objects| objects.get(&key.object));
-        let standing = record.and_then(|record| record.standings.iter().find(|(name, _)| **name == *policy));
+        let standing = record.and_then(|record| record.standing(policy));
         let (Some((name, standing)), Some(book)) = (standing, self.books.get_mut(policy)) else { return };
         let known = book.bytes();
         for (rule, fix) in fixes {
@@ -204,19 +222,14 @@ impl State {
         for resource in book.resources() {
             let Some(objects) = self.objects.get_mut(resource) else { continue };
             objects.retain(|object, record| {
-                let known = record.bytes();
-                let standings = std::mem::take(&mut record.standings).into_vec();
-                let (gone, kept): (Vec<_>, Vec<_>) =
-                    standings.into_iter().partition(|(other, _)| *other == name);
-                if let Some((_, standing)) = gone.first()
-                    && self.followers.noted().is_some()
-                {
+                let Some(standing) = record.take(&name) else { return true };
+                if self.followers.noted().is_some() {
                     let key = ObjectKey { resource: resource.clone(), object: object.clone() };
                     self.followers.changed(&key, !standing.places().is_empty());
                 }
-                record.standings = kept.into();
+                freed += size_of::<(Arc<str>, Standing)>() + standing.heap_bytes();
                 let stays = !record.standings.is_empty();
-                freed += known - if stays { record.bytes() } else { 0 };
+                freed += if stays { 0 } else { record.bytes() };
                 stays
             });
             if objects.is_empty() {

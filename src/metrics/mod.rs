@@ -5,17 +5,17 @@
 //! that went has no series left. No label ever holds an object's name, a path or a message.
 
 mod priority;
+mod queue;
 mod requests;
 mod scrape;
 mod series;
 mod work;
 
 pub use priority::{PerPriority, Priority};
+pub use queue::{QueueSeries, Reconcile};
 pub use requests::{RequestSeries, client};
 pub use scrape::{InformerSample, PolicySample};
 pub use series::{
     EventType, Metrics, PolicySeries, Remediation, ReportWrite, TargetSeries, VerdictResult, WatchFailure,
 };
-pub use work::{
-    PrioritySample, PrioritySeries, QueueSeries, Reconcile, ReconcileSeries, WorkSample, Workload,
-};
+pub use work::{PrioritySample, WorkSample, Workload};

@@ -1,5 +1,6 @@
 //! The registry, and the handles that other rooms count through.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -10,9 +11,10 @@ use prometheus::{
     TextEncoder, exponential_buckets,
 };
 
+use super::queue::QueueSeries;
 use super::requests::RequestSeries;
 use super::scrape::{self, InformerSample, PolicySample};
-use super::work::{Followed, QueueSeries, WorkVectors, Workload};
+use super::work::{Followed, WorkVectors, Workload};
 use crate::resource::GroupResource;
 
 // Names and help texts.
@@ -163,6 +165,8 @@ pub struct Metrics {
     registry: Registry,
     work: WorkVectors,
     followed: Mutex<Vec<Followed>>,
+    /// Those with series of their own. What is still under way when a policy goes brings none of them back.
+    policies: Mutex<BTreeSet<Box<str>>>,
     requests: RequestSeries,
     evaluations: IntCounterVec,
     evaluation_seconds: Histogram,
@@ -200,6 +204,7 @@ impl Metrics {
         let metrics = Self {
             work: WorkVectors::new(&registry)?,
             followed: Mutex::default(),
+            policies: Mutex::default(),
             requests: RequestSeries::new(&registry)?,
             evaluations: counters(EVALUATIONS, &["policy", "result"])?,
             evaluation_seconds: histogram(EVALUATION_SECONDS, exponential_buckets(1e-6, 4.0, 10)?)?,
@@ -259,6 +264,7 @@ impl Metrics {
 
     /// The counters of one policy; resolve once and keep.
     pub fn policy(&self, policy: &str) -> PolicySeries {
+        self.policies.lock().insert(policy.into());
         let of = |result: VerdictResult| self.evaluations.with_label_values(&[policy, result.as_str()]);
         PolicySeries {
             pass: of(VerdictResult::Pass),
@@ -270,6 +276,8 @@ impl Metrics {
 
     /// Drops the counters of a policy that is gone.
     pub fn forget_policy(&self, policy: &str) {
+        let mut policies = self.policies.lock();
+        policies.remove(policy);
         for result in VerdictResult::ALL {
             forget(self.evaluations.remove_label_values(&[policy, result.as_str()]));
         }
@@ -320,9 +328,12 @@ impl Metrics {
         &self.change_to_verdict_seconds
     }
 
-    /// Counts what became of a fix of a rule on an object.
+    /// Counts what became of a fix of a rule on an object, as long as the policy is there.
     pub fn remediation(&self, policy: &str, outcome: Remediation) {
-        self.remediations.with_label_values(&[policy, outcome.as_str()]).inc();
+        let policies = self.policies.lock();
+        if policies.contains(policy) {
+            self.remediations.with_label_values(&[policy, outcome.as_str()]).inc();
+        }
     }
 
     /// Counts events that were not written.

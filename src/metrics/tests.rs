@@ -30,7 +30,7 @@ fn deployments() -> GroupResource {
 /// Metrics in which every series has a value.
 fn busy() -> Arc<Metrics> {
     let metrics = Metrics::new("1.2.3").unwrap();
-    metrics.queue("objects").by.of(Priority::LiveChange).adds.inc();
+    metrics.queue("objects").added(Priority::LiveChange);
     VerdictResult::ALL.iter().for_each(|result| metrics.policy("owners").evaluated(*result));
     let target = metrics.target(&deployments());
     EventType::ALL.iter().for_each(|kind| target.event(*kind));
@@ -136,6 +136,8 @@ fn a_series_of_a_policy_or_target_goes_when_it_goes() {
     assert!(metrics.page().unwrap().contains(r#"policy="owners""#));
     assert!(metrics.page().unwrap().contains(r#"resource="deployments""#));
     metrics.forget_policy("owners");
+    // Of a fix that was under way.
+    metrics.remediation("owners", Remediation::Fixed);
     metrics.forget_target(&deployments());
     assert!(!metrics.page().unwrap().contains(r#"policy="owners""#));
     assert!(!metrics.page().unwrap().contains(r#"resource="deployments""#));
@@ -245,7 +247,7 @@ fn a_queue_is_asked_at_the_scrape_and_not_kept_alive() {
 #[test]
 fn labels_are_only_those_that_cannot_name_an_object() {
     let metrics = busy();
-    metrics.queue("objects").by.of(Priority::Resync).waited.observe(1.0);
+    metrics.queue("objects").waited(Priority::Resync, Duration::from_secs(1));
     let allowed: BTreeSet<&str> = [
         "version",
         "policy",

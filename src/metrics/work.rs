@@ -6,73 +6,15 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    exponential_buckets,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, exponential_buckets,
 };
 
 use super::priority::{PerPriority, Priority};
-
-/// Handles to the series of one queue; counting through them looks no label up.
-#[derive(Clone, Debug)]
-pub struct QueueSeries {
-    /// Of each priority.
-    pub by: PerPriority<PrioritySeries>,
-    /// Of the workers.
-    pub reconciles: ReconcileSeries,
-}
-
-/// Handles to the series of one priority in one queue.
-#[derive(Clone, Debug)]
-pub struct PrioritySeries {
-    /// Keys that came to be processed, ever.
-    pub adds: IntCounter,
-    /// Seconds from added to taken.
-    pub waited: Histogram,
-    /// Seconds from taken to done.
-    pub worked: Histogram,
-    /// Keys put back after a failure, ever.
-    pub retries: IntCounter,
-}
-
-/// How the processing of a key ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reconcile {
-    /// It is done with.
-    Success,
-    /// It is done with until a certain time.
-    RequeueAfter,
-    /// It failed and is tried again.
-    Error,
-}
-
-/// Handles to the series of the workers of one queue.
-#[derive(Clone, Debug)]
-pub struct ReconcileSeries {
-    success: IntCounter,
-    requeue_after: IntCounter,
-    error: IntCounter,
-    errors: IntCounter,
-    seconds: Histogram,
-}
-
-impl ReconcileSeries {
-    /// Counts the end of a key's processing.
-    pub fn ended(&self, result: Reconcile, took: Duration) {
-        self.seconds.observe(took.as_secs_f64());
-        match result {
-            Reconcile::Success => self.success.inc(),
-            Reconcile::RequeueAfter => self.requeue_after.inc(),
-            Reconcile::Error => {
-                self.error.inc();
-                self.errors.inc();
-            }
-        }
-    }
-}
+use super::queue::{PrioritySeries, QueueSeries, ReconcileSeries};
 
 /// A queue, asked at each scrape.
 pub trait Workload: Send + Sync {
-    /// What waits and what is being processed right now.
+    /// What waits and what is being processed right now; what it counted is told to its series before.
     fn sample(&self) -> WorkSample;
 }
 
@@ -221,21 +163,21 @@ impl WorkVectors {
         let series = |priority: Priority| {
             let labels = &[name, name, priority.as_str()];
             PrioritySeries {
-                adds: self.adds.with_label_values(labels),
-                waited: self.waited.with_label_values(labels),
-                worked: self.worked.with_label_values(labels),
-                retries: self.retries.with_label_values(labels),
+                adds: self.adds.with_label_values(labels).local(),
+                waited: self.waited.with_label_values(labels).local(),
+                worked: self.worked.with_label_values(labels).local(),
+                retries: self.retries.with_label_values(labels).local(),
             }
         };
-        let result = |result: &str| self.reconciles.with_label_values(&[name, result]);
+        let result = |result: &str| self.reconciles.with_label_values(&[name, result]).local();
         QueueSeries {
             by: PerPriority::new(series),
             reconciles: ReconcileSeries {
                 success: result("success"),
                 requeue_after: result("requeue_after"),
                 error: result("error"),
-                errors: self.reconcile_errors.with_label_values(&[name]),
-                seconds: self.reconcile_seconds.with_label_values(&[name]),
+                errors: self.reconcile_errors.with_label_values(&[name]).local(),
+                seconds: self.reconcile_seconds.with_label_values(&[name]).local(),
             },
         }
     }

@@ -18,6 +18,9 @@ pub struct TargetReport {
     pub state: TargetState,
     /// Whether it is degraded because a limit of the operator is exceeded: what is judged is up to date, and not all.
     pub limited: bool,
+    /// Whether it is served, and not as the policy asks for it: in another version, without a field to select by, or
+    /// not to be watched. No wait mends that.
+    pub mismatched: bool,
     /// The lowest generation of the policy that judges this target's objects at this moment.
     pub generation: i64,
     /// Since when the state is what it is.

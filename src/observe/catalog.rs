@@ -9,26 +9,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
-use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::definitions::Definitions;
+use super::definitions::{Definitions, Unread};
+use super::discovery::{ACCEPT, Groups, Reading};
 use super::informer::{Phase, Sink};
 use super::telling::Telling;
 use super::wire::{Collection, Wire, WireError};
 use crate::jsonpath::{Document, Projection, TypeMeta};
 use crate::policy::PolicySet;
-use crate::policy::catalog::{Catalog, ServedResource, ServedVersion};
+use crate::policy::catalog::Catalog;
 use crate::resource::Gvr;
 
-const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const PATHS: [&str; 2] = ["/api", "/apis"];
-/// Repeated for each version of a resource, of any number, and of no use here.
-const WITHOUT: [&str; 2] = ["shortNames", "categories"];
 /// When discovery is asked after a change, counted from it.
 const AFTER_CHANGE: [Duration; 7] = [
     Duration::ZERO,
@@ -103,9 +99,6 @@ impl Sink for ChangeSink {
     }
 }
 
-/// What one document of discovery says.
-type Groups = BTreeMap<Arc<str>, Vec<ServedVersion>>;
-
 /// Keeps the catalog true.
 pub struct Discovery {
     wire: Wire,
@@ -152,7 +145,8 @@ impl Discovery {
                 Ok(()) = policies.changed() => {
                     let set = Arc::clone(&policies.borrow_and_update());
                     if self.definitions.meet(&set) {
-                        self.definitions.ask(|_| true).await;
+                        let unread = self.definitions.ask_new().await;
+                        unread.iter().for_each(|unread| tracing::warn!("{unread}"));
                         self.publish();
                     }
                     continue;
@@ -162,9 +156,9 @@ impl Discovery {
             // A definition is read from where it changed, and does not lag behind.
             if asked == 0 {
                 let names = std::mem::take(&mut *changes.names.lock());
-                self.definitions.ask(|name| names.contains(name)).await;
+                self.ask_definitions(Some(&names)).await;
             } else if asked >= AFTER_CHANGE.len() {
-                self.definitions.ask(|_| true).await;
+                self.ask_definitions(None).await;
             }
             asked += 1;
             last = Instant::now();
@@ -176,12 +170,25 @@ impl Discovery {
         }
     }
 
+    /// Asks for definitions of these names, or for all.
+    async fn ask_definitions(&mut self, names: Option<&BTreeSet<Arc<str>>>) {
+        let unread = match names {
+            Some(names) => self.definitions.ask_named(names).await,
+            None => self.definitions.ask().await,
+        };
+        for unread in unread {
+            tracing::warn!("{unread}");
+        }
+    }
+
     async fn ask(&mut self) -> Result<(), WireError> {
         for path in PATHS {
             let etag = self.etags.get(path).map(String::as_str);
-            let Some((body, etag)) = self.wire.get(path, ACCEPT, etag, &WITHOUT).await? else { continue };
-            let known = self.documents.get(path);
-            let document = read(&body, known)?;
+            let mut reading = Reading::new(self.documents.get(path));
+            let Some(etag) = self.wire.read(path, ACCEPT, etag, |bytes| reading.push(bytes)).await? else {
+                continue;
+            };
+            let document = reading.end()?;
             self.documents.insert(path, document);
             match etag {
                 Some(etag) => self.etags.insert(path, etag),
@@ -198,7 +205,8 @@ impl Discovery {
             return;
         }
         let groups = self.documents.values().flat_map(Clone::clone).collect();
-        let catalog = Some(Arc::new(Catalog { groups, selectable: self.definitions.selectable() }));
+        let (selectable, shapes) = (self.definitions.selectable(), self.definitions.shapes());
+        let catalog = Some(Arc::new(Catalog { groups, selectable, shapes }));
         self.catalog.send_if_modified(|old| {
             let changed = *old != catalog;
             if changed {
@@ -209,144 +217,18 @@ impl Discovery {
     }
 }
 
-/// What is served at this moment, for those who do not follow it.
+/// What is served at this moment as far as these policies need it, for those who do not follow it; and which definition
+/// cannot be read, where some policy selects by fields.
 ///
 /// # Errors
 /// See [`WireError`].
-pub async fn look(wire: Wire) -> Result<Arc<Catalog>, WireError> {
+pub async fn look(wire: Wire, policies: &PolicySet) -> Result<(Arc<Catalog>, Option<Unread>), WireError> {
     let (mut discovery, reader) = Discovery::new(wire);
+    discovery.definitions.meet(policies);
+    let unread = discovery.definitions.ask().await.pop();
+    let missed = discovery.definitions.missed(policies);
     discovery.ask().await?;
     let catalog = reader.borrow().clone();
-    Ok(catalog.unwrap_or_default())
-}
-
-// Only what the catalog needs of `APIGroupDiscoveryList` (apidiscovery.k8s.io/v2).
-#[derive(Deserialize)]
-struct GroupList {
-    #[serde(default)]
-    items: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    #[serde(default)]
-    metadata: GroupMetadata,
-    #[serde(default)]
-    versions: Vec<Version>,
-}
-
-#[derive(Default, Deserialize)]
-struct GroupMetadata {
-    #[serde(default)]
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct Version {
-    version: String,
-    #[serde(default)]
-    resources: Vec<Resource>,
-    freshness: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Resource {
-    resource: String,
-    response_kind: Option<ResponseKind>,
-    #[serde(default)]
-    scope: String,
-    #[serde(default)]
-    verbs: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct ResponseKind {
-    #[serde(default)]
-    kind: String,
-}
-
-/// Reads a discovery document. A version that its server could not be asked for (`Stale`) stays as it was known.
-fn read(body: &Bytes, known: Option<&Groups>) -> Result<Groups, WireError> {
-    let list: GroupList = serde_json::from_slice(body).map_err(|e| {
-        WireError::Unintelligible(format!("aggregated discovery (Kubernetes 1.30 or newer): {e}"))
-    })?;
-    let mut groups = BTreeMap::new();
-    for Group { metadata, versions } in list.items {
-        let name = Arc::from(metadata.name);
-        let before = known.and_then(|known| known.get(&name));
-        let versions =
-            versions.into_iter().map(|version| served(version, before.map(Vec::as_slice))).collect();
-        groups.insert(name, versions);
-    }
-    Ok(groups)
-}
-
-fn served(found: Version, before: Option<&[ServedVersion]>) -> ServedVersion {
-    let Version { version, resources, freshness } = found;
-    if freshness.as_deref() == Some("Stale")
-        && let Some(before) = before.unwrap_or_default().iter().find(|before| *before.version == *version)
-    {
-        return before.clone();
-    }
-    let resources = resources
-        .into_iter()
-        .map(|Resource { resource, response_kind, scope, verbs }| {
-            let can = |verb: &str| verbs.iter().any(|known| known == verb);
-            let served = ServedResource {
-                kind: response_kind.map(|kind| kind.kind).unwrap_or_default().into(),
-                namespaced: scope == "Namespaced",
-                watchable: can("list") && can("watch"),
-            };
-            (resource.into(), served)
-        })
-        .collect();
-    ServedVersion { version: version.into(), resources }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::resource::GroupResource;
-
-    const BODY: &str = r#"{"kind":"APIGroupDiscoveryList","items":[{"metadata":{"name":"apps","creationTimestamp":null},
-      "versions":[{"version":"v1","freshness":"Current","resources":[
-        {"resource":"deployments","responseKind":{"group":"apps","version":"v1","kind":"Deployment"},"scope":"Namespaced","verbs":["get","list","watch"]},
-        {"resource":"reviews","scope":"Cluster","verbs":["create"]}]}]}]}"#;
-
-    fn resolve(groups: &Groups, resource: &str) -> Option<ServedResource> {
-        let catalog = Catalog { groups: groups.clone(), ..Catalog::default() };
-        catalog.resolve(&GroupResource::new("apps", resource), None).ok().map(|found| found.served)
-    }
-
-    #[test]
-    fn discovery_becomes_a_catalog() {
-        let catalog = read(&BODY.into(), None).unwrap();
-        let deployments = resolve(&catalog, "deployments").unwrap();
-        assert_eq!((&*deployments.kind, deployments.namespaced), ("Deployment", true));
-        assert_eq!(resolve(&catalog, "reviews"), None);
-    }
-
-    #[tokio::test]
-    async fn names_that_a_definition_repeats_without_end_take_no_room() {
-        let names =
-            format!(r#""scope":"Namespaced","shortNames":["{}"],"categories":["{0}"]"#, "x".repeat(5000));
-        let body = BODY.replace(r#""scope":"Namespaced""#, &names);
-        let service = tower::service_fn(move |_: http::Request<kube::client::Body>| {
-            let body = kube::client::Body::from(body.clone().into_bytes());
-            std::future::ready(Ok::<_, std::convert::Infallible>(http::Response::new(body)))
-        });
-        let limits = super::super::wire::Limits { body_bytes: 2000, ..Default::default() };
-        let catalog = look(Wire::new(kube::Client::new(service, "default"), limits)).await.unwrap();
-        assert!(resolve(&catalog.groups, "deployments").is_some());
-    }
-
-    #[test]
-    fn a_version_whose_server_does_not_answer_stays_as_it_was_known() {
-        let known = read(&BODY.into(), None).unwrap();
-        let stale =
-            r#"{"items":[{"metadata":{"name":"apps"},"versions":[{"version":"v1","freshness":"Stale"}]}]}"#;
-        let catalog = read(&stale.into(), Some(&known)).unwrap();
-        assert!(resolve(&catalog, "deployments").is_some());
-    }
+    let unread = unread.zip(missed).map(|(unread, missed)| unread.of(missed));
+    Ok((catalog.unwrap_or_default(), unread))
 }

@@ -1,25 +1,54 @@
-//! By which fields custom objects can be selected, as their CustomResourceDefinitions say.
+//! What CustomResourceDefinitions say of the objects of their kinds: by which fields they can be selected, and which they
+//! can have.
 //!
-//! Definitions are large and few policies ask, so they are not watched whole: those of resources that some policy
-//! selects by fields are read one by one, with the right to list that the operator has anyway.
+//! Definitions are large, so they are not watched whole: those of resources that some policy names are read one by one,
+//! with the right to list that the operator has anyway. What is kept of each has a bound ([`Shape`]), and there are as many
+//! as policies name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::wire::{Collection, Wire};
-use crate::policy::PolicySet;
+use super::wire::{Collection, Wire, WireError};
+use crate::policy::{PolicySet, Shape};
 use crate::resource::{GroupResource, Gvr};
 
-/// The fields of one definition, by version.
-type Fields = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
+/// What one version of a definition says.
+#[derive(Debug)]
+struct Known {
+    /// By which fields its objects can be selected.
+    selectable: BTreeSet<Arc<str>>,
+    shape: Arc<Shape>,
+}
+
+/// The versions of a definition.
+type Versions = BTreeMap<Arc<str>, Known>;
+
+/// A definition that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the definition of {resource} cannot be read: {error}; its objects are selected by fields as policies say"
+)]
+pub struct Unread {
+    resource: GroupResource,
+    error: WireError,
+}
+
+impl Unread {
+    /// The same of another one, which was not asked for since this one was refused.
+    pub(super) fn of(self, resource: GroupResource) -> Self {
+        Self { resource, ..self }
+    }
+}
 
 /// What is known of the definitions that policies ask for.
 pub(super) struct Definitions {
     wire: Wire,
     wanted: BTreeSet<GroupResource>,
-    known: BTreeMap<GroupResource, Fields>,
+    /// Of those that were read; without versions where there is no definition.
+    known: BTreeMap<GroupResource, Versions>,
 }
 
 impl Definitions {
@@ -29,59 +58,108 @@ impl Definitions {
 
     /// Whether these policies ask for others than before.
     pub(super) fn meet(&mut self, set: &PolicySet) -> bool {
-        let wanted: BTreeSet<_> = set.running().flat_map(|policy| policy.selects_custom()).collect();
+        let wanted: BTreeSet<_> = set.running().flat_map(|policy| policy.names_custom()).collect();
         self.known.retain(|resource, _| wanted.contains(resource));
         let changed = wanted != self.wanted;
         self.wanted = wanted;
         changed
     }
 
-    /// Reads those whose definitions have such names. What cannot be read is as it was known, or not known: then selectors are applied on our side,
-    /// with the same result.
-    pub(super) async fn ask(&mut self, which: impl Fn(&str) -> bool) {
-        for resource in &self.wanted {
-            let name = format!("{}.{}", resource.resource, resource.group);
-            if !which(&name) {
-                continue;
-            }
-            match read(&self.wire, &name).await {
-                Ok(Some(fields)) => drop(self.known.insert(resource.clone(), fields)),
-                Ok(None) => drop(self.known.remove(resource)),
-                Err(why) => {
-                    tracing::warn!(%resource, why, "its definition cannot be read; selected by fields as policies say");
-                    return;
+    /// Reads those that were not read yet, and tells which cannot be read.
+    pub(super) async fn ask_new(&mut self) -> Vec<Unread> {
+        let new: Vec<_> =
+            self.wanted.iter().filter(|wanted| !self.known.contains_key(*wanted)).cloned().collect();
+        self.read(new).await
+    }
+
+    /// Reads all of them, and tells which cannot be read.
+    pub(super) async fn ask(&mut self) -> Vec<Unread> {
+        let all = self.wanted.iter().cloned().collect();
+        self.read(all).await
+    }
+
+    /// Reads those whose definitions have such names, and tells which cannot be read.
+    pub(super) async fn ask_named(&mut self, names: &BTreeSet<Arc<str>>) -> Vec<Unread> {
+        let named = self.wanted.iter().filter(|wanted| names.contains(&*name(wanted)));
+        let named = named.cloned().collect();
+        self.read(named).await
+    }
+
+    /// The first custom kind that these policies select by fields and of which no definition was read.
+    pub(super) fn missed(&self, set: &PolicySet) -> Option<GroupResource> {
+        let mut selected = set.running().flat_map(|policy| policy.selects_custom());
+        selected.find(|resource| !self.known.contains_key(resource))
+    }
+
+    /// What cannot be read is as it was known, or not known: then selectors are applied on our side, with the same result.
+    async fn read(&mut self, resources: Vec<GroupResource>) -> Vec<Unread> {
+        let mut unread = Vec::new();
+        for resource in resources {
+            match read(&self.wire, &resource).await {
+                Ok(versions) => drop(self.known.insert(resource, versions)),
+                Err(error) => {
+                    // Whoever is refused one, or not answered, would be the others too.
+                    let is_alone = matches!(error, WireError::Unintelligible(_));
+                    unread.push(Unread { resource, error });
+                    if !is_alone {
+                        break;
+                    }
                 }
             }
         }
+        unread
     }
 
     pub(super) fn selectable(&self) -> BTreeMap<Gvr, BTreeSet<Arc<str>>> {
-        let of_version = |resource: &GroupResource, version: &Arc<str>| Gvr {
+        self.of_versions(|known| known.selectable.clone())
+    }
+
+    pub(super) fn shapes(&self) -> BTreeMap<Gvr, Arc<Shape>> {
+        self.of_versions(|known| Arc::clone(&known.shape))
+    }
+
+    fn of_versions<T>(&self, of: impl Fn(&Known) -> T) -> BTreeMap<Gvr, T> {
+        let version = |resource: &GroupResource, version: &Arc<str>| Gvr {
             resource: resource.clone(),
             version: Arc::clone(version),
         };
         let known =
-            self.known.iter().flat_map(|(resource, fields)| fields.iter().map(move |of| (resource, of)));
-        known.map(|(resource, (version, fields))| (of_version(resource, version), fields.clone())).collect()
+            self.known.iter().flat_map(|(resource, versions)| versions.iter().map(move |of| (resource, of)));
+        known.map(|(resource, (name, known))| (version(resource, name), of(known))).collect()
     }
 }
 
-/// `None` where there is no such definition, as of a resource of an aggregated server.
-async fn read(wire: &Wire, name: &str) -> Result<Option<Fields>, String> {
+/// The name of the definition of a resource.
+fn name(resource: &GroupResource) -> String {
+    format!("{}.{}", resource.resource, resource.group)
+}
+
+/// No versions where there is no such definition, as of a resource of an aggregated server.
+async fn read(wire: &Wire, resource: &GroupResource) -> Result<Versions, WireError> {
+    let name = name(resource);
     let collection = Collection {
         fields: Some(format!("metadata.name={name}").into()),
         ..Collection::all(Gvr::new("apiextensions.k8s.io", "v1", "customresourcedefinitions"))
     };
-    let page = wire.list(&collection, 1, None).await.map_err(|error| error.to_string())?;
-    let mut found = Ok(None);
-    let end = page.each(|raw| found = fields(raw).map(Some));
-    end.map_err(|error| error.to_string())?;
-    found.map_err(|error| error.to_string())
+    let page = wire.list(&collection, 1, None).await?;
+    let mut found = Ok(Versions::new());
+    page.each(|raw| {
+        if let Some(versions) = versions(raw, &name).transpose() {
+            found = versions;
+        }
+    })?;
+    found.map_err(|error| WireError::Unintelligible(error.to_string()))
 }
 
 #[derive(Deserialize)]
 struct Definition {
+    metadata: Metadata,
     spec: Spec,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +173,8 @@ struct Version {
     name: String,
     #[serde(default)]
     selectable_fields: Vec<Selectable>,
+    #[serde(default)]
+    schema: Schema,
 }
 
 #[derive(Deserialize)]
@@ -103,13 +183,25 @@ struct Selectable {
     json_path: String,
 }
 
-fn fields(raw: &str) -> serde_json::Result<Fields> {
-    let Definition { spec } = serde_json::from_str(raw)?;
+#[derive(Default, Deserialize)]
+struct Schema {
+    #[serde(rename = "openAPIV3Schema", default)]
+    kind: Value,
+}
+
+/// What the definition of a name says; `None` for one of another name.
+fn versions(raw: &str, name: &str) -> serde_json::Result<Option<Versions>> {
+    let Definition { metadata, spec } = serde_json::from_str(raw)?;
     // The API server names a field by its path without the first dot.
     let label = |Selectable { json_path }: Selectable| json_path.trim_start_matches('.').into();
-    let of_version =
-        |version: Version| (version.name.into(), version.selectable_fields.into_iter().map(label).collect());
-    Ok(spec.versions.into_iter().map(of_version).collect())
+    let known = |version: Version| {
+        let shape = Arc::new(Shape::of_kind(&version.schema.kind));
+        (
+            version.name.into(),
+            Known { selectable: version.selectable_fields.into_iter().map(label).collect(), shape },
+        )
+    };
+    Ok((metadata.name == name).then(|| spec.versions.into_iter().map(known).collect()))
 }
 
 #[cfg(test)]
@@ -117,11 +209,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_definition_says_by_which_fields_each_version_is_selected() {
-        let raw = r#"{"spec":{"group":"example.com","versions":[
-            {"name":"v1","selectableFields":[{"jsonPath":".spec.color"},{"jsonPath":".spec.size"}]},{"name":"v2"}]}}"#;
-        let found = fields(raw).unwrap();
-        assert_eq!(found["v1"], ["spec.color".into(), "spec.size".into()].into());
-        assert!(found["v2"].is_empty());
+    fn a_definition_says_of_each_version_by_which_fields_its_objects_are_selected_and_which_they_can_have() {
+        let raw = r#"{"metadata":{"name":"widgets.example.com"},"spec":{"group":"example.com","versions":[
+            {"name":"v1","selectableFields":[{"jsonPath":".spec.color"},{"jsonPath":".spec.size"}],
+             "schema":{"openAPIV3Schema":{"type":"object","properties":{"spec":{"type":"object"}}}}},{"name":"v2"}]}}"#;
+        let found = versions(raw, "widgets.example.com").unwrap().unwrap();
+        assert_eq!(found["v1"].selectable, ["spec.color".into(), "spec.size".into()].into());
+        assert!(found["v2"].selectable.is_empty());
+        assert!(matches!(&*found["v1"].shape, Shape::Members(members) if members.contains_key("spec")));
+        assert_eq!(*found["v2"].shape, Shape::Anything);
+        assert!(versions(raw, "gadgets.example.com").unwrap().is_none());
     }
 }

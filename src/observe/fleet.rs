@@ -2,7 +2,8 @@
 //!
 //! Make before break: a watch that a policy edit made too narrow goes on serving until the wider one is synced.
 //! Sharing blinds nobody: who names namespaces is served by watches of these while the watch of everything is refused.
-//! A watch that nobody wants any more lingers a while, so that a policy deleted and created again costs no list.
+//! A watch that nobody wants any more lingers a while, so that a policy deleted and created again costs no list; longer
+//! while what ended policies left on its objects is being taken back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,13 +11,15 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+mod inputs;
 mod publish;
 mod running;
 mod succession;
 
+use inputs::Inputs;
 pub(super) use running::{Role, Running, Stand};
 use succession::hold;
 
@@ -32,9 +35,6 @@ use crate::policy::{CompiledPolicy, PolicySet};
 use crate::queue::Queue;
 use crate::resource::{GroupResource, ObjectKey, ObjectName};
 use crate::store::{Served, Shelf, Store};
-
-/// How long the fleet waits for more after a policy changed.
-const SETTLE: Duration = Duration::from_millis(100);
 
 /// How the fleet sails.
 #[derive(Clone, Debug)]
@@ -132,40 +132,21 @@ impl Fleet {
     /// when an informer died, since what nobody follows must not look followed.
     pub async fn run(
         mut self,
-        mut policies: watch::Receiver<Arc<PolicySet>>,
-        mut catalog: watch::Receiver<Option<Arc<Catalog>>>,
+        policies: watch::Receiver<Arc<PolicySet>>,
+        catalog: watch::Receiver<Option<Arc<Catalog>>>,
         stop: CancellationToken,
     ) {
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let woken = Arc::clone(&self.woken);
-        let mut revision = 0;
-        // Policies that are applied together are met together: one wider watch for all of them.
-        let mut settled: Option<Instant> = None;
+        let mut inputs = Inputs::new(policies, catalog);
         loop {
-            let settling = settled.unwrap_or_else(Instant::now);
             tokio::select! {
                 () = stop.cancelled() => break,
-                changed = policies.changed() => {
-                    if changed.is_err() { break }
-                    // A status that was written changes the set, and nothing here.
-                    if policies.borrow_and_update().revision != revision {
-                        settled = settled.or_else(|| Some(Instant::now() + SETTLE));
-                    }
-                }
-                changed = catalog.changed() => {
-                    if changed.is_err() { break }
-                    settled = Some(Instant::now());
-                }
-                () = sleep_until(settling), if settled.is_some() => {
-                    settled = None;
-                    let set = Arc::clone(&policies.borrow_and_update());
-                    let served = catalog.borrow_and_update().clone();
-                    if let Some(served) = served.filter(|_| set.revision > 0) {
-                        revision = set.revision;
-                        self.reconcile(&set, &served);
-                    }
-                }
+                due = inputs.due() => match due {
+                    Some((set, served)) => self.reconcile(&set, &served),
+                    None => break,
+                },
                 () = woken.notified() => {}
                 _ = tick.tick() => {}
                 Some(ended) = self.tasks.join_next() => match ended {
@@ -176,22 +157,29 @@ impl Fleet {
                     }
                 },
             }
-            let arrived = self.awaiting.iter().any(|policy| self.parts.store.around(policy).is_some());
-            // Programs that were held back go first: what is retired may serve those before them.
-            if !arrived {
-                self.retire();
+            if self.attend() {
+                inputs.again();
             }
-            self.mind_spares();
-            self.resync();
-            if arrived || (std::mem::take(&mut self.freed) && !self.refused.is_empty()) {
-                settled = settled.or_else(|| Some(Instant::now()));
-            }
-            self.publish();
         }
         for running in self.running.values() {
             running.stop.cancel();
         }
         while self.tasks.join_next().await.is_some() {}
+    }
+
+    /// Does what is due by itself, and tells how everything stands. Whether policies are to be met once more, since what
+    /// kept something from being watched or served is over.
+    fn attend(&mut self) -> bool {
+        let arrived = self.awaiting.iter().any(|policy| self.parts.store.around(policy).is_some());
+        // Programs that were held back go first: what is retired may serve those before them.
+        if !arrived {
+            self.retire();
+        }
+        self.mind_spares();
+        self.resync();
+        let again = arrived || (std::mem::take(&mut self.freed) && !self.refused.is_empty());
+        self.publish();
+        again
     }
 
     // ---- wanted × running ----
@@ -202,10 +190,11 @@ impl Fleet {
         let mut current = BTreeSet::new();
         self.refused.clear();
         self.awaiting.clear();
-        // What a program needs beside its objects first: who it is there for is served by it at once.
-        let (around, others): (Vec<_>, Vec<_>) =
-            watches.into_iter().partition(|spec| !spec.around.is_empty());
-        for spec in around.into_iter().chain(others) {
+        let mut watches = watches;
+        // What a program needs beside its objects first: who it is there for is served by it at once. What no policy
+        // names comes last: how much that is, others decide, and there may not be room for all.
+        watches.sort_by_key(|spec| (spec.around.is_empty(), !spec.is_named()));
+        for spec in watches {
             current.extend(self.want(spec, Role::Wanted));
         }
         for spare in &spares {
@@ -217,7 +206,7 @@ impl Fleet {
         let is_other = |epoch: &&u64| !current.contains(*epoch);
         let others: Vec<u64> = self.running.keys().filter(is_other).copied().collect();
         // All of them before any is looked at: none of them is another one's successor.
-        let lingers = Role::Lingering(Instant::now() + self.settings.linger);
+        let lingers = Role::lingering(Instant::now() + self.settings.linger);
         for epoch in &others {
             if let Some(running) = self.running.get_mut(epoch).filter(|running| running.role.is_current()) {
                 running.role = lingers.clone();
@@ -226,9 +215,7 @@ impl Fleet {
         for epoch in others {
             self.unwant(epoch, catalog);
         }
-        for running in self.running.values() {
-            running.shelf.surround(running.spec.around.clone());
-        }
+        self.surround();
     }
 
     fn meet_policies(&mut self, set: &PolicySet, targets: BTreeMap<Arc<str>, Vec<PolicyTarget>>) {
@@ -280,7 +267,8 @@ impl Fleet {
         let resource = spec.resource.resource.clone();
         let types =
             TypeMeta { api_version: spec.resource.api_version().into(), kind: Arc::clone(&spec.served.kind) };
-        let shelf = Arc::new(Shelf::new(epoch, spec.resource.clone(), types, self.parts.store.room()));
+        let shelf = Shelf::new(epoch, spec.resource.clone(), types, self.parts.store.room());
+        let shelf = Arc::new(shelf.within(spec.namespace.clone()));
         shelf.serve(served(&spec.policies, &self.parts.metrics));
         shelf.surround(spec.around.clone());
         self.parts.store.open(Arc::clone(&shelf));
@@ -293,6 +281,7 @@ impl Fleet {
             series: self.parts.metrics.target(&resource),
             stand: sender,
             priority: Priority::InitialList,
+            page: Vec::new(),
             woken: Arc::clone(&self.woken),
         };
         let informer = Informer::new(
@@ -379,7 +368,7 @@ fn serve(running: &mut Running, (policies, around): (Vec<Program>, Vec<Arc<Compi
     let earlier = running.spec.around.iter().filter(|old| !around.iter().any(|new| Arc::ptr_eq(new, old)));
     running.shelf.surround(around.iter().chain(earlier).cloned().collect());
     for key in parts.store.judged_in(None, &around) {
-        parts.queue.add(key, Priority::PolicyChange);
+        parts.queue.add(&key, Priority::PolicyChange);
     }
     running.spec.policies = policies;
     running.spec.around = around;
@@ -388,7 +377,7 @@ fn serve(running: &mut Running, (policies, around): (Vec<Program>, Vec<Arc<Compi
 
 fn enqueue(queue: &Queue<ObjectKey>, resource: &GroupResource, objects: Vec<ObjectName>, priority: Priority) {
     for object in objects {
-        queue.add(ObjectKey { resource: resource.clone(), object }, priority);
+        queue.add(&ObjectKey { resource: resource.clone(), object }, priority);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Follows WatchPolicy objects and keeps the [`PolicySet`] that they come to.
+//! Follows WatchPolicy objects and keeps the [`PolicySet`] that they come to, and beside it their statuses.
 //!
 //! Each object is decoded and compiled alone: one that cannot be read, or is wrong, is an entry that says so, and
 //! hides no other.
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::informer::{Phase, Sink};
+use super::statuses::{Shown, Statuses};
 use super::telling::Telling;
 use super::wire::Collection;
 use crate::crd::{WatchPolicy, WatchPolicyStatus};
@@ -31,6 +32,7 @@ pub struct PolicySink {
     revision: u64,
     telling: Telling,
     set: watch::Sender<Arc<PolicySet>>,
+    statuses: Arc<Statuses>,
 }
 
 struct Kept {
@@ -52,8 +54,14 @@ impl PolicySink {
             revision: 0,
             telling: Telling::default(),
             set,
+            statuses: Arc::default(),
         };
         (sink, reader)
+    }
+
+    /// The statuses of the policies. Each is there before the set has its policy.
+    pub fn statuses(&self) -> Arc<Statuses> {
+        Arc::clone(&self.statuses)
     }
 
     fn identity(&self, raw: &str) -> Option<Identity> {
@@ -63,7 +71,8 @@ impl PolicySink {
             .map(|document| document.id)
     }
 
-    fn entry(&self, id: &Identity, raw: &str) -> PolicyEntry {
+    /// The policy, and the status that it has.
+    fn read(&self, id: &Identity, raw: &str) -> (PolicyEntry, Option<WatchPolicyStatus>) {
         let policy = match serde_json::from_str::<WatchPolicy>(raw) {
             Ok(policy) => policy,
             Err(error) => return unreadable(id, raw, &error),
@@ -81,7 +90,7 @@ impl PolicySink {
                 Err(faults) => PolicyState::Invalid(Arc::new(faults)),
             },
         };
-        PolicyEntry {
+        let entry = PolicyEntry {
             name: Arc::clone(&id.name),
             uid: Arc::clone(&id.uid),
             generation,
@@ -96,8 +105,8 @@ impl PolicySink {
                 .map(|name| name.as_str().into())
                 .collect(),
             state,
-            stored: policy.status.map(Arc::new),
-        }
+        };
+        (entry, policy.status)
     }
 
     fn publish(&mut self, programs: bool) {
@@ -118,21 +127,27 @@ impl Sink for PolicySink {
 
     fn seen(&mut self, raw: &str) {
         let Some(id) = self.identity(raw) else { return };
-        let entry = self.entry(&id, raw);
-        let known = self.entries.get(&id.name).map(|kept| &kept.entry);
-        let same = known.is_some_and(|known| {
-            let unreadable = matches!(entry.state, PolicyState::Unreadable(_));
-            let ends = |entry: &PolicyEntry| (entry.deleting, entry.is_held());
-            is_same(known, &id, entry.generation) && ends(known) == ends(&entry) && !unreadable
-        });
-        let kept = Kept { entry: Arc::new(entry), list: self.list };
-        self.entries.insert(id.name, kept);
-        self.publish(!same);
+        let (entry, status) = self.read(&id, raw);
+        let status = status.filter(WatchPolicyStatus::is_written);
+        self.statuses.show(&id.name, Shown { uid: id.uid, status: status.map(Arc::new) });
+        if let Some(kept) = self.entries.get_mut(&id.name)
+            && runs_as(&kept.entry, &entry)
+        {
+            kept.list = self.list;
+            if kept.entry.finalizers != entry.finalizers {
+                kept.entry = Arc::new(entry);
+                self.publish(false);
+            }
+            return;
+        }
+        self.entries.insert(id.name, Kept { entry: Arc::new(entry), list: self.list });
+        self.publish(true);
     }
 
     fn deleted(&mut self, raw: &str) {
         let Some(id) = self.identity(raw) else { return };
         if self.entries.remove(&id.name).is_some() {
+            self.statuses.forget(&id.name);
             self.publish(true);
         }
     }
@@ -140,6 +155,7 @@ impl Sink for PolicySink {
     fn listed(&mut self) {
         let list = self.list;
         self.entries.retain(|_, kept| kept.list == list);
+        self.statuses.retain(|policy| self.entries.contains_key(policy));
         self.listed = true;
         self.publish(true);
     }
@@ -178,8 +194,24 @@ fn is_same(known: &PolicyEntry, id: &Identity, generation: i64) -> bool {
     readable && known.uid == id.uid && known.generation == generation
 }
 
+/// Whether what is watched and judged for two states of a policy is the same.
+fn runs_as(known: &PolicyEntry, new: &PolicyEntry) -> bool {
+    let same_state = match (&known.state, &new.state) {
+        (PolicyState::Compiled(known), PolicyState::Compiled(new)) => Arc::ptr_eq(known, new),
+        (PolicyState::Invalid(known), PolicyState::Invalid(new)) => Arc::ptr_eq(known, new),
+        (PolicyState::Unreadable(known), PolicyState::Unreadable(new)) => known == new,
+        _ => false,
+    };
+    let of = |entry: &PolicyEntry| (entry.generation, entry.deleting, entry.is_held());
+    same_state && known.uid == new.uid && of(known) == of(new)
+}
+
 /// What can be said of a policy that was stored by another version of the CRD.
-fn unreadable(id: &Identity, raw: &str, error: &serde_json::Error) -> PolicyEntry {
+fn unreadable(
+    id: &Identity,
+    raw: &str,
+    error: &serde_json::Error,
+) -> (PolicyEntry, Option<WatchPolicyStatus>) {
     #[derive(Default, serde::Deserialize)]
     #[serde(default)]
     struct Readable {
@@ -195,7 +227,7 @@ fn unreadable(id: &Identity, raw: &str, error: &serde_json::Error) -> PolicyEntr
         finalizers: Option<Vec<Box<str>>>,
     }
     let Readable { metadata, status } = serde_json::from_str(raw).unwrap_or_default();
-    PolicyEntry {
+    let entry = PolicyEntry {
         name: Arc::clone(&id.name),
         uid: Arc::clone(&id.uid),
         generation: metadata.generation,
@@ -204,8 +236,8 @@ fn unreadable(id: &Identity, raw: &str, error: &serde_json::Error) -> PolicyEntr
         deleting: metadata.deleting.is_some(),
         finalizers: metadata.finalizers.unwrap_or_default().into(),
         state: PolicyState::Unreadable(error.to_string().into()),
-        stored: status.map(Arc::new),
-    }
+    };
+    (entry, status)
 }
 
 #[cfg(test)]
@@ -247,5 +279,70 @@ mod tests {
         assert_eq!(after(&mut sink, &raw(held, "")), (true, true, true));
         assert_eq!(after(&mut sink, &raw(&format!("{held}{deleted}"), "")), (true, true, false));
         assert_eq!(after(&mut sink, &raw(deleted, "")), (true, false, false));
+    }
+
+    #[test]
+    fn a_status_that_was_written_is_told_of_its_policy_and_leaves_the_set_as_it_is() {
+        let (mut sink, mut set) = PolicySink::new(policy::Settings::default());
+        let statuses = sink.statuses();
+        let raw = |name: &str, rest: &str| {
+            format!(
+                r#"{{"metadata":{{"name":"{name}","uid":"u-{name}","generation":1}},"spec":{{"targets":
+                [{{"resources":["pods"]}}],"rules":[{{"name":"r","forbid":true}}]}}{rest}}}"#
+            )
+        };
+        let names: Vec<_> = (0..1000).map(|n| format!("p{n}")).collect();
+        sink.listing();
+        names.iter().for_each(|name| sink.seen(&raw(name, "")));
+        sink.listed();
+        assert_eq!(told(&statuses).len(), 1000);
+        set.mark_unchanged();
+        for name in &names {
+            sink.seen(&raw(name, r#","status":{"reason":"Synced"}"#));
+            assert_eq!(told(&statuses), [name.as_str().into()].into());
+        }
+        assert!(!set.has_changed().unwrap(), "who follows the policies has nothing to do");
+        // Nor does a list that shows what was known.
+        sink.listing();
+        names.iter().for_each(|name| sink.seen(&raw(name, r#","status":{"reason":"Synced"}"#)));
+        assert_eq!((told(&statuses).len(), set.has_changed().unwrap()), (0, false));
+        sink.listed();
+        assert_eq!(set.borrow().entries.len(), 1000);
+    }
+
+    #[test]
+    fn the_status_that_the_server_gives_a_new_policy_is_none() {
+        let (mut sink, _set) = PolicySink::new(policy::Settings::default());
+        let raw = |generation: i64| {
+            format!(
+                r#"{{"metadata":{{"name":"p","uid":"u","generation":1}},"spec":{{"targets":[{{"resources":["pods"]}}],
+                "rules":[{{"name":"r","forbid":true}}]}},"status":{{"observedGeneration":{generation}}}}}"#
+            )
+        };
+        sink.seen(&raw(-1));
+        assert!(sink.statuses().of("p").unwrap().status.is_none());
+        sink.seen(&raw(1));
+        assert!(sink.statuses().of("p").unwrap().status.is_some());
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_read_is_met_once_whatever_its_status() {
+        let (mut sink, mut set) = PolicySink::new(policy::Settings::default());
+        let raw =
+            |rest: &str| format!(r#"{{"metadata":{{"name":"p","uid":"u","generation":1}},"spec":7{rest}}}"#);
+        sink.listing();
+        sink.seen(&raw(""));
+        sink.listed();
+        set.mark_unchanged();
+        sink.seen(&raw(r#","status":{"reason":"Unreadable"}"#));
+        assert!(!set.has_changed().unwrap());
+        let shown = sink.statuses().of("p").unwrap().status.unwrap();
+        assert_eq!(shown.reason.as_deref(), Some("Unreadable"));
+    }
+
+    /// The policies of which a status was told, without waiting.
+    fn told(statuses: &Statuses) -> std::collections::BTreeSet<Arc<str>> {
+        use futures::FutureExt;
+        statuses.changed().now_or_never().unwrap_or_default()
     }
 }

@@ -23,24 +23,40 @@ pub(super) struct ShelfSink {
     pub(super) woken: Arc<Notify>,
     /// Of what is seen now: found by a list, or told by the watch.
     pub(super) priority: Priority,
+    /// Keys of the page under way: workers are called once for all of them.
+    pub(super) page: Vec<ObjectKey>,
 }
 
 impl ShelfSink {
-    fn enqueue(&self, object: ObjectName) {
-        self.queue.add(ObjectKey { resource: self.shelf.resource.resource.clone(), object }, self.priority);
+    fn enqueue(&mut self, object: ObjectName) {
+        let key = ObjectKey { resource: self.shelf.resource.resource.clone(), object };
+        match self.priority {
+            Priority::InitialList => self.page.push(key),
+            priority => self.queue.add(&key, priority),
+        }
+    }
+
+    fn enqueue_all(&mut self, keys: Vec<ObjectKey>) {
+        match self.priority {
+            Priority::InitialList => self.page.extend(keys),
+            priority => self.queue.add_all(&keys, priority),
+        }
+    }
+
+    /// Hands over what a page of a list has brought.
+    fn turn(&mut self) {
+        if !self.page.is_empty() {
+            self.queue.add_all(&std::mem::take(&mut self.page), self.priority);
+        }
     }
 
     /// Enqueues an object that changed, came or went, and those whose verdict depends on it.
-    fn enqueue_with(&self, object: ObjectName, document: &Document) {
-        for key in self.store.judged_with(document) {
-            self.queue.add(key, self.priority);
-        }
+    fn enqueue_with(&mut self, object: ObjectName, document: &Document) {
+        self.enqueue_all(self.store.judged_with(document));
         let around = self.shelf.around();
         // What is in Namespaces is enqueued as a whole when their first list is complete.
         if !around.is_empty() && self.shelf.is_synced() {
-            for key in self.store.judged_in(Some(&object.name), &around) {
-                self.queue.add(key, self.priority);
-            }
+            self.enqueue_all(self.store.judged_in(Some(&object.name), &around));
         }
         self.enqueue(object);
     }
@@ -65,8 +81,8 @@ impl Sink for ShelfSink {
     fn seen(&mut self, raw: &str) {
         let Some(document) = self.decode(raw) else { return };
         let Put { name, change, predecessor } = self.shelf.put(document);
-        for key in predecessor.iter().flat_map(|gone| self.store.judged_with(gone)) {
-            self.queue.add(key, self.priority);
+        if let Some(gone) = predecessor {
+            self.enqueue_all(self.store.judged_with(&gone));
         }
         match change {
             Change::Changed => {
@@ -96,12 +112,14 @@ impl Sink for ShelfSink {
         for (name, document) in self.shelf.sweep() {
             self.enqueue_with(name, &document);
         }
+        if is_first {
+            self.store.overtaken(&self.shelf).into_iter().for_each(|name| self.enqueue(name));
+        }
         let around = self.shelf.around();
         if is_first && !around.is_empty() {
-            for key in self.store.judged_in(None, &around) {
-                self.queue.add(key, self.priority);
-            }
+            self.enqueue_all(self.store.judged_in(None, &around));
         }
+        self.turn();
         self.priority = Priority::LiveChange;
     }
 
@@ -129,6 +147,7 @@ impl Sink for ShelfSink {
     }
 
     fn alive(&mut self) {
+        self.turn();
         self.shelf.alive(jiff::Timestamp::now());
     }
 
@@ -216,7 +235,8 @@ mod tests {
                 series: self.metrics.target(&resource.resource),
                 stand: watch::channel(Stand { phase: Phase::Listing, since: jiff::Timestamp::UNIX_EPOCH }).0,
                 woken: Arc::default(),
-                priority: Priority::InitialList,
+                priority: Priority::LiveChange,
+                page: Vec::new(),
             }
         }
 

@@ -52,8 +52,9 @@ pub(super) fn report<'r>(
             running.spec.resource.resource == found.resource && running.spec.program(policy).is_some()
         })
         .collect();
-    let generations =
-        of_policy.iter().filter_map(|running| running.spec.program(policy).map(|(p, _)| p.generation));
+    let generation = |running: &&Running| running.spec.program(policy).map(|(program, _)| program.generation);
+    // Nobody is judged by what has shown nothing yet.
+    let judging = of_policy.iter().filter(|running| running.has_shown()).filter_map(generation).min();
     let current: Vec<_> = of_policy
         .iter()
         .copied()
@@ -81,7 +82,8 @@ pub(super) fn report<'r>(
         version: Some(Arc::clone(&found.version)),
         state,
         limited: limited && state == TargetState::Degraded,
-        generation: generations.min().unwrap_or_default(),
+        mismatched: false,
+        generation: judging.or_else(|| current.iter().filter_map(generation).min()).unwrap_or_default(),
         since,
         message,
     }
@@ -89,7 +91,7 @@ pub(super) fn report<'r>(
 
 /// What whoever wrote the policy should know of a target that is followed.
 fn remark(target: &PolicyTarget, running: &[&Running]) -> Option<Arc<str>> {
-    let PolicyTarget { resource, lacks_pod, left_out, between, .. } = target;
+    let PolicyTarget { resource, lacks_pod, left_out, between, unknown, .. } = target;
     if *lacks_pod {
         let words = format!(
             "where {resource} has its pod is not known: say it by `pod`, or target it in another policy"
@@ -110,13 +112,12 @@ fn remark(target: &PolicyTarget, running: &[&Running]) -> Option<Arc<str>> {
         })
         .map(|cure| format!("objects that a controller made are reported beside it: {cure}").into())
         .next()
+        .or_else(|| unknown.clone())
 }
 
 /// How the Namespaces of the policy's objects stand, in words about what they are needed for.
 fn namespaces(policy: &Arc<str>, running: &[&Running]) -> (TargetState, jiff::Timestamp, Option<Arc<str>>) {
-    let around = |running: &&&Running| {
-        running.role.is_current() && running.spec.around.iter().any(|around| around.name == *policy)
-    };
+    let around = |running: &&&Running| running.role.is_current() && running.spec.is_around(policy);
     let Some(found) = running.iter().find(around) else {
         return (TargetState::Resolving, jiff::Timestamp::UNIX_EPOCH, Some(WAITS.into()));
     };
@@ -142,7 +143,8 @@ fn scopes<'r>(target: &PolicyTarget, current: &[&'r Running]) -> Vec<(&'r Runnin
                 running.spec.namespace.is_none() || running.spec.namespace.as_ref() == namespace
             })
             .map(|running| (*running, running.stand.borrow().clone()))
-            .min_by_key(|(_, stand)| urgency(state(&stand.phase)))
+            // Of those that are refused, the one that asks for the least.
+            .min_by_key(|(running, stand)| (urgency(state(&stand.phase)), running.spec.namespace.is_none()))
     };
     match &target.namespaces {
         None => best(None).into_iter().collect(),

@@ -5,17 +5,22 @@
 //! Everything has a deadline and a size: a server that never answers, or answers without end, is an error.
 
 use std::borrow::Cow;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Frame;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::client::Body;
+use memchr::memchr;
 use serde::Deserialize;
 use serde::de::Error as _;
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
 use crate::jsonpath::Scanner;
 use crate::metrics::{EventType, WatchFailure};
@@ -23,12 +28,8 @@ use crate::policy::demand::WatchSpec;
 use crate::resource::Gvr;
 
 mod intake;
-mod lines;
-mod thin;
 
 use intake::{Incoming, Intake, Share};
-pub use lines::Lines;
-use thin::Thin;
 
 /// How long and how much the wire takes.
 #[derive(Clone, Debug)]
@@ -39,12 +40,10 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Most bytes of one watch event.
     pub line_bytes: usize,
-    /// Most bytes of all answers that are under way, of lines that have not ended and of pages.
+    /// Most bytes of all answers that are under way, lines of watches aside.
     pub intake_bytes: usize,
 }
 
-/// Of an answer no more is read, however little of it is kept.
-const MOST_READ: usize = 256 << 20;
 /// What the `http` crate takes, less a host name.
 const LONGEST_URI: usize = 65_000;
 /// A watch answers with its headers at once, whatever it will have to say.
@@ -273,7 +272,8 @@ impl Page {
     /// [`WireError::Unintelligible`] when the page is no list at all; a bad item is the taker's to notice.
     pub fn each(&self, mut take: impl FnMut(&str)) -> Result<PageEnd, WireError> {
         let page = RawPage::read(text(&self.body)?).map_err(unintelligible)?;
-        if !page.kind.ends_with("List") || page.metadata.resource_version.is_empty() {
+        // Whoever defines a kind says what a list of it is called.
+        if page.kind == "Status" || page.metadata.resource_version.is_empty() {
             return Err(WireError::Unintelligible(format!("it is no list, but {:?}", cut(&page.kind, 64))));
         }
         page.items.into_iter().for_each(&mut take);
@@ -335,19 +335,156 @@ fn unintelligible(error: serde_json::Error) -> WireError {
     WireError::Unintelligible(error.to_string())
 }
 
+/// A line that is longer is a large one: few of them are read at a time.
+const LARGE_LINE: usize = 256 << 10;
+/// How many: a server may begin a large line on each of hundreds of watches, and end none of them.
+const LARGE_LINES: usize = 4;
+
+/// An open watch: lines as they come.
+pub struct Lines {
+    body: Body,
+    splitter: Splitter,
+    limits: Limits,
+    /// When anything came, were it only a part of a line.
+    heard: Instant,
+    /// Wakes when something is overdue, or sooner. It is put off when it does and not at each event: to set a timer takes
+    /// longer than to look at the clock.
+    alarm: Pin<Box<Sleep>>,
+    room: Arc<Semaphore>,
+    /// The room for a large line, and when it must be whole.
+    large: Option<(OwnedSemaphorePermit, Instant)>,
+}
+
+impl Lines {
+    fn new(body: Body, limits: Limits, room: Arc<Semaphore>) -> Self {
+        let heard = Instant::now();
+        let alarm = Box::pin(sleep_until(heard));
+        Self { body, splitter: Splitter::default(), limits, heard, alarm, room, large: None }
+    }
+
+    /// The next line; `None` when the server ended the watch. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`WireError::Silent`] when nothing came for `patience`, however often that was waited for, or a large line has no
+    /// end; a line that is too long, or cut off, is an error.
+    pub async fn next(&mut self, patience: Duration) -> Result<Option<Bytes>, WireError> {
+        loop {
+            if let Some(line) = self.splitter.line() {
+                self.large = None;
+                return Ok(Some(line));
+            }
+            if self.splitter.begun() > self.limits.line_bytes {
+                return Err(WireError::TooLarge(self.limits.line_bytes));
+            }
+            if self.splitter.begun() > LARGE_LINE && self.large.is_none() {
+                self.make_room(patience).await?;
+            }
+            match self.frame(patience).await? {
+                None if self.splitter.begun() == 0 => return Ok(None),
+                None => return Err(WireError::Broken("the watch ended in the middle of a line".to_owned())),
+                Some(frame) => self.splitter.push(frame.into_data().unwrap_or_default()),
+            }
+        }
+    }
+
+    /// Nothing is read until other large lines are whole.
+    async fn make_room(&mut self, patience: Duration) -> Result<(), WireError> {
+        let room = timeout_at(self.heard + patience, Arc::clone(&self.room).acquire_owned()).await;
+        let permit = room.ok().and_then(Result::ok).ok_or(WireError::Silent(patience))?;
+        let due = Instant::now() + self.limits.answer;
+        self.alarm.as_mut().reset(due);
+        self.large = Some((permit, due));
+        Ok(())
+    }
+
+    async fn frame(&mut self, patience: Duration) -> Result<Option<Frame<Bytes>>, WireError> {
+        loop {
+            let silent = (self.heard + patience, patience);
+            let whole = self.large.as_ref().map(|(_, due)| (*due, self.limits.answer));
+            let (due, waited) = whole.map_or(silent, |whole| whole.min(silent));
+            tokio::select! {
+                biased;
+                frame = self.body.frame() => {
+                    self.heard = Instant::now();
+                    // What drips would keep the alarm from being looked at.
+                    let late = whole.filter(|(due, _)| self.heard > *due);
+                    return match late {
+                        Some((_, waited)) => Err(WireError::Silent(waited)),
+                        None => frame.transpose().map_err(|error| broken(&error)),
+                    };
+                }
+                () = &mut self.alarm => {
+                    if Instant::now() >= due {
+                        return Err(WireError::Silent(waited));
+                    }
+                    self.alarm.as_mut().reset(due);
+                }
+            }
+        }
+    }
+}
+
+/// Cuts what comes into lines. One that comes whole is not copied.
+#[derive(Default)]
+struct Splitter {
+    /// What was not looked at yet.
+    fresh: Bytes,
+    /// The beginning of a line whose end has not come.
+    begun: BytesMut,
+}
+
+impl Splitter {
+    /// Takes in what comes next, when there is no line left in what came before.
+    fn push(&mut self, data: Bytes) {
+        self.fresh = data;
+    }
+
+    /// How much there is of a line whose end has not come, when there is no other.
+    fn begun(&self) -> usize {
+        self.begun.len()
+    }
+
+    /// The next line that is not blank.
+    fn line(&mut self) -> Option<Bytes> {
+        loop {
+            let Some(end) = memchr(b'\n', &self.fresh) else {
+                self.begun.extend_from_slice(&std::mem::take(&mut self.fresh));
+                return None;
+            };
+            let rest = self.fresh.split_to(end);
+            self.fresh.advance(1);
+            // Or a quiet watch would hold on to the whole of what came last.
+            if self.fresh.is_empty() {
+                self.fresh = Bytes::new();
+            }
+            let line = if self.begun.is_empty() {
+                rest
+            } else {
+                self.begun.extend_from_slice(&rest);
+                std::mem::take(&mut self.begun).freeze()
+            };
+            if !line.trim_ascii().is_empty() {
+                return Some(line);
+            }
+        }
+    }
+}
+
 /// Sends requests and reads answers. Cheap to clone.
 #[derive(Clone)]
 pub struct Wire {
     client: kube::Client,
     limits: Limits,
     intake: Arc<Intake>,
+    /// For large lines of watches.
+    room: Arc<Semaphore>,
 }
 
 impl Wire {
     /// The client must not retry by itself: back-off is the informer's.
     pub fn new(client: kube::Client, limits: Limits) -> Self {
         let intake = Intake::new(limits.intake_bytes);
-        Self { client, limits, intake }
+        Self { client, limits, intake, room: Arc::new(Semaphore::new(LARGE_LINES)) }
     }
 
     /// One page of a list at the newest version.
@@ -408,20 +545,29 @@ impl Wire {
         let opened = self.limits.answer.min(WATCH_OPENS);
         let response =
             timeout(opened, self.answer(request)).await.map_err(|_elapsed| WireError::Silent(opened))??;
-        Ok(Lines::new(response.into_body(), self.limits.line_bytes, &self.intake))
+        Ok(Lines::new(response.into_body(), self.limits.clone(), Arc::clone(&self.room)))
     }
 
-    /// The body of a path, without arrays of these names, and its ETag; `None` when it is still what `etag` stands for.
+    /// The body of a path.
     ///
     /// # Errors
     /// See [`WireError`].
-    pub async fn get(
+    pub async fn get(&self, path: &str, accept: &str) -> Result<Bytes, WireError> {
+        let response = self.answer(get(path, &[], accept)?).await?;
+        Ok(self.body(response.into_body(), self.limits.body_bytes).await?.0)
+    }
+
+    /// Hands over the body of a path as it comes, and gives its ETag; `None` when it is still what `etag` stands for.
+    ///
+    /// # Errors
+    /// See [`WireError`]; what was handed over by then is not all.
+    pub async fn read(
         &self,
         path: &str,
         accept: &str,
         etag: Option<&str>,
-        without: &'static [&'static str],
-    ) -> Result<Option<(Bytes, Option<String>)>, WireError> {
+        take: impl FnMut(&[u8]) + Send,
+    ) -> Result<Option<Option<String>>, WireError> {
         let mut request = get(path, &[], accept)?;
         if let Some(value) = etag.and_then(|etag| http::HeaderValue::from_str(etag).ok()) {
             request.headers_mut().insert(http::header::IF_NONE_MATCH, value);
@@ -431,15 +577,11 @@ impl Wire {
             return Ok(None);
         }
         let response = self.refuse(response).await?;
-        let etag = response
-            .headers()
-            .get(http::header::ETAG)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
-        let mut thin = Thin::new(without);
-        let limit = self.limits.body_bytes;
-        let (body, _room) = self.gather(response.into_body(), limit, |piece| thin.pass(&piece)).await?;
-        Ok(Some((body, etag)))
+        let etag = response.headers().get(http::header::ETAG).and_then(|value| value.to_str().ok());
+        let etag = etag.map(str::to_owned);
+        let read = timeout(self.limits.answer, hand_over(response.into_body(), take)).await;
+        read.map_err(|_elapsed| WireError::Silent(self.limits.answer))??;
+        Ok(Some(etag))
     }
 
     /// Asks the server whether we may do `verb` on a collection (`SelfSubjectAccessReview`).
@@ -503,31 +645,33 @@ impl Wire {
 
     /// A whole body, and the room that it takes.
     async fn body(&self, body: Body, limit: usize) -> Result<(Bytes, Share), WireError> {
-        self.gather(body, limit, |piece| piece).await
-    }
-
-    /// What is wanted of the pieces of a body.
-    async fn gather(
-        &self,
-        body: Body,
-        limit: usize,
-        mut wanted: impl FnMut(Bytes) -> Bytes,
-    ) -> Result<(Bytes, Share), WireError> {
         let patience = self.limits.answer;
         let whole = async {
             let mut incoming = Incoming::new(body, &self.intake);
-            let mut read = 0;
             while let Some(piece) = incoming.frame(patience).await? {
-                read += piece.len();
-                if read > MOST_READ {
-                    return Err(WireError::TooLarge(MOST_READ));
-                }
-                incoming.keep(&wanted(piece), limit).await?;
+                incoming.keep(&piece, limit).await?;
             }
             Ok(incoming.take())
         };
         timeout(patience, whole).await.map_err(|_elapsed| WireError::Silent(patience))?
     }
+}
+
+/// Most bytes of a body of which little is kept.
+const READ_BYTES: usize = 256 << 20;
+
+async fn hand_over(mut body: Body, mut take: impl FnMut(&[u8])) -> Result<(), WireError> {
+    let mut taken = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| broken(&error))?;
+        let data = frame.data_ref().map(AsRef::<[u8]>::as_ref).unwrap_or_default();
+        taken += data.len();
+        if taken > READ_BYTES {
+            return Err(WireError::TooLarge(READ_BYTES));
+        }
+        take(data);
+    }
+    Ok(())
 }
 
 fn get(path: &str, query: &[(&str, &str)], accept: &str) -> Result<http::Request<Body>, WireError> {
@@ -587,10 +731,89 @@ fn cut(text: &str, bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
 
     fn page(body: impl Into<Bytes>) -> Page {
         Page { body: body.into(), _room: None }
+    }
+
+    fn lines_of(chunks: &[&'static str]) -> Vec<String> {
+        let mut splitter = Splitter::default();
+        let mut lines = Vec::new();
+        for chunk in chunks {
+            splitter.push(Bytes::from_static(chunk.as_bytes()));
+            while let Some(line) = splitter.line() {
+                lines.push(String::from_utf8(line.to_vec()).unwrap());
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn lines_come_whole_and_blank_ones_are_passed_over() {
+        assert_eq!(lines_of(&["{\"a\"", ":1}\n\n  \n{}\n", "[]\n{"]), ["{\"a\":1}", "{}", "[]"]);
+    }
+
+    #[test]
+    fn what_comes_whole_is_not_copied_and_not_held_on_to() {
+        let data = Bytes::from("{}\n".to_owned());
+        let mut splitter = Splitter::default();
+        splitter.push(data.clone());
+        let line = splitter.line().unwrap();
+        assert_eq!(line.as_ptr(), data.as_ptr());
+        drop(line);
+        assert!(data.is_unique(), "something holds on to it");
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(96);
+
+    fn lines(beginning: String, room: &Arc<Semaphore>) -> Lines {
+        let limits = Limits { line_bytes: 1 << 20, ..Limits::default() };
+        let mut lines = Lines::new(Body::empty(), limits, Arc::clone(room));
+        lines.splitter.push(Bytes::from(beginning));
+        lines
+    }
+
+    #[tokio::test]
+    async fn a_watch_cut_in_the_middle_of_a_line_is_broken() {
+        let mut lines = lines("{\"type\":\"ADD".to_owned(), &Arc::new(Semaphore::new(1)));
+        assert!(matches!(lines.next(PATIENCE).await, Err(WireError::Broken(_))));
+    }
+
+    #[tokio::test]
+    async fn a_line_over_the_limit_is_an_error() {
+        let mut lines = lines("1".repeat((1 << 20) + 1), &Arc::new(Semaphore::new(1)));
+        assert!(matches!(lines.next(PATIENCE).await, Err(WireError::TooLarge(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_large_lines_are_read_at_a_time_and_each_has_an_end() {
+        let room = Arc::new(Semaphore::new(1));
+        let silent =
+            http_body_util::StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, Infallible>>());
+        let service = tower::service_fn(move |_: http::Request<Body>| {
+            let silent = silent.clone();
+            async move { Ok::<_, Infallible>(http::Response::new(silent)) }
+        });
+        let wire = Wire {
+            room: Arc::clone(&room),
+            ..Wire::new(kube::Client::new(service, "default"), Limits::default())
+        };
+        let collection = Collection::all(Gvr::new("", "v1", "pods"));
+        let mut first = wire.watch(&collection, "1", PATIENCE).await.unwrap();
+        first.splitter.push(Bytes::from("1".repeat(LARGE_LINE + 1)));
+        let mut second = wire.watch(&collection, "1", PATIENCE).await.unwrap();
+        second.splitter.push(Bytes::from("1".repeat(LARGE_LINE + 1)));
+        let start = Instant::now();
+        let (first, second) = tokio::join!(first.next(PATIENCE), second.next(PATIENCE));
+        assert!(matches!(first, Err(WireError::Silent(waited)) if waited == Limits::default().answer));
+        assert!(
+            matches!(second, Err(WireError::Silent(waited)) if waited == PATIENCE),
+            "it got no room in time"
+        );
+        assert_eq!(start.elapsed(), PATIENCE);
     }
 
     #[test]
@@ -614,12 +837,19 @@ mod tests {
     }
 
     #[test]
+    fn a_list_may_have_any_name_that_a_definition_gives_it() {
+        let body = r#"{"kind":"Odds","metadata":{"resourceVersion":"7"},"items":[{}]}"#;
+        assert!(page(body).each(|_| ()).is_ok());
+    }
+
+    #[test]
     fn what_is_no_list_is_not_taken_for_an_empty_one() {
         for body in [
             r#"{"metadata":{}}"#,
             r#"{"kind":"PodList","metadata":{"resourceVersion":"7"}}"#,
             r#"{"kind":"PodList","metadata":{"resourceVersion":""},"items":[]}"#,
             r#"{"kind":"Status","metadata":{"resourceVersion":"7"},"items":[],"code":500}"#,
+            r#"{"kind":"Pod","metadata":{"resourceVersion":"7"}}"#,
         ] {
             let page = page(body);
             assert!(matches!(page.each(|_| ()), Err(WireError::Unintelligible(_))), "{body}");

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::field::NAME;
+use super::shape::Shape;
 use crate::resource::{GroupResource, Gvr};
 
 /// One served resource in one version.
@@ -35,6 +36,8 @@ pub struct Catalog {
     /// The fields, beside the name and the namespace, by which objects of custom resources can be selected; of those
     /// for which it is known.
     pub selectable: BTreeMap<Gvr, BTreeSet<Arc<str>>>,
+    /// What objects of custom resources can have; of those for which it is known.
+    pub shapes: BTreeMap<Gvr, Arc<Shape>>,
 }
 
 /// A target that was found.
@@ -76,6 +79,22 @@ pub enum Unresolved {
     },
     /// It is served, and cannot be listed or watched.
     NotWatchable(GroupResource),
+    /// One entry of a policy finds it in one version, and another names another: which of them judges cannot be told.
+    TwoVersions {
+        /// What was looked for.
+        resource: GroupResource,
+        /// The version in which the resource is found by its name.
+        found: Arc<str>,
+        /// The version that the entry with `*` names.
+        named: Arc<str>,
+    },
+}
+
+impl Unresolved {
+    /// Whether it is served, and not as the policy asks for it: no wait mends that.
+    pub fn is_fault(&self) -> bool {
+        !matches!(self, Self::Absent { .. })
+    }
 }
 
 impl fmt::Display for Unresolved {
@@ -105,6 +124,11 @@ impl fmt::Display for Unresolved {
             Self::NotWatchable(resource) => {
                 write!(f, "{resource} cannot be listed and watched; name a resource that can")
             }
+            Self::TwoVersions { resource, found, named } => write!(
+                f,
+                "{resource} is targeted in two versions, {found} by its name and {named} by `*`; it is not watched: name \
+                 the same `version` in both entries"
+            ),
         }
     }
 }

@@ -36,7 +36,7 @@ fn own_name(place: &Trail<'_>, secret: bool) -> Option<Box<str>> {
 pub(super) fn read(rule: &Rule, roots: &Roots, projection: &mut Projection) {
     let under = rule.for_each.as_ref();
     let mut add = |path: &Path, under: Option<&Path>| {
-        names_along(path).iter().for_each(|name| projection.read(name, roots, under));
+        names_along(path).for_each(|name| projection.read(&name, roots, under));
         if path.root().needs_pod() {
             names_above_pod(roots).iter().for_each(|name| projection.read(name, roots, None));
         }
@@ -51,41 +51,15 @@ pub(super) fn read(rule: &Rule, roots: &Roots, projection: &mut Projection) {
     }
 }
 
-/// The name of each place along a path, its root and its end among them. Made of the path's text, which has one normal
-/// spelling; what has no members, as `$containers` itself, is no path with a name.
-fn names_along(path: &Path) -> Vec<Path> {
-    let text = path.to_string();
-    let root = path.root().text().len();
-    let (mut depth, mut quote, mut escaped) = (0_usize, None, false);
-    let mut ends = vec![text.len()];
-    for (at, c) in text.char_indices().skip_while(|(at, _)| *at < root) {
-        match (c, quote) {
-            _ if std::mem::take(&mut escaped) => {}
-            ('\\', Some(_)) => escaped = true,
-            (c, Some(open)) if c == open => quote = None,
-            (_, Some(_)) => {}
-            ('\'' | '"', None) => quote = Some(c),
-            ('.' | '[', None) if depth == 0 => {
-                ends.push(at);
-                depth += usize::from(c == '[');
-            }
-            ('[', None) => depth += 1,
-            (']', None) => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    ends.into_iter().filter_map(|end| Path::parse(&format!("{}.name", text.get(..end)?)).ok()).collect()
+/// The name of each place along a path, its root and its end among them.
+fn names_along(path: &Path) -> impl Iterator<Item = Path> {
+    path.prefixes().filter_map(|place| place.member("name"))
 }
 
 /// The name of each place from the object down to the pod's `spec`.
 fn names_above_pod(roots: &Roots) -> Vec<Path> {
-    let mut text = Root::Object.text().to_owned();
-    let mut names = Vec::new();
-    for name in roots.pod.iter().flatten().map(|name| &**name).chain(["spec"]) {
-        names.extend(Path::parse(&format!("{text}.name")).ok());
-        // A JSON string is a name in double quotes (RFC 9535, 2.3.1).
-        text.push_str(&format!("[{}]", serde_json::Value::from(name)));
-    }
-    names.extend(Path::parse(&format!("{text}.name")).ok());
-    names
+    let names = roots.pod.iter().flatten().map(|name| &**name).chain(["spec"]);
+    let object = Path::parse(Root::Object.text()).ok();
+    let spec = names.fold(object, |place, name| place?.member(name));
+    spec.iter().flat_map(names_along).collect()
 }

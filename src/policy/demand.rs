@@ -54,9 +54,9 @@ pub struct WatchSpec {
     pub metadata_only: bool,
     /// What is kept of each object.
     pub projection: Arc<Projection>,
-    /// Who is judged by it, and where `$pod` is for each of them.
+    /// Who is judged by it, and where `$pod` is for each of them; in the order of their names, each once.
     pub policies: Vec<Program>,
-    /// Whose objects are in these Namespaces and are judged by what is read of them.
+    /// Whose objects are in these Namespaces and are judged by what is read of them; in the order of their names.
     pub around: Vec<Arc<CompiledPolicy>>,
 }
 
@@ -95,9 +95,21 @@ impl WatchSpec {
             && self.around.iter().zip(around).all(same)
     }
 
+    /// Whether some policy names its resource, or needs it beside what it names; others mean all that a group serves.
+    pub fn is_named(&self) -> bool {
+        let resource = &self.resource.resource;
+        self.policies.is_empty() || self.policies.iter().any(|(policy, _)| !policy.stands_for(resource))
+    }
+
     /// The program of a policy, if it is judged by this watch.
     pub fn program(&self, name: &str) -> Option<&Program> {
-        self.policies.iter().find(|(policy, _)| *policy.name == *name)
+        let place = self.policies.binary_search_by(|(policy, _)| (*policy.name).cmp(name)).ok()?;
+        self.policies.get(place)
+    }
+
+    /// A policy whose objects are in these Namespaces.
+    pub fn is_around(&self, name: &str) -> bool {
+        self.around.binary_search_by(|policy| (*policy.name).cmp(name)).is_ok()
     }
 }
 
@@ -120,6 +132,8 @@ pub struct PolicyTarget {
     pub left_out: Vec<Arc<str>>,
     /// What is followed beside it, between its objects and what controls them.
     pub between: Vec<Gvr>,
+    /// What a rule reads that no object of the kind can have, in words; of a kind that the policy names.
+    pub unknown: Option<Arc<str>>,
 }
 
 /// All that is wanted.
@@ -168,13 +182,16 @@ fn policy_targets(
             needs_namespaces: false,
             left_out: Vec::new(),
             between: Vec::new(),
+            unknown: None,
         });
-        let selectable = |resource: &Gvr| catalog.select_by(resource, target.custom_fields());
-        if let Some(refused) = entry.found.as_ref().ok().and_then(|resource| selectable(resource).err()) {
+        if let Some(refused) = entry.found.as_ref().ok().and_then(|found| refusal(found, target, catalog)) {
             entry.found = Err(refused);
         }
         let Ok(found) = &entry.found else { continue };
         let Some(want) = wants.get_mut(found) else { continue };
+        if target.resources.contains(&found.resource.resource) {
+            entry.unknown = unknown(policy, found, catalog);
+        }
         entry.needs_namespaces = want.served.namespaced && policy.reads_namespaces();
         entry.namespaces = want.scope(entry.namespaces.take(), target);
         let named = entry.namespaces.iter().flatten();
@@ -196,16 +213,68 @@ fn policy_targets(
     }
     let mut targets: Vec<_> = targets.into_values().collect();
     if targets.iter().any(|target| target.needs_namespaces) {
-        want_beside(policy, (GroupResource::new("", "namespaces"), None, Use::Around), catalog, wants);
+        let namespaces = catalog.resolve(&GroupResource::new("", "namespaces"), None).ok();
+        namespaces.map(|found| want_beside(policy, found, (None, Use::Around), wants));
     }
-    let pods = targets.iter_mut().find(|target| target.resource == GroupResource::new("", "pods"));
-    if let Some(pods) = pods {
-        for resource in policy.between() {
-            let beside = (resource, pods.namespaces.clone(), Use::Between);
-            pods.between.extend(want_beside(policy, beside, catalog, wants));
-        }
+    let between = follow(policy, &targets, catalog, wants);
+    if let Some(pods) = targets.iter_mut().find(|target| is_of_pods(target)) {
+        pods.between = between;
     }
     targets
+}
+
+fn is_of_pods(target: &PolicyTarget) -> bool {
+    target.resource == GroupResource::new("", "pods")
+}
+
+/// Wants what leads from Pods to their controllers wherever Pods are looked at. What is a target itself may be looked at
+/// in fewer namespaces.
+fn follow(
+    policy: &Arc<CompiledPolicy>,
+    targets: &[PolicyTarget],
+    catalog: &Catalog,
+    wants: &mut BTreeMap<Gvr, Want>,
+) -> Vec<Gvr> {
+    let Some(pods) = targets.iter().find(|target| is_of_pods(target)) else { return Vec::new() };
+    let mut followed = Vec::new();
+    for resource in policy.between() {
+        let own = targets.iter().find(|target| target.resource == resource);
+        if own.is_some_and(|own| covers(&own.namespaces, &pods.namespaces)) {
+            continue;
+        }
+        let version = own.and_then(|own| own.version.as_deref());
+        let found = catalog.resolve(&resource, version).ok();
+        let everywhere = || (pods.namespaces.clone(), Use::Between);
+        followed.extend(found.map(|found| want_beside(policy, found, everywhere(), wants)));
+    }
+    followed
+}
+
+fn covers(wide: &Namespaces, narrow: &Namespaces) -> bool {
+    match (wide, narrow) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(wide), Some(narrow)) => wide.is_superset(narrow),
+    }
+}
+
+/// Why an entry cannot be followed together with those before it, or at all.
+fn refusal(found: &Gvr, target: &CompiledTarget, catalog: &Catalog) -> Option<Unresolved> {
+    let named = target.version.as_ref().filter(|version| **version != found.version);
+    let two_versions = named.map(|named| Unresolved::TwoVersions {
+        resource: found.resource.clone(),
+        found: Arc::clone(&found.version),
+        named: Arc::clone(named),
+    });
+    two_versions.or_else(|| catalog.select_by(found, target.custom_fields()).err())
+}
+
+/// What a policy reads of a resource that its objects cannot have, as far as that is known.
+fn unknown(policy: &CompiledPolicy, resource: &Gvr, catalog: &Catalog) -> Option<Arc<str>> {
+    let shape = catalog.shapes.get(resource)?;
+    let mut read = Projection::default();
+    policy.read(&resource.resource, &policy.roots(&resource.resource), &mut read);
+    shape.unknown(read.level()).map(Into::into)
 }
 
 fn text(selector: &impl ToString) -> Arc<str> {
@@ -218,7 +287,7 @@ fn only(selectors: &BTreeSet<Option<Arc<str>>>) -> Option<Arc<str>> {
 }
 
 /// Each resource that a policy names, with the entry that does; then those that `*` stands for. What is named by itself
-/// says in which version it is watched.
+/// says in which version it is watched, where `*` names none.
 fn entries<'p>(policy: &'p CompiledPolicy, catalog: &Catalog) -> Vec<(&'p CompiledTarget, GroupResource)> {
     let named = |target: &'p CompiledTarget| {
         let named = target.resources.iter().filter(|name| &***name != ALL);
@@ -239,16 +308,15 @@ fn entries<'p>(policy: &'p CompiledPolicy, catalog: &Catalog) -> Vec<(&'p Compil
 /// Wants a resource for what it says of others. Returns what is watched.
 fn want_beside(
     policy: &Arc<CompiledPolicy>,
-    (resource, namespaces, for_what): (GroupResource, Namespaces, Use),
-    catalog: &Catalog,
+    Resolved { resource, served }: Resolved,
+    (namespaces, for_what): (Namespaces, Use),
     wants: &mut BTreeMap<Gvr, Want>,
-) -> Option<Gvr> {
-    let Resolved { resource, served } = catalog.resolve(&resource, None).ok()?;
+) -> Gvr {
     let want = wants.entry(resource.clone()).or_insert_with(|| Want::new(served));
     want.labels.insert(None);
     want.fields.insert(None);
     want.users.push((Arc::clone(policy), namespaces, for_what));
-    Some(resource)
+    resource
 }
 
 /// What all policies together want of one resource.
@@ -285,9 +353,7 @@ impl Want {
             return;
         }
         demand.watches.push(self.spec(resource, None));
-        if few {
-            demand.spares.extend(named.iter().map(narrow));
-        }
+        demand.spares.extend(named.iter().map(narrow));
     }
 
     /// A watch of a namespace serves those who name it; the watch of everything serves all.

@@ -8,7 +8,7 @@ use crate::crd::Measure;
 use crate::jsonpath::{Budget, Node, Path, Trail, Tree};
 
 use super::check::{Place, Spot};
-use super::pointer::Pointer;
+use super::pointer::{Pointer, Token};
 use super::program::Rule;
 use super::render;
 use super::report::{Case, Setting};
@@ -71,6 +71,14 @@ pub struct Change {
     pub write: Write,
     /// Where the value was taken from, and what it is there.
     pub source: Option<(Pointer, Tree)>,
+}
+
+impl Change {
+    /// Whether it takes an element out of the array that a place is in, or of which the place is an element.
+    pub fn moves(&self, place: &Pointer) -> bool {
+        let Some((Token::Index(_), list)) = self.place.tokens().split_last() else { return false };
+        self.write == Write::Remove && place.tokens().starts_with(list) && place.tokens().len() > list.len()
+    }
 }
 
 /// Why a place cannot be mended.

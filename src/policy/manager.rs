@@ -4,7 +4,8 @@ use crate::jsonpath::{Members, Node, Tree};
 
 use super::pointer::{Pointer, Token};
 
-/// The manager, other than our own, that owns a place.
+/// The manager, other than our own, that owns a place; also one that is empty, in a value that the manager owns as a
+/// whole. An empty value hides nothing of its owner's, and cannot be told from one of which each member has its own.
 pub fn owner_of<'o>(object: Node<'o>, place: &Pointer, own: &str) -> Option<&'o str> {
     entries(object).filter(|(manager, _)| *manager != own).find_map(|(manager, entry)| {
         let fields = entry.get("fieldsV1")?;
@@ -42,7 +43,11 @@ fn owns(fields: Node<'_>, value: Node<'_>, tokens: &[Token]) -> bool {
     };
     below.is_some_and(|(below, value)| {
         let is_whole = matches!(below, Node::Object(members) if members.is_empty());
-        is_whole || owns(below, value.unwrap_or(Node::Null), rest)
+        let is_empty = matches!(value, Some(Node::Object(members)) if members.is_empty());
+        match is_whole {
+            true => rest.is_empty() || !is_empty,
+            false => owns(below, value.unwrap_or(Node::Null), rest),
+        }
     })
 }
 
@@ -75,14 +80,16 @@ mod tests {
                 "managedFields": [
                     {"manager": "kubectl", "time": "2026-01-01T00:00:00Z", "fieldsV1": {
                         "f:metadata": {"f:annotations": {".": {}, "f:corp.io/owner": {}}},
-                        "f:spec": {"f:containers": {r#"k:{"name":"a"}"#: {".": {}, "f:image": {}}}, "f:selector": {}},
+                        "f:spec": {"f:containers": {r#"k:{"name":"a"}"#: {".": {}, "f:image": {}}}, "f:selector": {},
+                                   "f:securityContext": {}},
                     }},
                     {"manager": "watchpolicy/owners", "time": "2026-01-02T00:00:00Z", "fieldsV1": {
                         "f:metadata": {"f:labels": {"f:team": {}}}}},
                     {"manager": "kubelet", "time": "2026-01-03T00:00:00Z", "subresource": "status", "fieldsV1": {}},
                 ],
             },
-            "spec": {"containers": [{"name": "b", "image": "x"}, {"name": "a", "image": "y"}], "selector": {"x": 1}},
+            "spec": {"containers": [{"name": "b", "image": "x"}, {"name": "a", "image": "y"}], "selector": {"x": 1},
+                     "securityContext": {}},
         }))
     }
 
@@ -101,8 +108,10 @@ mod tests {
         assert_eq!(owner(&["metadata", "annotations", "corp.io/owner"]), kubectl);
         assert_eq!(owner(&["spec", "containers", "1", "image"]), kubectl);
         assert_eq!(owner(&["spec", "selector", "x"]), kubectl, "what is in an atomic value");
+        assert_eq!(owner(&["spec", "selector", "y"]), kubectl, "what would be in one");
         for nobodys in [
-            &["metadata", "labels", "team"][..],
+            &["spec", "securityContext", "runAsNonRoot"][..],
+            &["metadata", "labels", "team"],
             &["spec", "containers", "0", "image"],
             &["metadata", "annotations", "other"],
         ] {

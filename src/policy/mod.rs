@@ -43,10 +43,12 @@ mod scale;
 mod scope;
 mod selector;
 mod set;
+mod shape;
 mod sharing;
 mod span;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod verdict;
 
 pub use advice::{Advice, advise};
@@ -66,5 +68,6 @@ pub use release::{Release, lets_go};
 pub use scope::Taken;
 pub use selector::Selector;
 pub use set::{Claim, FINALIZER, PolicyEntry, PolicySet, PolicyState};
+pub use shape::Shape;
 pub use sharing::{Share, SharedPaths};
 pub use verdict::{Excepted, Grant, Judgement, NODES_PER_RULE, NodeVerdict, Outcome, RuleVerdict, Verdict};

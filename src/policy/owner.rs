@@ -24,9 +24,10 @@ pub struct Relative {
     pub resource: GroupResource,
     /// Its kind.
     pub kind: Arc<str>,
-    /// Where the named roots are, for the policy that asked.
-    pub roots: Arc<Roots>,
-    /// The object; with what the policy reads, where the policy targets its resource.
+    /// Where the named roots are, for the policy that asked; `None` where the document may lack what it reads, and only
+    /// leads on.
+    pub roots: Option<Arc<Roots>>,
+    /// The object.
     pub document: Arc<Document>,
 }
 
@@ -36,7 +37,7 @@ pub trait Relatives {
     fn find(&self, policy: &CompiledPolicy, uid: &str, namespace: Option<&str>) -> Option<Relative>;
 }
 
-/// Whether a controller of this resource is passed on the way to its own controller, where a policy does not target it.
+/// Whether a controller of this resource is passed on the way to its own controller, where no target takes it.
 pub fn is_followed(resource: &GroupResource) -> bool {
     matches!((&*resource.group, &*resource.resource), ("apps", "replicasets") | ("batch", "jobs"))
 }
@@ -51,8 +52,8 @@ impl CompiledPolicy {
         self.skips_owned
     }
 
-    /// What is passed on the way from Pods to what the policy targets above them, and is not targeted itself: where it
-    /// looks at no Pods, or at nothing above, there is nothing to be found.
+    /// What is passed on the way from Pods to what the policy targets above them: where it looks at no Pods, or at
+    /// nothing above, there is nothing to be found.
     pub fn between(&self) -> Vec<GroupResource> {
         let is_way = self.skips_owned && self.targets(&GroupResource::new("", "pods"));
         // What custom kinds own cannot be known.
@@ -60,7 +61,7 @@ impl CompiledPolicy {
         let leads = [("apps", "replicasets", "deployments"), ("batch", "jobs", "cronjobs")];
         let wanted = leads.into_iter().filter_map(|(group, resource, above)| {
             let (resource, above) = (GroupResource::new(group, resource), GroupResource::new(group, above));
-            (is_way && !self.targets(&resource) && (custom || self.targets(&above))).then_some(resource)
+            (is_way && (custom || self.targets(&above))).then_some(resource)
         });
         wanted.collect()
     }
@@ -122,6 +123,7 @@ impl CompiledPolicy {
     /// What is said of the nearest controller that a target takes.
     fn judge_controller(&self, subject: &Subject<'_>, relatives: &dyn Relatives) -> Option<Verdict> {
         for Relative { resource, kind, roots, document } in self.controllers(subject, relatives)? {
+            let Some(roots) = roots else { continue };
             let controller = Subject {
                 resource: &resource,
                 kind: &kind,

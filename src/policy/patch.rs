@@ -54,9 +54,12 @@ impl Patch {
 
     /// The object as it is after the patch; `None` where the patch does not fit.
     pub fn apply(&self, object: Node<'_>) -> Option<Tree> {
-        let mut value = serde_json::to_value(object).ok()?;
-        self.0.iter().try_for_each(|operation| apply(&mut value, operation))?;
-        Some(Tree::from(&value))
+        carry_out(object, self.0.iter())
+    }
+
+    /// The same without its tests, for an object of which not all that they ask for is known.
+    pub fn effect(&self, object: Node<'_>) -> Option<Tree> {
+        carry_out(object, self.0.iter().filter(|operation| !matches!(operation, Operation::Test { .. })))
     }
 }
 
@@ -154,8 +157,12 @@ impl Build<'_> {
 /// Whether two changes cannot both be made.
 fn clash(one: &Change, other: &Change) -> bool {
     let meet = one.place.holds(&other.place) || other.place.holds(&one.place);
+    // What is appended goes to the end, past all that is done to the elements that are there.
+    let is_inside = |place: &Pointer, list: &Pointer| place.tokens().len() > list.tokens().len();
     let agree = match (&one.write, &other.write) {
         (Write::Remove, Write::Remove) => true,
+        (Write::Append(_), _) if is_inside(&other.place, &one.place) => true,
+        (_, Write::Append(_)) if is_inside(&one.place, &other.place) => true,
         (Write::Append(_), Write::Append(_)) => one.place == other.place,
         (one_write, other_write) => one.place == other.place && one_write == other_write,
     };
@@ -212,6 +219,12 @@ pub fn settle(mends: &mut [Mend]) -> Vec<Change> {
         }
     }
     changes
+}
+
+fn carry_out<'o>(object: Node<'_>, mut operations: impl Iterator<Item = &'o Operation>) -> Option<Tree> {
+    let mut value = serde_json::to_value(object).ok()?;
+    operations.try_for_each(|operation| apply(&mut value, operation))?;
+    Some(Tree::from(&value))
 }
 
 fn apply(object: &mut Value, operation: &Operation) -> Option<()> {

@@ -54,11 +54,11 @@ pub fn lets_go(fields: &str, written: &Projection) -> bool {
         || fields.parse::<Tree>().map_or(true, |fields| kept(fields.node(), written.level()) != fields)
 }
 
-/// A policy lets go of an object.
+/// A policy lets go of an object; or several do at once that have the same to say.
 #[derive(Clone, Copy, Debug)]
 pub struct Release<'r> {
-    /// The policy's name.
-    pub policy: &'r str,
+    /// The policies' names; of those that take something back there is one.
+    pub policies: &'r [Arc<str>],
     /// What it may still write.
     pub written: &'r Projection,
     /// Whether labels and annotations that it may not write any more are taken off the object.
@@ -101,7 +101,8 @@ impl Release<'_> {
     /// What becomes of an entry, if it is the policy's and lists what it may not write any more.
     fn change<'o>(&self, at: usize, entry: Node<'o>) -> Option<Change<'o>> {
         let text = |name| entry.get(name).and_then(Node::as_str);
-        let is_own = text("manager")?.strip_prefix(FIELD_MANAGER_PREFIX) == Some(self.policy)
+        let policy = text("manager")?.strip_prefix(FIELD_MANAGER_PREFIX)?;
+        let is_own = self.policies.iter().any(|own| **own == *policy)
             && text("operation") == Some("Update")
             && entry.get("subresource").is_none();
         let fields = entry.get("fieldsV1").unwrap_or(Node::Null);
@@ -113,7 +114,7 @@ impl Release<'_> {
 
     /// The path and the value of a label or annotation that goes: nobody else owns it, and no fence stands before it.
     fn taken_back(&self, place: &Pointer, object: Node<'_>) -> Option<(String, Tree)> {
-        let own = format!("{FIELD_MANAGER_PREFIX}{}", self.policy);
+        let own = format!("{FIELD_MANAGER_PREFIX}{}", self.policies.first()?);
         let value = place.find(object)?;
         let is_ours = manager::owner_of(object, place, &own).is_none() && self.fences.refuse(place).is_none();
         is_ours.then(|| (place.to_string(), value.into()))

@@ -42,7 +42,8 @@ fn object(entries: &Value) -> Value {
 fn after(object: &Value, rules: Option<&Value>, take_back: bool) -> Option<Value> {
     let written = rules.map(|rules| policy(rules).writes(&GroupResource::new("", "configmaps")));
     let (written, fences) = (written.unwrap_or_default(), Fences::default());
-    let release = Release { policy: "owners", written: &written, take_back, fences: &fences };
+    let policies = ["owners".into()];
+    let release = Release { policies: &policies, written: &written, take_back, fences: &fences };
     let object = Tree::from(object);
     let patch = release.as_patch("u", object.node())?;
     Some(serde_json::to_value(patch.apply(object.node()).unwrap()).unwrap())

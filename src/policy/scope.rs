@@ -1,5 +1,6 @@
 //! Which objects a policy takes, and what it reads of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::jsonpath::{Document, Identity, Part, Projection, Roots};
@@ -118,15 +119,24 @@ impl CompiledPolicy {
         self.entries(resource).all(|target| target.takes_all())
     }
 
-    /// Custom resources whose objects are selected by fields.
-    pub fn selects_custom(&self) -> impl Iterator<Item = GroupResource> {
-        let selects = |target: &&CompiledTarget| target.custom_fields().next().is_some();
+    /// The custom resources that the policy names: whose definition says what their objects can have.
+    pub fn names_custom(&self) -> impl Iterator<Item = GroupResource> {
+        let custom = self.targets.iter().filter(|target| !field::is_builtin_group(&target.group));
         let named = |target: &CompiledTarget, name: &Arc<str>| GroupResource {
             group: Arc::clone(&target.group),
             resource: Arc::clone(name),
         };
-        let targets = self.targets.iter().filter(selects);
-        targets.flat_map(move |target| target.resources.iter().map(move |name| named(target, name)))
+        custom.flat_map(move |target| {
+            target.resources.iter().filter(|name| &***name != ALL).map(move |name| named(target, name))
+        })
+    }
+
+    /// Those among them whose objects are selected by fields.
+    pub fn selects_custom(&self) -> impl Iterator<Item = GroupResource> {
+        let selected = |resource: &GroupResource| {
+            self.entries(resource).any(|target| target.custom_fields().next().is_some())
+        };
+        self.names_custom().filter(selected)
     }
 
     fn read_of(&self, roots: &Roots, projection: &mut Projection) {
@@ -136,6 +146,14 @@ impl CompiledPolicy {
         for rule in &self.rules {
             rule.read(roots, projection);
         }
+    }
+
+    /// The namespaces in which a resource is watched for the policy; empty for all.
+    pub fn namespaces(&self, resource: &GroupResource) -> BTreeSet<Arc<str>> {
+        if self.entries(resource).any(|target| target.namespaces.is_empty()) {
+            return BTreeSet::new();
+        }
+        self.entries(resource).flat_map(|target| target.namespaces.iter()).cloned().collect()
     }
 
     /// Whether some entry of the targets is about this resource.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{CompiledPolicy, Faults};
-use crate::crd::{Mode, OnDelete, WatchPolicyStatus};
+use crate::crd::{Mode, OnDelete};
 
 /// What keeps a policy with `onDelete: Release` there until what it wrote is taken back.
 pub const FINALIZER: &str = "watchpolicy.io/release";
@@ -39,8 +39,6 @@ pub struct PolicyEntry {
     pub finalizers: Box<[Box<str>]>,
     /// Whether it can be run.
     pub state: PolicyState,
-    /// The status as it was last read from the server.
-    pub stored: Option<Arc<WatchPolicyStatus>>,
 }
 
 impl PolicyEntry {
@@ -114,7 +112,7 @@ pub enum Claim<'p> {
 /// All policies, by name.
 #[derive(Clone, Default)]
 pub struct PolicySet {
-    /// Counts the changes of programs; a new status alone does not change it.
+    /// Counts the changes of programs. Statuses are none of the set's business.
     pub revision: u64,
     /// By `metadata.name`.
     pub entries: BTreeMap<Arc<str>, Arc<PolicyEntry>>,

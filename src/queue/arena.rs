@@ -1,11 +1,12 @@
 //! The keys that a queue knows something about, each held once and found by its slot or by itself.
 
-use std::hash::Hash;
-
 use ahash::RandomState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Place;
 use tokio::time::Instant;
 
+use super::key::Key;
+use super::targets::{Target, Targets};
 use crate::metrics::Priority;
 
 /// An empty arena gives memory back that held more keys than these.
@@ -24,6 +25,7 @@ impl Slot {
 pub(super) struct Entry<K> {
     pub(super) key: K,
     hash: u64,
+    pub(super) target: Target,
     /// It is to be processed since; the time of the first adding counts.
     pub(super) dirty: Option<(Priority, Instant)>,
     /// A worker has it.
@@ -38,22 +40,65 @@ pub(super) struct Entry<K> {
 }
 
 impl<K> Entry<K> {
+    fn new(key: K, hash: u64, target: Target) -> Self {
+        Self {
+            key,
+            hash,
+            target,
+            dirty: None,
+            working: false,
+            due: None,
+            failures: 0,
+            before: Slot::NONE,
+            after: Slot::NONE,
+        }
+    }
+
     fn is_idle(&self) -> bool {
         self.dirty.is_none() && !self.working && self.due.is_none() && self.failures == 0
     }
 }
 
 /// The entries. One with nothing to tell is dropped by [`Arena::tidy`].
-pub(super) struct Arena<K> {
+pub(super) struct Arena<K: Key> {
     index: HashTable<Slot>,
     hasher: RandomState,
-    entries: Vec<Option<Entry<K>>>,
+    entries: Entries<K>,
+    targets: Targets<K::Target>,
+}
+
+/// The entries by slot.
+struct Entries<K> {
+    all: Vec<Option<Entry<K>>>,
     free: Vec<Slot>,
 }
 
-impl<K: Eq + Hash> Arena<K> {
+impl<K> Entries<K> {
+    fn get(&self, slot: Slot) -> Option<&Entry<K>> {
+        self.all.get(slot.0 as usize)?.as_ref()
+    }
+
+    fn hash(&self, slot: Slot) -> u64 {
+        self.get(slot).map_or(0, |entry| entry.hash)
+    }
+
+    fn put(&mut self, entry: Entry<K>) -> Slot {
+        if let Some(slot) = self.free.pop()
+            && let Some(place) = self.all.get_mut(slot.0 as usize)
+        {
+            *place = Some(entry);
+            return slot;
+        }
+        let slot = u32::try_from(self.all.len()).map_or(Slot::NONE, Slot);
+        self.all.push(Some(entry));
+        slot
+    }
+}
+
+impl<K: Key> Arena<K> {
     pub(super) fn new() -> Self {
-        Self { index: HashTable::new(), hasher: RandomState::new(), entries: Vec::new(), free: Vec::new() }
+        let entries = Entries { all: Vec::new(), free: Vec::new() };
+        Self { index: HashTable::new(), hasher: RandomState::new(), entries, targets: Targets::new() }
     }
 
     /// How many keys are known.
@@ -63,70 +108,47 @@ impl<K: Eq + Hash> Arena<K> {
     }
 
     pub(super) fn get(&self, slot: Slot) -> Option<&Entry<K>> {
-        self.entries.get(slot.0 as usize)?.as_ref()
+        self.entries.get(slot)
     }
 
     pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry<K>> {
-        self.entries.get_mut(slot.0 as usize)?.as_mut()
+        self.entries.all.get_mut(slot.0 as usize)?.as_mut()
     }
 
     pub(super) fn find(&self, key: &K) -> Option<Slot> {
-        self.find_hashed(self.hasher.hash_one(key), key)
-    }
-
-    fn find_hashed(&self, hash: u64, key: &K) -> Option<Slot> {
-        let is_it =
-            |slot: &Slot| self.get(*slot).is_some_and(|entry| entry.hash == hash && entry.key == *key);
-        self.index.find(hash, is_it).copied()
+        let hash = self.hasher.hash_one(key);
+        self.index.find(hash, |slot| self.get(*slot).is_some_and(|entry| entry.key == *key)).copied()
     }
 
     /// The slot of a key, which is given one if it has none.
-    pub(super) fn slot(&mut self, key: K) -> Slot {
-        let hash = self.hasher.hash_one(&key);
-        if let Some(slot) = self.find_hashed(hash, &key) {
-            return slot;
+    pub(super) fn slot(&mut self, key: &K) -> Slot {
+        let Self { index, hasher, entries, targets } = self;
+        let hash = hasher.hash_one(key);
+        let is_it =
+            |slot: &Slot| entries.get(*slot).is_some_and(|entry| entry.hash == hash && entry.key == *key);
+        match index.entry(hash, is_it, |slot| entries.hash(*slot)) {
+            Place::Occupied(known) => *known.get(),
+            Place::Vacant(place) => {
+                let target = targets.enter(key.target());
+                let slot = entries.put(Entry::new(key.clone(), hash, target));
+                place.insert(slot);
+                slot
+            }
         }
-        let slot = self.put(Entry {
-            key,
-            hash,
-            dirty: None,
-            working: false,
-            due: None,
-            failures: 0,
-            before: Slot::NONE,
-            after: Slot::NONE,
-        });
-        let entries = &self.entries;
-        let hash_of =
-            |slot: &Slot| entries.get(slot.0 as usize).and_then(Option::as_ref).map_or(0, |entry| entry.hash);
-        self.index.insert_unique(hash, slot, hash_of);
-        slot
-    }
-
-    fn put(&mut self, entry: Entry<K>) -> Slot {
-        if let Some(slot) = self.free.pop()
-            && let Some(place) = self.entries.get_mut(slot.0 as usize)
-        {
-            *place = Some(entry);
-            return slot;
-        }
-        let slot = u32::try_from(self.entries.len()).map_or(Slot::NONE, Slot);
-        self.entries.push(Some(entry));
-        slot
     }
 
     /// Drops a key of which there is nothing to know any more. The last one to go leaves no more memory behind than a
     /// quiet queue needs.
     pub(super) fn tidy(&mut self, slot: Slot) {
-        let Some(entry) = self.get(slot).filter(|entry| entry.is_idle()) else { return };
-        if let Ok(found) = self.index.find_entry(entry.hash, |other| *other == slot) {
+        let Self { index, entries, targets, .. } = self;
+        let Some(place) = entries.all.get_mut(slot.0 as usize) else { return };
+        let Some(entry) = place.take_if(|entry| entry.is_idle()) else { return };
+        if let Ok(found) = index.find_entry(entry.hash, |other| *other == slot) {
             found.remove();
         }
-        if let Some(place) = self.entries.get_mut(slot.0 as usize) {
-            *place = None;
-            self.free.push(slot);
-        }
-        if self.index.is_empty() && self.entries.len() > KEPT {
+        targets.leave(entry.key.target(), entry.target);
+        entries.free.push(slot);
+        if index.is_empty() && entries.all.len() > KEPT {
             *self = Self::new();
         }
     }

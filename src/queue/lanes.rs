@@ -5,11 +5,9 @@
 
 use std::collections::VecDeque;
 
-use ahash::RandomState;
-use hashbrown::HashMap;
-
 use super::arena::{Arena, Slot};
 use super::key::Key;
+use super::targets::Target;
 use crate::metrics::{PerPriority, Priority};
 
 /// How many keys of each priority are taken in one round when all have some. Who has none leaves the time to the others.
@@ -23,36 +21,69 @@ const fn share(priority: Priority) -> u32 {
 }
 
 /// All that waits.
-pub(super) struct Lanes<T> {
-    by: PerPriority<Turns<T>>,
+pub(super) struct Lanes {
+    by: PerPriority<Turns>,
     waiting: usize,
 }
 
 /// The lanes of one priority.
-struct Turns<T> {
-    lanes: HashMap<T, Lane, RandomState>,
-    /// The targets in the order of their turns, each once: those that have a lane.
-    order: VecDeque<T>,
+struct Turns {
+    /// Of each target, by its number.
+    lanes: Vec<Lane>,
+    /// The targets in the order of their turns, each once.
+    order: VecDeque<Target>,
     waiting: usize,
     /// What is left of the share in this round.
     left: u32,
 }
 
 /// The first and the last key of a target.
+#[derive(Clone)]
 struct Lane {
     first: Slot,
     last: Slot,
+    /// Its turn comes. A lane that was left empty keeps its turn until then, which costs one look.
+    in_order: bool,
 }
 
-impl<T> Lanes<T> {
+impl Lane {
+    const EMPTY: Self = Self { first: Slot::NONE, last: Slot::NONE, in_order: false };
+}
+
+impl Turns {
+    fn new(priority: Priority) -> Self {
+        Self { lanes: Vec::new(), order: VecDeque::new(), waiting: 0, left: share(priority) }
+    }
+
+    /// The lane of a target, which is in the order of turns from now on.
+    fn lane(&mut self, target: Target) -> Option<&mut Lane> {
+        if target.index() >= self.lanes.len() {
+            self.lanes.resize(target.index() + 1, Lane::EMPTY);
+        }
+        let lane = self.lanes.get_mut(target.index())?;
+        if !std::mem::replace(&mut lane.in_order, true) {
+            self.order.push_back(target);
+        }
+        Some(lane)
+    }
+
+    /// The first key of the target whose turn it is; the key stays in its lane.
+    fn next(&mut self) -> Option<Slot> {
+        while let Some(target) = self.order.pop_front() {
+            let Some(lane) = self.lanes.get_mut(target.index()) else { continue };
+            if lane.first != Slot::NONE {
+                self.order.push_back(target);
+                return Some(lane.first);
+            }
+            lane.in_order = false;
+        }
+        None
+    }
+}
+
+impl Lanes {
     pub(super) fn new() -> Self {
-        let turns = |priority| Turns {
-            lanes: HashMap::default(),
-            order: VecDeque::new(),
-            waiting: 0,
-            left: share(priority),
-        };
-        Self { by: PerPriority::new(turns), waiting: 0 }
+        Self { by: PerPriority::new(Turns::new), waiting: 0 }
     }
 
     /// How many keys wait.
@@ -67,7 +98,7 @@ impl<T> Lanes<T> {
 
     /// The priority that is next.
     fn choose(&mut self) -> Option<Priority> {
-        let next = |by: &PerPriority<Turns<T>>| {
+        let next = |by: &PerPriority<Turns>| {
             Priority::ALL.into_iter().find(|priority| {
                 let turns = by.of(*priority);
                 turns.waiting > 0 && turns.left > 0
@@ -81,103 +112,47 @@ impl<T> Lanes<T> {
             next(&self.by)
         })
     }
-}
 
-impl<T: Clone + Eq + std::hash::Hash> Lanes<T> {
     /// Puts a key behind the others of its target.
-    pub(super) fn push<K: Key<Target = T>>(&mut self, arena: &mut Arena<K>, slot: Slot, priority: Priority) {
+    pub(super) fn push<K: Key>(&mut self, arena: &mut Arena<K>, slot: Slot, priority: Priority) {
         let turns = self.by.of_mut(priority);
-        let Some(entry) = arena.get(slot) else { return };
-        let target = entry.key.target();
-        let last = match turns.lanes.get_mut(target) {
-            Some(lane) => {
-                if lane.first == Slot::NONE {
-                    lane.first = slot;
-                }
-                std::mem::replace(&mut lane.last, slot)
-            }
-            None => {
-                turns.order.push_back(target.clone());
-                turns.lanes.insert(target.clone(), Lane { first: slot, last: slot });
-                Slot::NONE
-            }
-        };
-        if let Some(entry) = arena.get_mut(slot) {
-            (entry.before, entry.after) = (last, Slot::NONE);
-        }
-        if let Some(before) = arena.get_mut(last) {
-            before.after = slot;
+        let Some(entry) = arena.get_mut(slot) else { return };
+        let Some(lane) = turns.lane(entry.target) else { return };
+        let last = std::mem::replace(&mut lane.last, slot);
+        (entry.before, entry.after) = (last, Slot::NONE);
+        match arena.get_mut(last) {
+            Some(before) => before.after = slot,
+            None => lane.first = slot,
         }
         turns.waiting += 1;
         self.waiting += 1;
     }
 
     /// Takes the next key.
-    pub(super) fn pop<K: Key<Target = T>>(&mut self, arena: &mut Arena<K>) -> Option<Slot> {
+    pub(super) fn pop<K: Key>(&mut self, arena: &mut Arena<K>) -> Option<Slot> {
         let priority = self.choose()?;
         let turns = self.by.of_mut(priority);
         turns.left = turns.left.saturating_sub(1);
-        while let Some(target) = turns.order.pop_front() {
-            let Some(lane) = turns.lanes.get_mut(&target) else { continue };
-            let slot = lane.first;
-            let Some(entry) = arena.get(slot) else {
-                // Its last key became more urgent meanwhile.
-                turns.lanes.remove(&target);
-                continue;
-            };
-            lane.first = entry.after;
-            if lane.first == Slot::NONE {
-                turns.lanes.remove(&target);
-            } else {
-                turns.order.push_back(target);
-            }
-            let after = entry.after;
-            if let Some(after) = arena.get_mut(after) {
-                after.before = Slot::NONE;
-            }
-            turns.taken();
-            self.waiting -= 1;
-            return Some(slot);
-        }
-        None
+        let slot = turns.next()?;
+        self.remove(arena, slot, priority);
+        Some(slot)
     }
 
     /// Takes a key out of its lane, wherever it stands in it.
-    pub(super) fn remove<K: Key<Target = T>>(
-        &mut self,
-        arena: &mut Arena<K>,
-        slot: Slot,
-        priority: Priority,
-    ) {
+    pub(super) fn remove<K: Key>(&mut self, arena: &mut Arena<K>, slot: Slot, priority: Priority) {
         let turns = self.by.of_mut(priority);
         let Some(entry) = arena.get(slot) else { return };
         let (before, after) = (entry.before, entry.after);
-        let Some(lane) = turns.lanes.get_mut(entry.key.target()) else { return };
-        // A lane left empty keeps its turn until it comes, which costs one look.
-        if lane.first == slot {
-            lane.first = after;
+        let Some(lane) = turns.lanes.get_mut(entry.target.index()) else { return };
+        match arena.get_mut(before) {
+            Some(before) => before.after = after,
+            None => lane.first = after,
         }
-        if lane.last == slot {
-            lane.last = before;
+        match arena.get_mut(after) {
+            Some(after) => after.before = before,
+            None => lane.last = before,
         }
-        if let Some(entry) = arena.get_mut(before) {
-            entry.after = after;
-        }
-        if let Some(entry) = arena.get_mut(after) {
-            entry.before = before;
-        }
-        turns.taken();
+        turns.waiting -= 1;
         self.waiting -= 1;
-    }
-}
-
-impl<T> Turns<T> {
-    /// A key less. With the last one go the lanes that were left empty.
-    fn taken(&mut self) {
-        self.waiting -= 1;
-        if self.waiting == 0 && !self.order.is_empty() {
-            self.order.clear();
-            self.lanes.clear();
-        }
     }
 }

@@ -9,6 +9,7 @@ mod key;
 mod lanes;
 mod shared;
 mod state;
+mod targets;
 
 pub use key::Key;
 pub use shared::{Claim, Queue};

@@ -1,5 +1,6 @@
 //! The queue as adders and workers share it: one mutex around its state, never held across an await, and a way to wake
-//! who waits. Delayed keys wait in one ordered set that the getters watch, so a delay costs no task.
+//! who waits; nobody is called while nobody waits. Delayed keys wait in one ordered set that the getters watch, so a delay
+//! costs no task.
 //!
 //! What bounds it: a key is held once, and the callers' keys are those of objects that exist or just went. Time is
 //! tokio's, so that tests can pause it.
@@ -8,30 +9,30 @@ use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::arena::Slot;
 use super::key::Key;
-use super::state::{Retries, Retry, State, Taken};
-use crate::metrics::{Priority, QueueSeries, Reconcile, WorkSample, Workload};
+use super::state::{End, Retries, Retry, State, Taken};
+use crate::metrics::{Priority, QueueSeries, WorkSample, Workload};
 
 /// Keys to be processed; shared by those who add and the workers who get.
 pub struct Queue<K: Key> {
     state: Mutex<State<K>>,
     /// One permit is one getter that should look again.
     wake: Notify,
-    series: QueueSeries,
     max_retries: u32,
 }
 
-/// A key that one worker has. Dropping it says that the work is done.
+/// A key that one worker has. Dropping it says that the work is done, [`Claim::succeeded`] also that it went well.
 pub struct Claim<K: Key> {
     key: K,
     slot: Slot,
     priority: Priority,
     waited: Duration,
+    succeeded: bool,
     queue: Arc<Queue<K>>,
 }
 
@@ -44,6 +45,11 @@ impl<K: Key> Claim<K> {
     /// Why it is processed.
     pub fn priority(&self) -> Priority {
         self.priority
+    }
+
+    /// The work is done, and earlier failures count no more.
+    pub fn succeeded(mut self) {
+        self.succeeded = true;
     }
 
     /// How long the key waited for a worker since it was added, or since its delay ended.
@@ -60,7 +66,16 @@ impl<K: Key> Debug for Claim<K> {
 
 impl<K: Key> Drop for Claim<K> {
     fn drop(&mut self) {
-        self.queue.done(self.slot);
+        let end = match self.succeeded {
+            _ if std::thread::panicking() => End::Panicked,
+            true => End::Succeeded,
+            false => End::Done,
+        };
+        let mut state = self.queue.state.lock();
+        state.done(self.slot, end, Instant::now());
+        if state.ready() > 0 {
+            self.queue.call(state);
+        }
     }
 }
 
@@ -81,22 +96,32 @@ enum Look<K> {
 impl<K: Key> Queue<K> {
     /// An empty queue. `seed` feeds the jitter of delays after failures.
     pub fn new(retries: Retries, seed: u64, series: QueueSeries) -> Arc<Self> {
-        let state = Mutex::new(State::new(retries, seed, &series));
-        Arc::new(Self { state, wake: Notify::new(), series, max_retries: retries.max })
+        let state = Mutex::new(State::new(retries, seed, series));
+        Arc::new(Self { state, wake: Notify::new(), max_retries: retries.max })
     }
 
-    /// Adds a key now. One that waits already becomes more urgent, if it does; after [`Queue::shutdown`] nothing happens.
-    pub fn add(&self, key: K, priority: Priority) {
-        let is_new = self.state.lock().add(key, priority, Instant::now());
-        if is_new {
-            self.wake.notify_one();
+    /// Adds a key now. One that waits already becomes more urgent, if it does; what changed begins without the failures
+    /// it had before. After [`Queue::shutdown`] nothing happens.
+    pub fn add(&self, key: &K, priority: Priority) {
+        let mut state = self.state.lock();
+        state.add(key, priority, Instant::now);
+        self.call(state);
+    }
+
+    /// The same of many keys: workers are called once for all of them. To wake one takes longer than to judge a key.
+    pub fn add_all(&self, keys: &[K], priority: Priority) {
+        let mut state = self.state.lock();
+        for key in keys {
+            state.add(key, priority, Instant::now);
         }
+        self.call(state);
     }
 
     /// Adds a key after a delay; of several delays of one key the one that ends first counts.
-    pub fn add_after(&self, key: K, priority: Priority, delay: Duration) {
-        self.state.lock().add_at(key, priority, Instant::now() + delay);
-        self.wake.notify_one();
+    pub fn add_after(&self, key: &K, priority: Priority, delay: Duration) {
+        let mut state = self.state.lock();
+        state.add_at(key, priority, Instant::now() + delay);
+        self.call(state);
     }
 
     /// Puts a key back that failed, with exponential back-off and jitter and the priority that it was claimed with.
@@ -106,9 +131,9 @@ impl<K: Key> Queue<K> {
 
     /// The same, but no sooner than a server asked for; the caller bounds what it believes.
     pub fn retry_after(&self, key: &K, no_sooner: Duration) -> Retry {
-        let (retry, priority) = self.state.lock().retry(key, no_sooner, Instant::now());
-        self.series.by.of(priority).retries.inc();
-        self.wake.notify_one();
+        let mut state = self.state.lock();
+        let retry = state.retry(key, no_sooner, Instant::now());
+        self.call(state);
         if retry.parked && retry.failures == self.max_retries.saturating_add(1) {
             let Retry { failures, delay, .. } = retry;
             tracing::warn!(
@@ -121,7 +146,7 @@ impl<K: Key> Queue<K> {
         retry
     }
 
-    /// Forgets the failures of a key: on success, or when a newer version of the object came.
+    /// Forgets the failures of a key. Success does so ([`Claim::succeeded`]), and a live change.
     pub fn forget(&self, key: &K) {
         self.state.lock().forget(key);
     }
@@ -153,6 +178,7 @@ impl<K: Key> Queue<K> {
             let mut woken = std::pin::pin!(self.wake.notified());
             // Listening starts before looking, so that what comes in between is heard.
             woken.as_mut().enable();
+            let _idle = Idle::new(self);
             match self.look() {
                 Look::Found(taken) => return Some(self.claim(taken)),
                 Look::Closed => return None,
@@ -167,33 +193,39 @@ impl<K: Key> Queue<K> {
         let Some(taken) = state.take(Instant::now()) else {
             return if state.is_closed() { Look::Closed } else { Look::Wait(state.next_due()) };
         };
-        let more = state.ready() > 0 || state.next_due().is_some();
-        drop(state);
         // Permits do not add up: whoever takes a key passes the call on while there is more to wait for.
-        if more {
+        self.call(state);
+        Look::Found(taken)
+    }
+
+    /// Wakes one of those who wait, if there is something for it.
+    fn call(&self, state: MutexGuard<'_, State<K>>) {
+        let calls = state.calls();
+        drop(state);
+        if calls {
             self.wake.notify_one();
         }
-        Look::Found(taken)
     }
 
     fn claim(self: &Arc<Self>, taken: Taken<K>) -> Claim<K> {
         let Taken { key, slot, priority, waited } = taken;
-        self.series.by.of(priority).waited.observe(waited.as_secs_f64());
-        Claim { key, slot, priority, waited, queue: Arc::clone(self) }
+        Claim { key, slot, priority, waited, succeeded: false, queue: Arc::clone(self) }
     }
+}
 
-    fn done(&self, slot: Slot) {
-        let (ended, more) = {
-            let mut state = self.state.lock();
-            (state.done(slot, Instant::now()), state.ready() > 0)
-        };
-        if more {
-            self.wake.notify_one();
-        }
-        let Some(ended) = ended else { return };
-        let result = if std::thread::panicking() { Reconcile::Error } else { ended.result };
-        self.series.by.of(ended.priority).worked.observe(ended.took.as_secs_f64());
-        self.series.reconciles.ended(result, ended.took);
+/// A getter that waits, for as long as it does.
+struct Idle<'q, K: Key>(&'q Queue<K>);
+
+impl<'q, K: Key> Idle<'q, K> {
+    fn new(queue: &'q Queue<K>) -> Self {
+        queue.state.lock().idle += 1;
+        Self(queue)
+    }
+}
+
+impl<K: Key> Drop for Idle<'_, K> {
+    fn drop(&mut self) {
+        self.0.state.lock().idle -= 1;
     }
 }
 

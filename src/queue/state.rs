@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use prometheus::IntCounter;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::time::Instant;
@@ -12,7 +11,7 @@ use super::arena::{Arena, Slot};
 use super::key::Key;
 use super::lanes::Lanes;
 use crate::backoff::{Backoff, jittered};
-use crate::metrics::{PerPriority, Priority, PrioritySample, QueueSeries, Reconcile, WorkSample};
+use crate::metrics::{Priority, PrioritySample, QueueSeries, Reconcile, WorkSample};
 
 /// So many delayed keys become ready at a look, at most: nobody holds the lock for long when very many are due together.
 const DUE_AT_ONCE: usize = 32;
@@ -61,41 +60,44 @@ pub(super) struct Taken<K> {
     pub(super) waited: Duration,
 }
 
-/// A key that a worker is done with.
-pub(super) struct Ended {
-    pub(super) priority: Priority,
-    pub(super) took: Duration,
-    pub(super) result: Reconcile,
+/// How a worker's turn with a key ended, as far as the queue was not told before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Done,
+    /// Its failures count no more.
+    Succeeded,
+    Panicked,
 }
 
 pub(super) struct State<K: Key> {
     arena: Arena<K>,
-    lanes: Lanes<K::Target>,
+    lanes: Lanes,
     /// As many as there are workers.
     work: Vec<Work>,
     delayed: BTreeSet<(Instant, Slot)>,
     retries: Retries,
-    /// Keys with failures, and those of them that are parked.
-    failing: usize,
+    /// How many keys are parked.
     parked: usize,
     random: SmallRng,
     closed: bool,
-    adds: PerPriority<IntCounter>,
+    /// How many getters found nothing, and wait.
+    pub(super) idle: usize,
+    series: QueueSeries,
 }
 
 impl<K: Key> State<K> {
-    pub(super) fn new(retries: Retries, seed: u64, series: &QueueSeries) -> Self {
+    pub(super) fn new(retries: Retries, seed: u64, series: QueueSeries) -> Self {
         Self {
             arena: Arena::new(),
             lanes: Lanes::new(),
             work: Vec::new(),
             delayed: BTreeSet::new(),
             retries,
-            failing: 0,
             parked: 0,
             random: SmallRng::seed_from_u64(seed),
             closed: false,
-            adds: PerPriority::new(|priority| series.by.of(priority).adds.clone()),
+            idle: 0,
+            series,
         }
     }
 
@@ -119,24 +121,32 @@ impl<K: Key> State<K> {
         self.delayed.first().map(|(at, _)| *at)
     }
 
-    /// A key is to be processed; tells whether that is news.
-    pub(super) fn add(&mut self, key: K, priority: Priority, now: Instant) -> bool {
-        if self.closed {
-            return false;
-        }
-        let slot = self.arena.slot(key);
-        self.make_dirty(slot, priority, now)
+    /// Whether a getter waits, and there is something that it should know of.
+    pub(super) fn calls(&self) -> bool {
+        self.idle > 0 && (self.ready() > 0 || !self.delayed.is_empty())
     }
 
-    fn make_dirty(&mut self, slot: Slot, priority: Priority, now: Instant) -> bool {
-        let Some(entry) = self.arena.get_mut(slot) else { return false };
+    /// A key is to be processed. The time is asked for only where that is news. Of a newer version of an object earlier
+    /// failures say nothing.
+    pub(super) fn add(&mut self, key: &K, priority: Priority, now: impl FnOnce() -> Instant) {
+        if self.closed {
+            return;
+        }
+        let slot = self.arena.slot(key);
+        if priority == Priority::LiveChange {
+            self.forgive(slot);
+        }
+        self.make_dirty(slot, priority, now);
+    }
+
+    fn make_dirty(&mut self, slot: Slot, priority: Priority, now: impl FnOnce() -> Instant) {
+        let Some(entry) = self.arena.get_mut(slot) else { return };
         let Some((before, since)) = entry.dirty else {
-            entry.dirty = Some((priority, now));
+            entry.dirty = Some((priority, now()));
             if !entry.working {
                 self.lanes.push(&mut self.arena, slot, priority);
             }
-            self.adds.of(priority).inc();
-            return true;
+            return self.series.added(priority);
         };
         if priority < before {
             entry.dirty = Some((priority, since));
@@ -145,11 +155,10 @@ impl<K: Key> State<K> {
                 self.lanes.push(&mut self.arena, slot, priority);
             }
         }
-        false
     }
 
     /// A key is to be processed at a time; of several times the earliest counts.
-    pub(super) fn add_at(&mut self, key: K, priority: Priority, at: Instant) {
+    pub(super) fn add_at(&mut self, key: &K, priority: Priority, at: Instant) {
         if self.closed {
             return;
         }
@@ -177,16 +186,15 @@ impl<K: Key> State<K> {
     }
 
     /// A key failed, and is tried again, no sooner than asked.
-    pub(super) fn retry(&mut self, key: &K, no_sooner: Duration, now: Instant) -> (Retry, Priority) {
+    pub(super) fn retry(&mut self, key: &K, no_sooner: Duration, now: Instant) -> Retry {
         let Retries { backoff, max } = self.retries;
-        let slot = self.arena.slot(key.clone());
+        let slot = self.arena.slot(key);
         let before = self.arena.get(slot).map_or(0, |entry| entry.failures);
         let failures = before.saturating_add(1);
         if let Some(entry) = self.arena.get_mut(slot) {
             entry.failures = failures;
         }
         let parked = failures > max;
-        self.failing += usize::from(before == 0);
         self.parked += usize::from(parked && before <= max);
         let priority =
             self.work.iter_mut().find(|work| work.slot == slot).map_or(Priority::LiveChange, |work| {
@@ -198,21 +206,22 @@ impl<K: Key> State<K> {
         if !self.closed {
             self.delay(slot, priority, now + delay);
         }
-        (Retry { failures, delay, parked }, priority)
+        self.series.retried(priority);
+        Retry { failures, delay, parked }
     }
 
     /// The failures of a key count no more.
     pub(super) fn forget(&mut self, key: &K) {
-        // Most of the time nothing has failed, and every success comes here.
-        if self.failing == 0 {
-            return;
+        if let Some(slot) = self.arena.find(key) {
+            self.forgive(slot);
+            self.arena.tidy(slot);
         }
-        let Some(slot) = self.arena.find(key) else { return };
+    }
+
+    fn forgive(&mut self, slot: Slot) {
         let Some(entry) = self.arena.get_mut(slot) else { return };
         let failures = std::mem::take(&mut entry.failures);
-        self.failing -= usize::from(failures > 0);
         self.parked -= usize::from(failures > self.retries.max);
-        self.arena.tidy(slot);
     }
 
     /// Gives a worker the next key.
@@ -222,8 +231,10 @@ impl<K: Key> State<K> {
         let entry = self.arena.get_mut(slot)?;
         let (priority, since) = entry.dirty.take()?;
         entry.working = true;
+        let (key, waited) = (entry.key.clone(), now - since);
         self.work.push(Work { slot, priority, since: now, result: Reconcile::Success });
-        Some(Taken { key: entry.key.clone(), slot, priority, waited: now - since })
+        self.series.waited(priority, waited);
+        Some(Taken { key, slot, priority, waited })
     }
 
     /// Keys that are due become ready.
@@ -236,22 +247,26 @@ impl<K: Key> State<K> {
             self.delayed.remove(&(at, slot));
             let due = self.arena.get_mut(slot).and_then(|entry| entry.due.take());
             if let Some((priority, _)) = due {
-                self.make_dirty(slot, priority, at);
+                self.make_dirty(slot, priority, || at);
             }
         }
     }
 
     /// A worker is done with a key; it runs again when it was added meanwhile.
-    pub(super) fn done(&mut self, slot: Slot, now: Instant) -> Option<Ended> {
-        let place = self.work.iter().position(|work| work.slot == slot)?;
+    pub(super) fn done(&mut self, slot: Slot, end: End, now: Instant) {
+        let Some(place) = self.work.iter().position(|work| work.slot == slot) else { return };
         let Work { priority, since, result, .. } = self.work.swap_remove(place);
-        let entry = self.arena.get_mut(slot)?;
+        if end == End::Succeeded {
+            self.forgive(slot);
+        }
+        let result = if end == End::Panicked { Reconcile::Error } else { result };
+        self.series.ended(priority, result, now - since);
+        let Some(entry) = self.arena.get_mut(slot) else { return };
         entry.working = false;
         match entry.dirty {
             Some((priority, _)) => self.lanes.push(&mut self.arena, slot, priority),
             None => self.arena.tidy(slot),
         }
-        Some(Ended { priority, took: now - since, result })
     }
 
     /// Takes no more keys, and drops those that are not ready.
@@ -265,7 +280,9 @@ impl<K: Key> State<K> {
         }
     }
 
+    /// What is now; what was counted since the last time is told to the series.
     pub(super) fn sample(&self, now: Instant) -> WorkSample {
+        self.series.tell();
         let mut sample = WorkSample { parked: self.parked, ..WorkSample::default() };
         for priority in Priority::ALL {
             sample.by.of_mut(priority).depth = self.lanes.depth(priority);

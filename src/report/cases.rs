@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use crate::crd::TargetState;
@@ -57,7 +58,6 @@ fn entry_of(name: &str, state: PolicyState) -> PolicyEntry {
         deleting: false,
         finalizers: Box::default(),
         state,
-        stored: None,
     }
 }
 
@@ -68,8 +68,13 @@ pub(super) fn running(name: &str) -> PolicyEntry {
 
 /// A policy that runs, and plans a fix.
 pub(super) fn planning(name: &str) -> PolicyEntry {
+    mending(name, Mode::Plan)
+}
+
+/// A policy that runs, and has a fix.
+pub(super) fn mending(name: &str, mode: Mode) -> PolicyEntry {
     let mut policy = policy(name, "$.metadata.labels.owner", false);
-    policy.spec.mode = Mode::Plan;
+    policy.spec.mode = mode;
     policy.spec.rules[0].fix = serde_json::from_value(json!({"set": "nobody"})).unwrap();
     entry_of(name, PolicyState::Compiled(Arc::new(compile(&policy, &Settings::default()).unwrap())))
 }
@@ -98,6 +103,14 @@ pub(super) fn invalid(name: &str) -> PolicyEntry {
     entry_of(name, compiled(name, "$.metadata.labels[", false))
 }
 
+/// A policy that somebody deleted, and that is still there.
+pub(super) fn deleted(name: &str) -> PolicyEntry {
+    let mut policy = policy(name, "$.metadata.labels.owner", false);
+    policy.metadata.deletion_timestamp = Some(Time(at(0)));
+    let state = PolicyState::Compiled(Arc::new(compile(&policy, &Settings::default()).unwrap()));
+    PolicyEntry { deleting: true, ..entry_of(name, state) }
+}
+
 /// A policy that cannot be decoded.
 pub(super) fn unreadable(name: &str) -> PolicyEntry {
     entry_of(name, PolicyState::Unreadable("missing field `rules`".into()))
@@ -111,6 +124,7 @@ pub(super) fn target(resource: &str, state: TargetState) -> TargetReport {
         version: Some("v1".into()),
         state,
         limited: false,
+        mismatched: false,
         generation: GENERATION,
         since: at(0),
         message: None,

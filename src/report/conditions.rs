@@ -102,8 +102,8 @@ pub(super) fn statements(entry: &PolicyEntry, targets: Option<&[TargetReport]>) 
         PolicyState::Compiled(policy) => {
             let survey = Survey::of(targets);
             let mut statements = vec![valid(), survey.resolved(policy.left_out()), survey.authorized()];
-            statements.extend(survey.reconciling());
-            statements.extend(survey.stalled());
+            // kstatus believes the first of the two that it meets, and what needs somebody ends no wait by itself.
+            statements.extend(survey.stalled().or_else(|| survey.reconciling()));
             statements
         }
         PolicyState::Invalid(faults) => refused(faults.reason().as_str(), faults.to_string()),
@@ -166,24 +166,23 @@ pub(super) fn releasing(
 /// Whether a running policy writes; if not, which of the three consents is missing. `denied` is the missing right.
 pub(super) fn enforcing(policy: &CompiledPolicy, writes: Writes, denied: Option<&str>) -> Statement {
     let not = |reason, message: String| Statement::new("Enforcing", FALSE, reason, message);
+    let unverified = denied.map(|denied| format!("; fixes are not verified: {denied}")).unwrap_or_default();
     match policy.mode {
         Mode::Audit => not("Audit", "the mode is Audit: the policy reports and writes nothing".to_owned()),
         Mode::Plan => {
-            let missing =
-                denied.map(|denied| format!("; fixes are not verified: {denied}")).unwrap_or_default();
             let message = "the mode is Plan: fixes are worked out, sent as a dry run, and reported";
-            not("Plan", format!("{message}{missing}"))
+            not("Plan", format!("{message}{unverified}"))
         }
         Mode::Enforce if !policy.mends() => not("NoFix", "no rule of the policy has a fix".to_owned()),
         Mode::Enforce if !writes.allowed => {
             let message = "the operator does not allow it: start it with --allow-enforce (enforcement.enabled in the \
                            chart); until then fixes are planned";
-            not("NotAllowed", message.to_owned())
+            not("NotAllowed", format!("{message}{unverified}"))
         }
         Mode::Enforce if writes.stopped => {
             let message = "writes are stopped for the whole operator, by the annotation watchpolicy.io/writes of its \
                            Lease; take it off to go on";
-            not("Stopped", message.to_owned())
+            not("Stopped", format!("{message}{unverified}"))
         }
         Mode::Enforce => match denied {
             Some(denied) => not("Forbidden", denied.to_owned()),
@@ -201,9 +200,11 @@ fn refused(reason: &'static str, message: String) -> Vec<Statement> {
     statements
 }
 
-/// What is not known of targets that nobody asked about.
-fn unasked(reason: &'static str, message: &str) -> [Statement; 2] {
-    ["TargetsResolved", "Authorized"].map(|kind| Statement::new(kind, UNKNOWN, reason, message))
+/// What is said of targets that nobody asked about: nothing is known of them, and nothing is written.
+fn unasked(reason: &'static str, message: &str) -> [Statement; 3] {
+    let unknown = |kind| Statement::new(kind, UNKNOWN, reason, message);
+    let enforcing = Statement::new("Enforcing", FALSE, reason, format!("nothing is written: {message}"));
+    [unknown("TargetsResolved"), unknown("Authorized"), enforcing]
 }
 
 /// The targets of a running policy, by state.
@@ -242,6 +243,12 @@ impl<'t> Survey<'t> {
         }
     }
 
+    /// What is served, and not as the policy asks for it.
+    fn mismatched(&self) -> Option<String> {
+        let mismatched = self.targets.iter().find(|target| target.mismatched)?;
+        Some(format!("{}: {}", name(mismatched), mismatched.message.as_deref().unwrap_or_default()))
+    }
+
     /// Which limit of the operator keeps the policy from seeing everything.
     fn exceeded(&self) -> Option<String> {
         let limited = self.targets.iter().find(|target| target.limited)?;
@@ -256,6 +263,8 @@ impl<'t> Survey<'t> {
         let not = |reason, message| Statement::new("Ready", FALSE, reason, message);
         if self.any(TargetState::Forbidden) {
             not("Forbidden", self.explained(TargetState::Forbidden))
+        } else if let Some(mismatched) = self.mismatched() {
+            not("TargetMismatch", mismatched)
         } else if let Some(exceeded) = self.exceeded() {
             not("LimitExceeded", exceeded)
         } else if self.any(TargetState::Degraded) {
@@ -266,10 +275,11 @@ impl<'t> Survey<'t> {
             not("Listing", format!("objects are being listed: {}", self.named(TargetState::Listing)))
         } else if !self.any(TargetState::Synced) {
             let message = "no target exists in the cluster yet; each is watched as soon as it is served";
+            let message = format!("{message}: {}", self.explained(TargetState::Absent));
             Statement::new("Ready", TRUE, "TargetsAbsent", message)
         } else if self.any(TargetState::Absent) {
             let message =
-                format!("followed, but for what does not exist: {}", self.named(TargetState::Absent));
+                format!("followed, but for what does not exist: {}", self.explained(TargetState::Absent));
             Statement::new("Ready", TRUE, "SomeTargetsAbsent", message)
         } else {
             Statement::new("Ready", TRUE, "Synced", "every target is followed")
@@ -279,7 +289,9 @@ impl<'t> Survey<'t> {
     fn resolved(&self, left_out: &[Arc<str>]) -> Statement {
         let resolved =
             |status, reason, message: String| Statement::new("TargetsResolved", status, reason, message);
-        if self.any(TargetState::Absent) {
+        if let Some(mismatched) = self.mismatched() {
+            resolved(FALSE, "TargetMismatch", mismatched)
+        } else if self.any(TargetState::Absent) {
             resolved(FALSE, "Absent", self.explained(TargetState::Absent))
         } else if self.resolving() {
             resolved(UNKNOWN, "Resolving", "the targets are being looked up".to_owned())
@@ -320,9 +332,11 @@ impl<'t> Survey<'t> {
     fn stalled(&self) -> Option<Statement> {
         let forbidden =
             || Statement::new("Stalled", TRUE, "Forbidden", self.explained(TargetState::Forbidden));
+        let mismatched =
+            || self.mismatched().map(|words| Statement::new("Stalled", TRUE, "TargetMismatch", words));
         let exceeded =
             || self.exceeded().map(|words| Statement::new("Stalled", TRUE, "LimitExceeded", words));
-        self.any(TargetState::Forbidden).then(forbidden).or_else(exceeded)
+        self.any(TargetState::Forbidden).then(forbidden).or_else(mismatched).or_else(exceeded)
     }
 }
 

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use super::patch::WriteFault;
 use super::server::{self, Fault, Refused};
 use super::writer::Settings;
+use crate::backoff::Backoff;
 use crate::crd::TargetState;
 use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
@@ -29,11 +30,12 @@ use crate::resource::GroupResource;
 const LOOK: Duration = Duration::from_millis(500);
 /// For so long nothing must be left: a write under way when the policy ended is seen by then.
 const CALM: Duration = Duration::from_secs(2);
-/// The pause between two writes of one policy, whatever became of the first.
-const PAUSE: Duration = Duration::from_secs(2);
+/// The pauses between two writes of one policy, whatever became of the first; longer after failures.
+const PAUSES: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(60) };
 /// What to do about a 403.
 const CURE: &str = "the operator may not put its finalizer on policies with onDelete: Release, nor take it off; add to \
-    its ClusterRole: {apiGroups: [\"watchpolicy.io\"], resources: [\"watchpolicies\"], verbs: [\"patch\"]}";
+    its ClusterRole: {apiGroups: [\"watchpolicy.io\"], resources: [\"watchpolicies\"], verbs: [\"patch\"]} \
+    (rbac.finalizers in the chart)";
 
 /// What a policy's finalizers are to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,8 +147,8 @@ pub struct Finalizers<S> {
     leadership: Leadership,
     /// Since when nothing is left, by policy.
     calm: BTreeMap<Arc<str>, Instant>,
-    /// When it was last written, by policy.
-    written: BTreeMap<Arc<str>, Instant>,
+    /// When it was last written, and how often that has failed since it last did not, by policy.
+    written: BTreeMap<Arc<str>, (Instant, u32)>,
 }
 
 impl<S: FinalizerStore> Finalizers<S> {
@@ -180,9 +182,8 @@ impl<S: FinalizerStore> Finalizers<S> {
 
     /// Looks at all policies; whether one waits for something.
     async fn step(&mut self, set: &PolicySet, board: &Board) -> bool {
-        let there = |name: &Arc<str>, _: &mut Instant| set.entries.contains_key(name);
-        self.calm.retain(there);
-        self.written.retain(there);
+        self.calm.retain(|name, _| set.entries.contains_key(name));
+        self.written.retain(|name, _| set.entries.contains_key(name));
         let Ok(permit) = self.leadership.permit() else { return false };
         let mut waits = false;
         for entry in set.entries.values() {
@@ -199,7 +200,10 @@ impl<S: FinalizerStore> Finalizers<S> {
 
     fn is_due(&mut self, entry: &PolicyEntry, wanted: Wanted) -> bool {
         let now = Instant::now();
-        let rests = self.written.get(&entry.name).is_some_and(|written| now.duration_since(*written) < PAUSE);
+        let rests = self
+            .written
+            .get(&entry.name)
+            .is_some_and(|(written, failures)| now.duration_since(*written) < PAUSES.wait(*failures));
         let is_calm = match wanted {
             Wanted::Off => {
                 let since = *self.calm.entry(Arc::clone(&entry.name)).or_insert(now);
@@ -215,7 +219,8 @@ impl<S: FinalizerStore> Finalizers<S> {
 
     async fn write(&mut self, entry: &PolicyEntry, on: bool, permit: &Permit) {
         let policy = &*entry.name;
-        self.written.insert(Arc::clone(&entry.name), Instant::now());
+        let (_, failures) = self.written.get(policy).copied().unwrap_or((Instant::now(), 0));
+        self.written.insert(Arc::clone(&entry.name), (Instant::now(), 0));
         let others = entry.finalizers.iter().filter(|finalizer| &***finalizer != FINALIZER).cloned();
         let patch = FinalizerPatch {
             name: Arc::clone(&entry.name),
@@ -234,6 +239,7 @@ impl<S: FinalizerStore> Finalizers<S> {
             Err(WriteFault::Failed(error)) => {
                 warn!(policy, error, "cannot write the finalizer; it is tried again");
                 self.ledger.note_denied(policy, &resource, Some(error.into()));
+                self.written.insert(Arc::clone(&entry.name), (Instant::now(), failures.saturating_add(1)));
             }
         }
     }

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -41,7 +41,6 @@ fn entry(spec: &Value, deleting: bool, finalizers: &[&str]) -> PolicyEntry {
         deleting,
         finalizers: finalizers.iter().map(|name| (*name).into()).collect(),
         state,
-        stored: None,
     }
 }
 
@@ -116,15 +115,38 @@ fn the_patch_tests_the_uid_and_the_whole_list() {
     assert_eq!(body, expected);
 }
 
-/// Notes what it is to store.
+/// Notes what it is to store; the second says whether it is refused.
 #[derive(Clone, Default)]
-struct Fake(Arc<Mutex<Vec<FinalizerPatch>>>);
+struct Fake(Arc<Mutex<Vec<FinalizerPatch>>>, Arc<AtomicBool>);
 
 impl FinalizerStore for Fake {
     async fn store(&self, patch: &FinalizerPatch, _permit: &Permit) -> Result<(), WriteFault> {
         self.0.lock().push(patch.clone());
-        Ok(())
+        match self.1.load(Ordering::Relaxed) {
+            true => Err(WriteFault::Failed("no".to_owned())),
+            false => Ok(()),
+        }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_is_tried_again_after_longer_and_longer_pauses_and_within_a_minute() {
+    let (fake, lead) = (Fake::default(), Lead::new(true));
+    fake.1.store(true, Ordering::Relaxed);
+    let settings = Settings { interval: SECOND, allow_enforce: false, left: Arc::new(|_: &str| 0) };
+    let deleted = Arc::new(entry(&json!({}), true, HELD));
+    let set = PolicySet { revision: 1, entries: [(Arc::clone(&deleted.name), deleted)].into() };
+    let (_set, sets) = watch::channel(Arc::new(set));
+    let (_board, boards) = watch::channel(Arc::default());
+    let finalizers = Finalizers::new(fake.clone(), Ledger::new(), settings, lead.leadership());
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(finalizers.run(sets, boards, CancellationToken::new()));
+    sleep(SECOND * 3600).await;
+    let tried = fake.0.lock().len();
+    assert!((60..70).contains(&tried), "{tried} times in an hour");
+    fake.1.store(false, Ordering::Relaxed);
+    sleep(SECOND * 61).await;
+    assert!(fake.0.lock().len() > tried);
 }
 
 #[tokio::test(start_paused = true)]

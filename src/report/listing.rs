@@ -12,7 +12,7 @@ use super::question::{Position, Question};
 use super::shown::shown;
 use super::status::violation;
 use crate::crd::Violation;
-use crate::crd::status::MAX_MESSAGE;
+use crate::crd::status::{MAX_MESSAGE, MAX_NAME};
 use crate::ledger::{Finding, Ledger, Place};
 use crate::observe::board::Board;
 use crate::policy::{PolicyEntry, PolicySet};
@@ -23,6 +23,8 @@ const CHUNK: usize = 256;
 const MAX_LOOKED_AT: usize = 20_000;
 /// The reason of policies of which not everything is kept.
 const LIMIT_EXCEEDED: &str = "LimitExceeded";
+/// The reason of policies that are not there.
+const NOT_FOUND: &str = "NotFound";
 /// The most policies that a page says are not ready.
 const MAX_NOT_READY: usize = 100;
 
@@ -50,7 +52,7 @@ pub struct Listed {
     pub violation: Violation,
 }
 
-/// A policy whose condition `Ready` is not true.
+/// A policy whose violations may not be all, since its condition `Ready` is not true or nothing is judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotReady {
     /// The policy's name.
@@ -77,7 +79,9 @@ pub fn list(question: &Question, set: &PolicySet, board: &Board, ledger: &Ledger
     let not_ready = match begin {
         None => {
             let lacking = |entry: &&Arc<PolicyEntry>| not_ready(entry, board).or_else(|| cut(entry, ledger));
-            entries.iter().filter_map(lacking).take(MAX_NOT_READY).collect()
+            let lacking = entries.iter().filter_map(lacking);
+            let unknown = question.policy.as_deref().filter(|_| entries.is_empty()).map(unknown);
+            lacking.chain(unknown).take(MAX_NOT_READY).collect()
         }
         Some(_) => Vec::new(),
     };
@@ -125,11 +129,20 @@ impl Page<'_> {
 
 fn not_ready(entry: &PolicyEntry, board: &Board) -> Option<NotReady> {
     let ready = ready(entry, board.policies.get(&entry.name).map(AsRef::as_ref));
-    (ready.status != "True").then(|| NotReady {
+    (ready.status != "True" || entry.running().is_none()).then(|| NotReady {
         policy: entry.name.to_string(),
         reason: ready.reason.to_owned(),
         message: shown(&ready.message, MAX_MESSAGE),
     })
+}
+
+/// A name that is asked for and no policy's: that nothing is found must not look like all being well.
+fn unknown(policy: &str) -> NotReady {
+    NotReady {
+        policy: shown(policy, MAX_NAME),
+        reason: NOT_FOUND.to_owned(),
+        message: "there is no policy of this name".to_owned(),
+    }
 }
 
 /// A policy that is ready, and of whose violations some are only counted.
@@ -146,13 +159,13 @@ fn cut(entry: &PolicyEntry, ledger: &Ledger) -> Option<NotReady> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::cases::{at, enter, invalid, node, running, target, verdict};
+    use super::super::cases::{at, enter, invalid, node, running, suspended, target, verdict};
     use super::*;
     use crate::crd::TargetState;
 
     /// Two policies that fail on so many Deployments each, and one that is not valid.
     fn world(objects: usize) -> (PolicySet, Board, Arc<Ledger>) {
-        let entries = [running("a"), running("b"), invalid("wrong")];
+        let entries = [running("a"), running("b"), suspended("c"), invalid("wrong")];
         let entries = entries.into_iter().map(|entry| (Arc::clone(&entry.name), Arc::new(entry))).collect();
         let synced: Arc<[_]> = [target("deployments", TargetState::Synced)].into();
         let policies = [("a".into(), Arc::clone(&synced)), ("b".into(), synced)].into();
@@ -237,8 +250,9 @@ mod tests {
             let page = list(&Question::read(query).unwrap(), &set, &board, &ledger);
             page.not_ready.into_iter().map(|one| format!("{} {}", one.policy, one.reason)).collect::<Vec<_>>()
         };
-        assert_eq!(told(""), ["b Listing", "wrong Invalid"]);
+        assert_eq!(told(""), ["b Listing", "c Suspended", "wrong Invalid"]);
         assert!(told("policy=a").is_empty());
+        assert_eq!(told("policy=nobody"), ["nobody NotFound"]);
     }
 
     #[test]

@@ -12,7 +12,9 @@ pub mod openreports;
 mod pace;
 mod patch;
 mod question;
+mod rests;
 mod samples;
+mod schedule;
 mod server;
 mod shown;
 mod status;
@@ -26,7 +28,7 @@ pub use question::{Position, Question};
 pub use samples::samples;
 pub use shown::{printable, printable_lines};
 pub use status::{View, render};
-pub use writer::{Left, Settings, StatusWriter};
+pub use writer::{Left, Settings, Sources, StatusWriter};
 
 #[cfg(test)]
 mod cases;

@@ -38,8 +38,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(entry: Arc<PolicyEntry>, now: Instant) -> Self {
-        let believed = entry.stored.clone();
+    /// Of a policy that is met for the first time, with the status that it has.
+    pub(super) fn new(
+        entry: Arc<PolicyEntry>,
+        believed: Option<Arc<WatchPolicyStatus>>,
+        now: Instant,
+    ) -> Self {
         let current =
             believed.as_ref().and_then(|status| status.observed_generation) == Some(entry.generation);
         Self {
@@ -59,14 +63,19 @@ impl Pace {
         if Arc::ptr_eq(&self.entry, entry) {
             return;
         }
-        if self.entry.stored != entry.stored {
-            self.believed.clone_from(&entry.stored);
-        }
         if self.entry.generation != entry.generation {
             self.waits_until = Some(now + FIRST_PAGE);
         }
         self.entry = Arc::clone(entry);
         self.mark(now);
+    }
+
+    /// The watch shows another status than before: the one that was written, or somebody else's.
+    pub(super) fn shown(&mut self, status: Option<Arc<WatchPolicyStatus>>, now: Instant) {
+        if self.believed != status {
+            self.believed = status;
+            self.mark(now);
+        }
     }
 
     /// Whether to wait once more, because the targets are not known yet.

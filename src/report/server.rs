@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use http_body_util::{BodyExt, Collected, Limited};
 use kube::client::Body;
-use serde::Deserialize;
+use kube::core::Status;
 use tokio::time::timeout;
 
 use super::shown::shown;
@@ -63,9 +63,21 @@ impl Fault {
         }
     }
 
-    /// A right is missing: not that of writing into a namespace that is being deleted, which nobody has.
+    /// It is not allowed, for want of a right, by a quota, or by an admission policy; not because the namespace is being
+    /// deleted, where nobody may write.
     pub(super) fn is_forbidden(&self) -> bool {
         matches!(self, Self::Refused(Refused { code: 401 | 403, terminating: false, .. }))
+    }
+
+    /// A right is missing: what the authorizer says, it says of verbs and resources. An admission policy may use any words.
+    pub(super) fn lacks_right(&self) -> bool {
+        let Self::Refused(Refused { code, words, .. }) = self else { return false };
+        let is_of_admission = words.contains(" denied request") || words.contains(" denied the request");
+        *code == 401
+            || (*code == 403
+                && !is_of_admission
+                && words.contains(" cannot ")
+                && words.contains(" resource "))
     }
 
     /// The namespace is being deleted, and takes nothing new.
@@ -105,37 +117,16 @@ async fn answer(client: &kube::Client, request: http::Request<Vec<u8>>) -> Resul
     Err(Fault::Refused(refused(status, &body.map(Collected::to_bytes).unwrap_or_default())))
 }
 
-/// Of a `Status` of the API server, what is read.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Answer {
-    reason: Option<String>,
-    message: Option<String>,
-    details: Option<Details>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Details {
-    causes: Option<Vec<Cause>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Cause {
-    reason: Option<String>,
-    field: Option<String>,
-}
-
-pub(super) fn refused(status: StatusCode, body: &[u8]) -> Refused {
-    let Answer { reason, message, details } = serde_json::from_slice(body).unwrap_or_default();
-    let causes = details.and_then(|details| details.causes).unwrap_or_default();
+/// Reads an answer that is no success; one that is no `Status` says nothing but its code.
+pub(super) fn refused(code: StatusCode, body: &[u8]) -> Refused {
+    let Status { reason, message, details, .. } = serde_json::from_slice(body).unwrap_or_default();
+    let causes = details.map(|details| details.causes).unwrap_or_default();
     Refused {
-        code: status.as_u16(),
-        reason: shown(reason.as_deref().unwrap_or_default(), MAX_REASON),
-        words: shown(message.as_deref().unwrap_or("no words"), MAX_WORDS),
-        terminating: causes.iter().any(|cause| cause.reason.as_deref() == Some(TERMINATING)),
-        fields: causes.into_iter().filter_map(|cause| cause.field).collect(),
+        code: code.as_u16(),
+        reason: shown(&reason, MAX_REASON),
+        words: shown(if message.is_empty() { "no words" } else { &message }, MAX_WORDS),
+        terminating: causes.iter().any(|cause| cause.reason == TERMINATING),
+        fields: causes.into_iter().map(|cause| cause.field).filter(|field| !field.is_empty()).collect(),
     }
 }
 
@@ -156,6 +147,20 @@ mod tests {
         ]}});
         assert!(!fault(403, &terminating).is_forbidden() && !fault(403, &terminating).may_pass());
         assert!(fault(403, &json!({"reason": "Forbidden"})).is_forbidden());
+    }
+
+    #[test]
+    fn a_missing_right_is_told_from_a_quota_and_from_an_admission_policy() {
+        let lacks = |message: &str| fault(403, &json!({"message": message})).lacks_right();
+        assert!(lacks(
+            "reports.openreports.io \"a\" is forbidden: User \"x\" cannot patch resource \"reports\" in API group"
+        ));
+        assert!(!lacks(
+            "reports.openreports.io \"a\" is forbidden: exceeded quota: q, requested: count/reports=1"
+        ));
+        assert!(!lacks(
+            "admission webhook \"w\" denied the request: User \"x\" cannot patch resource \"reports\""
+        ));
     }
 
     #[test]

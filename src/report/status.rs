@@ -115,15 +115,18 @@ fn base(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
             statements.extend(entry.running().map(|policy| enforcing(policy, *writes, denied.as_deref())));
         }
         Some(left) => {
-            statements.retain(|statement| statement.kind != "Reconciling");
+            statements.retain(|statement| !["Enforcing", "Reconciling"].contains(&statement.kind));
             statements.extend(releasing(left, writes.stopped, &page.obstacles, *targets));
         }
     }
     if page.tally.summary.errored > 0
         && let Some(ready) = statements.first_mut()
     {
-        let errored = page.tally.summary.errored;
-        ready.message.push_str(&format!("; {errored} objects could not be judged, see the violations"));
+        let objects = match page.tally.summary.errored {
+            1 => "1 object".to_owned(),
+            errored => format!("{errored} objects"),
+        };
+        ready.message.push_str(&format!("; {objects} could not be judged, see the violations"));
     }
     let conditions: Vec<_> =
         statements.into_iter().map(|statement| statement.condition(generation, before, now)).collect();
@@ -271,8 +274,15 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
+/// Bytes of the JSON that the API server makes of it: Go also escapes what acts in HTML and in JavaScript.
 fn size(part: &impl Serialize) -> usize {
-    serde_json::to_vec(part).map_or(usize::MAX, |json| json.len())
+    let more = |letter| match letter {
+        '<' | '>' | '&' => "\\u0000".len() - 1,
+        '\u{2028}' | '\u{2029}' => "\\u0000".len() - letter.len_utf8(),
+        _ => 0,
+    };
+    let size = |json: String| json.len() + json.chars().map(more).sum::<usize>();
+    serde_json::to_string(part).map_or(usize::MAX, size)
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use super::*;
 use crate::ledger::Ledger;
 use crate::policy::Judgement;
 use crate::report::cases::{
-    at, enter, excepting, invalid, node, planning, running, suspended, target, unreadable, verdict,
+    at, deleted, enter, excepting, invalid, mending, node, planning, running, suspended, target, unreadable,
+    verdict,
 };
 use TargetState::{Absent, Degraded, Forbidden, Listing, Resolving, Synced};
 
@@ -110,6 +111,16 @@ fn conditions_follow_the_states_of_the_targets() {
 }
 
 #[test]
+fn who_waits_for_a_policy_that_needs_somebody_need_not_wait_for_its_other_targets() {
+    for state in [Listing, Degraded, Resolving] {
+        let targets = [target("deployments", state), target("jobs", Forbidden)];
+        let conditions = conditions(&status(&running("p"), Some(&targets)));
+        assert!(conditions.contains(&"Stalled=True/Forbidden".to_owned()), "{conditions:?}");
+        assert!(!conditions.iter().any(|condition| condition.starts_with("Reconciling")), "{conditions:?}");
+    }
+}
+
+#[test]
 fn a_target_over_a_limit_of_the_operator_names_it_and_waits_for_somebody() {
     let message = Some("raise --max-targets".into());
     let targets = [TargetReport { limited: true, message, ..target("deployments", Degraded) }];
@@ -121,6 +132,24 @@ fn a_target_over_a_limit_of_the_operator_names_it_and_waits_for_somebody() {
     assert!(!conditions.iter().any(|condition| condition.starts_with("Reconciling")), "{conditions:?}");
     let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
     assert_eq!(ready.message, "deployments.apps: raise --max-targets");
+}
+
+#[test]
+fn a_target_that_is_there_and_not_as_the_policy_asks_for_it_waits_for_somebody() {
+    let message = Some("served in v1".into());
+    let targets = [
+        target("deployments", Synced),
+        TargetReport { mismatched: true, message, ..target("statefulsets", Absent) },
+    ];
+    let status = status(&running("p"), Some(&targets));
+    let conditions = conditions(&status);
+    for expected in
+        ["Ready=False/TargetMismatch", "Stalled=True/TargetMismatch", "TargetsResolved=False/TargetMismatch"]
+    {
+        assert!(conditions.iter().any(|condition| condition == expected), "{conditions:?}");
+    }
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
+    assert_eq!(ready.message, "statefulsets.apps: served in v1");
 }
 
 #[test]
@@ -301,6 +330,43 @@ fn a_policy_that_only_reports_says_that_it_does_not_enforce() {
 }
 
 #[test]
+fn a_policy_that_is_not_run_says_that_it_does_not_enforce_either() {
+    for (entry, reason) in [
+        (suspended("p"), "Suspended"),
+        (invalid("p"), "NotValidated"),
+        (unreadable("p"), "NotValidated"),
+        (deleted("p"), "Deleting"),
+    ] {
+        let status = status(&entry, None);
+        let enforcing: Vec<_> =
+            status.conditions.iter().filter(|condition| condition.type_ == "Enforcing").collect();
+        let told: Vec<_> = enforcing.iter().map(|told| (&*told.status, &*told.reason)).collect();
+        assert_eq!(told, [("False", reason)]);
+        assert!(enforcing[0].message.starts_with("nothing is written: "), "{enforcing:?}");
+    }
+}
+
+#[test]
+fn every_consent_that_is_missing_is_named() {
+    let enforces = mending("p", crate::crd::Mode::Enforce);
+    let tell = |allowed, stopped, denied: Option<&str>| {
+        let writes = Writes { allowed, stopped, left: None };
+        let told = enforcing(enforces.running().unwrap(), writes, denied);
+        (told.status, told.reason, told.message)
+    };
+    let lacks = Some("the operator lacks the right");
+    assert_eq!(tell(true, false, None), ("True", "Enforcing", "fixes are written".to_owned()));
+    assert_eq!(tell(true, false, lacks).1, "Forbidden");
+    for (allowed, stopped, reason, word) in
+        [(false, false, "NotAllowed", "--allow-enforce"), (true, true, "Stopped", "watchpolicy.io/writes")]
+    {
+        let (status, told, message) = tell(allowed, stopped, lacks);
+        assert_eq!((status, told), ("False", reason));
+        assert!(message.contains(word) && message.contains("lacks the right"), "{message}");
+    }
+}
+
+#[test]
 fn the_observed_generation_is_the_one_that_judges() {
     let entry = PolicyEntry { generation: 4, ..running("p") };
     let empty = Page::default();
@@ -338,7 +404,7 @@ fn objects_that_could_not_be_judged_are_told_where_people_look_first() {
         },
         at(1),
     );
-    assert!(status.conditions[0].message.ends_with("1 objects could not be judged, see the violations"));
+    assert!(status.conditions[0].message.ends_with("1 object could not be judged, see the violations"));
 }
 
 /// Everything as long as it may be, and of characters that are long in JSON.
@@ -354,7 +420,7 @@ fn extreme_page(text: &str) -> Page {
 #[test]
 fn a_status_is_never_longer_than_64_kib() {
     let entry = running("p");
-    for text in ["a".repeat(4096), "\u{1}".repeat(4096), "🦀".repeat(1024)] {
+    for text in ["a".repeat(4096), "\u{1}".repeat(4096), "🦀".repeat(1024), "<&>".repeat(1365)] {
         let page = extreme_page(&text);
         for (count, state) in [(1, Synced), (256, Forbidden), (2000, Absent)] {
             let long = TargetReport {
@@ -374,7 +440,9 @@ fn a_status_is_never_longer_than_64_kib() {
                 },
                 at(0),
             );
-            assert!(size(&status) < 64 * 1024, "{} bytes with {count} targets", size(&status));
+            let stored = serde_json::to_string(&status).unwrap();
+            let stored = ['<', '&', '>'].iter().fold(stored, |json, letter| json.replace(*letter, "\\u0000"));
+            assert!(stored.len() < 64 * 1024, "{} bytes with {count} targets", stored.len());
             let listed = u64::try_from(status.violations.len()).unwrap();
             assert_eq!(listed + status.violations_truncated.unwrap(), 40, "no violation is lost silently");
         }

@@ -1,8 +1,8 @@
 //! The task that brings statuses to the server: soon after a change, seldom when changes do not end, never without one.
 //!
-//! What bounds it: one [`Pace`] for each policy, and [`MAX_WRITES`] writes under way.
+//! What bounds it: one pace for each policy, and [`MAX_WRITES`] writes under way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use super::events::{Announcement, Announcer, changes};
 use super::finalizer;
 use super::pace::Pace;
 use super::patch::{StatusPatch, StatusStore, WriteFault};
+use super::schedule::Schedule;
 use super::status::{View, render};
 use crate::crd::TargetState;
 use crate::crd::WatchPolicyStatus;
@@ -26,6 +27,7 @@ use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, ReportWrite};
 use crate::observe::board::{Board, TargetReport};
+use crate::observe::statuses::Statuses;
 use crate::policy::{PolicyEntry, PolicySet};
 use crate::resource::GroupResource;
 
@@ -36,7 +38,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the last writes together may take at the end.
 const FLUSH: Duration = Duration::from_secs(6);
 
-/// How long to wait at most for what time alone changes.
+/// How long to wait at least, and at most, for what time alone changes.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// How soon is looked again at a policy that takes back what it wrote.
 const SOON: Duration = Duration::from_secs(1);
@@ -55,10 +58,22 @@ pub struct Settings {
     pub left: Left,
 }
 
-/// Where the policies and their targets are read.
-struct Sources {
-    set: watch::Receiver<Arc<PolicySet>>,
-    board: watch::Receiver<Arc<Board>>,
+/// Where the policies, their targets and their statuses are read.
+pub struct Sources {
+    /// The policies.
+    pub set: watch::Receiver<Arc<PolicySet>>,
+    /// Their targets.
+    pub board: watch::Receiver<Arc<Board>>,
+    /// What the server holds.
+    pub statuses: Arc<Statuses>,
+}
+
+/// How long the ledger is not looked at again: a list of many objects changes it for each of them.
+const CALM: Duration = Duration::from_millis(20);
+
+async fn after<T>(calm: Instant, news: impl Future<Output = T>) -> T {
+    sleep_until(calm).await;
+    news.await
 }
 
 /// Writes the status of every policy. It also keeps the ledger to the policies that run: only they have verdicts.
@@ -71,9 +86,11 @@ pub struct StatusWriter<S> {
     announcer: Announcer,
     /// As it was when policies were last marked by it.
     stopped: bool,
-    paces: BTreeMap<Arc<str>, Pace>,
+    schedule: Schedule,
     /// The board as it was when policies were last marked by it.
     board: Arc<Board>,
+    /// The set of policies that was met last.
+    revision: u64,
     writes: JoinSet<Write>,
 }
 
@@ -101,8 +118,9 @@ impl<S: StatusStore> StatusWriter<S> {
             stopped: leadership.stopped(),
             leadership,
             announcer: Announcer::silent(),
-            paces: BTreeMap::new(),
+            schedule: Schedule::default(),
             board: Arc::default(),
+            revision: 0,
             writes: JoinSet::new(),
         }
     }
@@ -114,24 +132,23 @@ impl<S: StatusStore> StatusWriter<S> {
     }
 
     /// Writes until told to stop, and then what is still to be written.
-    pub async fn run(
-        mut self,
-        set: watch::Receiver<Arc<PolicySet>>,
-        board: watch::Receiver<Arc<Board>>,
-        stop: CancellationToken,
-    ) {
-        let ledger = Arc::clone(&self.ledger);
-        let mut sources = Sources { set, board };
+    pub async fn run(mut self, mut sources: Sources, stop: CancellationToken) {
+        let (ledger, statuses) = (Arc::clone(&self.ledger), Arc::clone(&sources.statuses));
         let mut leadership = self.leadership.clone();
         self.follow_set(&mut sources);
         self.follow_board(&mut sources);
+        let mut calm = Instant::now();
         loop {
             let due = self.next_due();
             tokio::select! {
                 () = stop.cancelled() => break,
                 Ok(()) = sources.set.changed() => self.follow_set(&mut sources),
                 Ok(()) = sources.board.changed() => self.follow_board(&mut sources),
-                policies = ledger.changed() => self.follow_ledger(&policies, &sources),
+                policies = after(calm, ledger.changed()) => {
+                    calm = Instant::now() + CALM;
+                    self.follow_ledger(&policies, &sources);
+                }
+                policies = statuses.changed() => self.follow_statuses(&policies, &statuses),
                 () = leadership.changed() => self.follow_leadership(),
                 Some(Ok(write)) = self.writes.join_next() => self.written(write),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
@@ -147,53 +164,77 @@ impl<S: StatusStore> StatusWriter<S> {
     fn follow_set(&mut self, sources: &mut Sources) {
         let set = Arc::clone(&sources.set.borrow_and_update());
         let now = Instant::now();
-        let gone: Vec<_> =
-            self.paces.keys().filter(|name| !set.entries.contains_key(*name)).cloned().collect();
+        let is_gone = |name: &&Arc<str>| !set.entries.contains_key(*name);
+        let gone: Vec<_> = self.schedule.iter().map(|(name, _)| name).filter(is_gone).cloned().collect();
         for name in gone {
-            self.paces.remove(&name);
+            self.schedule.take(&name);
         }
         let runs = |policy: &str| set.entries.get(policy).is_some_and(|entry| entry.running().is_some());
         self.ledger.retain_policies(runs);
         self.ledger.retain_obstacles(|policy| set.entries.contains_key(policy));
+        if std::mem::replace(&mut self.revision, set.revision) != set.revision {
+            // What is still to be taken back where a policy has no target any more is denied again.
+            self.ledger.retain_denied(|policy, resource| may_write(&set, policy, resource));
+        }
         for entry in set.entries.values() {
-            self.meet(entry, now);
+            self.meet(entry, &sources.statuses, now);
         }
     }
 
     /// A policy that is new, or may have changed.
-    fn meet(&mut self, entry: &Arc<PolicyEntry>, now: Instant) {
-        let known = self.paces.get_mut(&entry.name);
-        let same = known.as_ref().is_some_and(|pace| pace.entry.uid == entry.uid);
-        if let (Some(_), false) = (&known, same) {
+    fn meet(&mut self, entry: &Arc<PolicyEntry>, statuses: &Statuses, now: Instant) {
+        let known = self.schedule.get(&entry.name);
+        if known.is_some_and(|pace| Arc::ptr_eq(&pace.entry, entry)) {
+            return;
+        }
+        if known.is_some_and(|pace| pace.entry.uid == entry.uid) {
+            return self.schedule.change(&entry.name, |pace| pace.meet(entry, now));
+        }
+        if known.is_some() {
             // Another policy has the name now; the verdicts are those of the one before.
+            self.schedule.take(&entry.name);
             self.ledger.withdraw(&entry.name);
         }
-        let shown = known.as_ref().filter(|_| same).and_then(|pace| pace.entry.stored.clone());
-        if let Some(stored) = &entry.stored
-            && shown.as_ref() != Some(stored)
-        {
-            if !same {
-                self.ledger.seed_first_seen(&entry.name, stored);
-            }
-            if self.leadership.permit().is_err() {
-                // Written by the leader, from what it saw first; this replica may be the next one.
-                self.ledger.adopt_first_seen(&entry.name, stored);
-            }
+        let shown = statuses.of(&entry.name).filter(|shown| shown.uid == entry.uid);
+        let stored = shown.and_then(|shown| shown.status);
+        if let Some(stored) = &stored {
+            self.ledger.seed_first_seen(&entry.name, stored);
+            self.adopt(&entry.name, stored);
         }
-        if let (Some(pace), true) = (known, same) {
-            return pace.meet(entry, now);
+        self.schedule.put(Pace::new(Arc::clone(entry), stored, now));
+    }
+
+    /// What a follower is shown was written by the leader, from what it saw first; this replica may be the next one.
+    fn adopt(&self, policy: &str, stored: &WatchPolicyStatus) {
+        if self.leadership.permit().is_err() {
+            self.ledger.adopt_first_seen(policy, stored);
         }
-        self.paces.insert(Arc::clone(&entry.name), Pace::new(Arc::clone(entry), now));
+    }
+
+    /// Meets the statuses of these policies.
+    fn follow_statuses(&mut self, policies: &BTreeSet<Arc<str>>, statuses: &Statuses) {
+        let now = Instant::now();
+        for name in policies {
+            let (Some(pace), Some(shown)) = (self.schedule.get(name), statuses.of(name)) else { continue };
+            // Of another policy of that name, the set is about to tell.
+            if pace.entry.uid != shown.uid {
+                continue;
+            }
+            if let Some(stored) = &shown.status {
+                self.adopt(name, stored);
+            }
+            self.schedule.change(name, |pace| pace.shown(shown.status, now));
+        }
     }
 
     /// Marks the policies of which a target changed.
     fn follow_board(&mut self, sources: &mut Sources) {
         let board = Arc::clone(&sources.board.borrow_and_update());
         let now = Instant::now();
-        for (name, pace) in &mut self.paces {
-            if board.policies.get(name) != self.board.policies.get(name) {
-                pace.mark(now);
-            }
+        let changed = |name: &&Arc<str>| board.policies.get(*name) != self.board.policies.get(*name);
+        let changed: Vec<_> = self.schedule.iter().map(|(name, _)| name).filter(changed).cloned().collect();
+        for name in changed {
+            self.schedule.change(&name, |pace| pace.mark(now));
         }
         self.board = board;
     }
@@ -203,7 +244,7 @@ impl<S: StatusStore> StatusWriter<S> {
         let stopped = self.leadership.stopped();
         if std::mem::replace(&mut self.stopped, stopped) != stopped {
             let now = Instant::now();
-            self.paces.values_mut().for_each(|pace| pace.mark(now));
+            self.schedule.change_all(|pace| pace.mark(now));
         }
     }
 
@@ -217,9 +258,7 @@ impl<S: StatusStore> StatusWriter<S> {
                 // A worker was still at it when the policy went.
                 self.ledger.withdraw(name);
             }
-            if let Some(pace) = self.paces.get_mut(name) {
-                pace.mark(now);
-            }
+            self.schedule.change(name, |pace| pace.mark(now));
         }
     }
 
@@ -227,58 +266,56 @@ impl<S: StatusStore> StatusWriter<S> {
         if self.writes.len() >= MAX_WRITES || self.leadership.permit().is_err() {
             return None;
         }
-        self.paces.values().filter_map(Pace::due).min()
+        self.schedule.next()
     }
 
-    /// Starts the writes that are due, as many as there is room for.
+    /// Starts the writes that are due, as many as there is room for. Whoever was looked at is not due any more.
     fn write_due(&mut self) {
         let now = Instant::now();
-        let mut due: Vec<_> = self
-            .paces
-            .iter()
-            .filter_map(|(name, pace)| {
-                pace.due().filter(|due| *due <= now).map(|due| (due, Arc::clone(name)))
-            })
-            .collect();
-        due.sort_unstable();
-        for (_, name) in due {
+        while self.writes.len() < MAX_WRITES
+            && let Some(name) = self.schedule.due(now)
+        {
             // Without a permit, what is due stays due.
             let Ok(permit) = self.leadership.permit() else { break };
-            if self.writes.len() >= MAX_WRITES {
-                break;
+            let Some(mut pace) = self.schedule.take(&name) else { break };
+            let update = self.look(&mut pace);
+            self.schedule.put(pace);
+            if let Some((patch, news)) = update {
+                self.send((patch, news), permit);
             }
-            self.write(&name, permit);
         }
     }
 
-    /// Starts a write if the status differs from the stored one.
-    fn write(&mut self, name: &Arc<str>, permit: Permit) {
-        let Some(pace) = self.paces.get_mut(name) else { return };
+    /// What is to be written, and what of it is worth telling, if the status differs from the stored one.
+    fn look(&self, pace: &mut Pace) -> Option<(StatusPatch, Vec<Announcement>)> {
         pace.taken();
-        let targets = self.board.policies.get(name).map(AsRef::as_ref);
+        let name = Arc::clone(&pace.entry.name);
+        let targets = self.board.policies.get(&name).map(AsRef::as_ref);
         if pace.waits_for(targets, Instant::now()) {
-            return;
+            return None;
         }
-        let page = self.ledger.page(name, &stale(targets), MAX_VIOLATIONS);
+        let page = self.ledger.page(&name, &stale(targets), MAX_VIOLATIONS);
         let now = Timestamp::now();
         let end = pace.entry.running().and_then(|policy| policy.next_end(now));
-        let Settings { allow_enforce: allowed, left, .. } = &self.settings;
-        let left = finalizer::ends(&pace.entry).then(|| left(name));
+        let Settings { allow_enforce: allowed, left, interval } = &self.settings;
+        let left = finalizer::ends(&pace.entry).then(|| left(&name));
         let soon = left.map(|_| SOON);
-        pace.look_again(
-            end.map(|end| until(now, end)).into_iter().chain(soon).min().map(|wait| Instant::now() + wait),
-        );
+        let again = end.map(|end| until(now, end)).into_iter().chain(soon).min();
+        pace.look_again(again.map(|wait| Instant::now() + wait));
         let previous = pace.believed.as_deref();
         let writes = Writes { allowed: *allowed, stopped: self.leadership.stopped(), left };
         let view = View { entry: &pace.entry, targets, page: &page, previous, writes };
         let status = render(&view, now);
         if previous.is_some_and(|previous| says_the_same(previous, &status)) {
-            return;
+            return None;
         }
         let news = changes(&pace.entry, previous, &status);
         let uid = Arc::clone(&pace.entry.uid);
-        pace.sent(Instant::now(), self.settings.interval);
-        let patch = StatusPatch { name: Arc::clone(name), uid, status: Arc::new(status) };
+        pace.sent(Instant::now(), *interval);
+        Some((StatusPatch { name, uid, status: Arc::new(status) }, news))
+    }
+
+    fn send(&mut self, (patch, news): (StatusPatch, Vec<Announcement>), permit: Permit) {
         let store = Arc::clone(&self.store);
         self.writes.spawn(async move {
             let late = || WriteFault::Failed(format!("no answer within {WRITE_TIMEOUT:?}"));
@@ -296,26 +333,27 @@ impl<S: StatusStore> StatusWriter<S> {
             Err(WriteFault::Gone) => ReportWrite::Gone,
             Err(WriteFault::Lost(_) | WriteFault::Failed(_)) => ReportWrite::Failed,
         });
-        let Some(pace) = self.paces.get_mut(&patch.name).filter(|pace| pace.entry.uid == patch.uid) else {
+        if self.schedule.get(policy).is_none_or(|pace| pace.entry.uid != patch.uid) {
             return;
-        };
+        }
+        let now = Instant::now();
         match result {
             Ok(()) => {
                 debug!(policy, "status written");
                 news.into_iter().for_each(|announcement| self.announcer.tell(announcement));
-                pace.stored(Arc::clone(&patch.status));
+                self.schedule.change(policy, |pace| pace.stored(Arc::clone(&patch.status)));
             }
             Err(WriteFault::Gone) => {
                 debug!(policy, "the policy is gone, or will be shown anew");
-                pace.failed(Instant::now());
+                self.schedule.change(policy, |pace| pace.failed(now));
             }
             Err(WriteFault::Lost(_)) => {
                 debug!(policy, "leadership was lost before the status was written");
-                pace.interrupted(Instant::now());
+                self.schedule.change(policy, |pace| pace.interrupted(now));
             }
             Err(WriteFault::Failed(error)) => {
                 warn!(policy, error, "cannot write the status; it is tried again");
-                pace.failed(Instant::now());
+                self.schedule.change(policy, |pace| pace.failed(now));
             }
         }
     }
@@ -325,7 +363,7 @@ impl<S: StatusStore> StatusWriter<S> {
         self.follow_set(sources);
         self.follow_board(sources);
         let now = Instant::now();
-        self.paces.values_mut().for_each(|pace| pace.hurry(now));
+        self.schedule.change_all(|pace| pace.hurry(now));
         self.write_due();
         while let Some(done) = self.writes.join_next().await {
             if let Ok(write) = done {
@@ -334,6 +372,12 @@ impl<S: StatusStore> StatusWriter<S> {
             self.write_due();
         }
     }
+}
+
+/// Whether something of a resource is a policy's to write, its own finalizer among that.
+fn may_write(set: &PolicySet, policy: &str, resource: &GroupResource) -> bool {
+    let Some(entry) = set.entries.get(policy) else { return false };
+    &*resource.group == "watchpolicy.io" || entry.watching().is_some_and(|policy| policy.targets(resource))
 }
 
 /// The resources whose verdicts may be out of date.
@@ -346,9 +390,11 @@ fn stale(targets: Option<&[TargetReport]>) -> Vec<GroupResource> {
     targets.unwrap_or_default().iter().filter(lost).map(name).collect()
 }
 
-/// How long to wait for an instant. Long waits are cut: meanwhile the wall clock may be set.
+/// How long to wait for an instant: never no time at all, or there would be no end of looking. Long waits are cut:
+/// meanwhile the wall clock may be set.
 fn until(now: Timestamp, instant: Timestamp) -> Duration {
-    Duration::try_from(instant.duration_since(now)).unwrap_or_default().min(LONGEST_WAIT)
+    let wait = Duration::try_from(instant.duration_since(now)).unwrap_or_default();
+    wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)
 }
 
 /// Whether nothing changed but the time of the last change.

@@ -25,6 +25,8 @@ pub struct Shelf {
     pub resource: Gvr,
     /// What its objects are.
     pub types: TypeMeta,
+    /// Where it is watched; `None` for everywhere.
+    namespace: Option<Arc<str>>,
     serving: ArcSwap<Serving>,
     around: ArcSwap<Vec<Arc<CompiledPolicy>>>,
     entries: RwLock<Entries>,
@@ -110,6 +112,7 @@ impl Shelf {
             epoch,
             resource,
             types,
+            namespace: None,
             serving: ArcSwap::from_pointee(Serving::default()),
             around: ArcSwap::from_pointee(Vec::new()),
             entries: RwLock::default(),
@@ -120,6 +123,17 @@ impl Shelf {
             exceeded: Mutex::default(),
             last_life: AtomicI64::new(0),
         }
+    }
+
+    /// The same of a watch of one namespace.
+    pub fn within(mut self, namespace: Option<Arc<str>>) -> Self {
+        self.namespace = namespace;
+        self
+    }
+
+    /// Whether an object of this namespace would be on the shelf, if it were there.
+    pub(super) fn looks_at(&self, namespace: Option<&str>) -> bool {
+        self.namespace.is_none() || self.namespace.as_deref() == namespace
     }
 
     /// Who is judged by these documents.
@@ -195,10 +209,7 @@ impl Shelf {
         let document = if document.heap_bytes() <= document_bytes {
             document
         } else {
-            let document = bare(document, Exceeded::Document(document_bytes));
-            // Labels have no bound of their own. An object that cannot be read is taken where its labels are not known.
-            let fits = document.heap_bytes() <= document_bytes;
-            if fits { document } else { Document { labels: Box::default(), ..document } }
+            bare(document, Exceeded::Document(document_bytes))
         };
         let Some(exceeded) = self.refuses(&document, known) else { return Some(document) };
         let document = bare(document, exceeded);
@@ -300,6 +311,11 @@ impl Shelf {
         owned.collect()
     }
 
+    /// Of how many objects our policies own something.
+    pub fn owned_len(&self) -> usize {
+        self.entries.read().owned.len()
+    }
+
     /// The document of an object.
     pub fn get(&self, name: &ObjectName) -> Option<Arc<Document>> {
         self.entries.read().documents.get(name).map(|kept| Arc::clone(&kept.document))
@@ -308,6 +324,12 @@ impl Shelf {
     /// The names of all objects.
     pub fn names(&self) -> Vec<ObjectName> {
         self.entries.read().documents.keys().cloned().collect()
+    }
+
+    /// Those of some names that are not here.
+    pub(super) fn lacks(&self, names: Vec<ObjectName>) -> Vec<ObjectName> {
+        let entries = self.entries.read();
+        names.into_iter().filter(|name| !entries.documents.contains_key(name)).collect()
     }
 
     /// How many objects there are.
@@ -328,6 +350,11 @@ impl Shelf {
     /// Whether all that the server held was once on the shelf.
     pub fn is_synced(&self) -> bool {
         self.synced.load(Ordering::Acquire)
+    }
+
+    /// Whether it was synced and works, when the fleet last looked.
+    pub(super) fn is_followed(&self) -> bool {
+        self.is_synced() && self.state() == TargetState::Synced
     }
 
     /// How the watch stands, as the fleet last saw it.
@@ -358,9 +385,9 @@ impl Drop for Shelf {
     }
 }
 
-/// An object that cannot be read, and why.
+/// An object that cannot be read, and why. Nor are its labels kept: how large they are, nobody bounds.
 fn bare(document: Document, why: Exceeded) -> Document {
-    Document { root: Err(why.to_string().into()), ..document }
+    Document { root: Err(why.to_string().into()), labels: Box::default(), ..document }
 }
 
 /// Beside what a document has on the heap: its struct, its entry, and what finds it by uid and controller.

@@ -22,6 +22,17 @@ pub struct View {
     pub document: Arc<Document>,
     /// What its shelf holds.
     pub types: TypeMeta,
+    /// Whom better watches serve that do not show the object.
+    denied: Vec<Arc<Serving>>,
+}
+
+impl View {
+    /// Whether a policy that it serves is judged by it: not where a better watch that serves the policy has shown all that
+    /// there is, and does not show the object. An older one may have been refused since, and hold what is long gone.
+    pub fn judges(&self, policy: &CompiledPolicy) -> bool {
+        let mut served = self.denied.iter().flat_map(|serving| serving.iter());
+        !served.any(|served| served.policy.name == policy.name)
+    }
 }
 
 /// All shelves. The fleet sets them up and takes them down.
@@ -62,17 +73,39 @@ impl Store {
         }
     }
 
-    /// All that is known of an object: first what synced watches show, since a list under way shows no later changes;
-    /// of several, the newest first.
+    /// Whether a kind is watched, in any version and namespace.
+    pub fn watches(&self, resource: &GroupResource) -> bool {
+        self.shelves.read().contains_key(resource)
+    }
+
+    /// All that is known of an object: first what synced watches show that are followed at this moment, then what others
+    /// have shown, since a list under way shows no later changes; of several, the newest first.
     pub fn views(&self, key: &ObjectKey) -> Vec<View> {
         let shelves = self.shelves.read();
         let Some(of_resource) = shelves.get(&key.resource) else { return Vec::new() };
-        let (synced, listing): (Vec<_>, Vec<_>) = of_resource.iter().partition(|shelf| shelf.is_synced());
-        let view = |shelf: &Arc<Shelf>| {
-            let document = shelf.get(&key.object)?;
-            Some(View { serving: shelf.serving(), document, types: shelf.types.clone() })
-        };
-        synced.into_iter().chain(listing).filter_map(view).collect()
+        // The epochs and the policies of those that do not show it.
+        let mut without: Vec<(u64, Arc<Serving>)> = Vec::new();
+        let mut views = Vec::new();
+        for shelf in ranked(of_resource, key.object.namespace.as_deref()) {
+            let Some(document) = shelf.get(&key.object) else {
+                without.extend(shelf.is_synced().then(|| (shelf.epoch, shelf.serving())));
+                continue;
+            };
+            let better = without.iter().filter(|(epoch, _)| shelf.is_synced() || *epoch > shelf.epoch);
+            let denied = better.map(|(_, serving)| Arc::clone(serving)).collect();
+            views.push(View { serving: shelf.serving(), document, types: shelf.types.clone(), denied });
+        }
+        views
+    }
+
+    /// What older watches of a place show, and a newer one that has shown all that there is does not.
+    pub fn overtaken(&self, by: &Shelf) -> Vec<ObjectName> {
+        let shelves = self.shelves.read();
+        let of_resource = shelves.get(&by.resource.resource).map(Vec::as_slice).unwrap_or_default();
+        let older = of_resource.iter().filter(|shelf| shelf.epoch < by.epoch);
+        let mut names: Vec<_> = older.flat_map(|shelf| shelf.names()).collect();
+        names.retain(|name| by.looks_at(name.namespace.as_deref()));
+        by.lacks(names)
     }
 
     /// The shelf of Namespaces that carries what a policy reads of them; the newest that is synced.
@@ -136,6 +169,19 @@ impl Store {
     }
 }
 
+/// Those of a resource that look at a namespace, the best first.
+fn ranked<'s>(
+    of_resource: &'s [Arc<Shelf>],
+    namespace: Option<&str>,
+) -> impl Iterator<Item = &'s Arc<Shelf>> {
+    let mut ranked: Vec<_> = of_resource.iter().filter(|shelf| shelf.looks_at(namespace)).collect();
+    // By epoch they are sorted already.
+    if ranked.len() > 1 {
+        ranked.sort_by_key(|shelf| std::cmp::Reverse((shelf.is_synced(), shelf.is_followed())));
+    }
+    ranked.into_iter()
+}
+
 /// Objects below objects below an object: nothing that is followed reaches deeper.
 const MOST_GENERATIONS: u8 = 3;
 
@@ -150,11 +196,23 @@ impl Relatives for Store {
                 document: shelf.of_uid(uid, namespace)?,
             })
         };
-        let judged = shelves.values().flatten().find_map(|shelf| relative(shelf, shelf.serves(policy)?));
-        judged.or_else(|| {
-            let beside =
-                shelves.iter().filter(|(resource, _)| is_followed(resource) && !policy.targets(resource));
-            beside.flat_map(|(_, shelves)| shelves).find_map(|shelf| relative(shelf, Arc::default()))
+        // The best that serves the policy and has shown all there is says whether there is such an object, as in
+        // [`View::judges`].
+        let judged = |of_resource: &Vec<Arc<Shelf>>| {
+            of_resource.iter().find_map(|shelf| shelf.of_uid(uid, namespace))?;
+            for shelf in ranked(of_resource, namespace) {
+                let Some(roots) = shelf.serves(policy) else { continue };
+                let found = relative(shelf, Some(roots));
+                if found.is_some() || shelf.is_synced() {
+                    return found;
+                }
+            }
+            None
+        };
+        shelves.values().find_map(judged).or_else(|| {
+            // A shelf of others leads on, and is none to judge by.
+            let beside = shelves.iter().filter(|(resource, _)| is_followed(resource));
+            beside.flat_map(|(_, shelves)| shelves).find_map(|shelf| relative(shelf, None))
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::crd::TargetState;
 use crate::jsonpath::{Document, Identity, Path, Projection, Roots, TypeMeta};
 use crate::resource::{Gvr, ObjectKey, ObjectName};
 
@@ -136,6 +137,23 @@ fn the_newest_synced_watch_is_read_first_and_a_closed_one_not_at_all() {
     assert_eq!(versions(), ["1"]);
     store.close(resource, 1);
     assert!(store.views(&key).is_empty() && store.shelves().is_empty());
+}
+
+#[test]
+fn what_is_followed_at_this_moment_is_believed_before_what_is_newer_and_lost() {
+    let store = Store::default();
+    let (works, lost) = (Arc::new(shelf(1)), Arc::new(shelf(2)));
+    for (shelf, state) in [(&works, TargetState::Synced), (&lost, TargetState::Degraded)] {
+        shelf.put(widget("a", 1, u32::try_from(shelf.epoch).unwrap()));
+        shelf.sweep();
+        shelf.set_state(state);
+        store.open(Arc::clone(shelf));
+    }
+    let key = ObjectKey { resource: works.resource.resource.clone(), object: name("a") };
+    let first = || store.views(&key)[0].document.id.resource_version.to_string();
+    assert_eq!(first(), "1");
+    lost.set_state(TargetState::Synced);
+    assert_eq!(first(), "2");
 }
 
 fn room(limits: Limits) -> Arc<Room> {

@@ -4,7 +4,7 @@ use quick_junit::{NonSuccessKind, Report, TestCaseStatus};
 use serde_json::{Value, json};
 use serde_sarif::sarif::{ResultLevel, Sarif};
 
-use super::{EVAL_FORMATS, Folder, TEST_FORMATS, Told, policy, yaml};
+use super::{FORMATS, Folder, Told, policy, yaml};
 
 #[test]
 fn a_table_has_a_row_for_each_place_that_is_wrong() {
@@ -39,9 +39,35 @@ fn json_and_yaml_have_the_documented_shape() {
             "rules": [{"rule": "two", "severity": "medium", "result": "Fail", "nodes": [node]}],
         }],
         "summary": {"pass": 0, "fail": 1, "error": 0, "skip": 0, "violations": 1},
+        "troubles": [],
     });
     assert_eq!(folder.json(line), wanted);
     assert_eq!(yaml(&folder.run(&format!("{line} --format yaml")).out), wanted);
+}
+
+#[test]
+fn what_cannot_be_used_is_listed_by_json_and_yaml_of_every_command() {
+    let folder = Folder::of_replicas("troubles");
+    folder.write("twice.yaml", "a: 1\nb: 2\na: 3\n");
+    folder.write("twice.test.yaml", "policies: []\nexpect: []\nexpect: []\n");
+    let twice = |file: &str, line: u64, key: &str| json!([{"file": file, "line": line, "message": format!("the key `{key}` is there twice; keep one of them")}]);
+    for line in [
+        "eval -p replicas.yaml -r good.yaml -r twice.yaml",
+        "eval -p replicas.yaml -p twice.yaml -r good.yaml",
+        "lint replicas.yaml twice.yaml",
+    ] {
+        let told = folder.run(&format!("{line} --format json"));
+        let json: Value = serde_json::from_str(&told.out).unwrap();
+        assert_eq!((told.exit, &json["troubles"]), (2, &twice("twice.yaml", 3, "a")), "{line}");
+        assert_eq!(yaml(&folder.run(&format!("{line} --format yaml")).out), json);
+    }
+    assert_eq!(folder.json("lint replicas.yaml")["troubles"], json!([]));
+    let suites = folder.json("test twice.test.yaml");
+    assert_eq!(suites["troubles"], json!([]));
+    assert_eq!(suites["suites"][0]["troubles"][0]["file"], "twice.test.yaml", "{suites:#}");
+    let missing = folder.json("lint nowhere.yaml replicas.yaml");
+    assert_eq!(missing["troubles"][0]["file"], "nowhere.yaml");
+    assert!(missing["troubles"][0].get("line").is_none(), "{missing:#}");
 }
 
 #[test]
@@ -225,8 +251,8 @@ fn the_value_of_a_secret_is_in_no_format() {
     let suite = "{policies: [policy.yaml], resources: [secret.yaml], expect: [{object: db, result: Pass}]}";
     let folder = Folder::new("secret", &[("policy.yaml", &policy("a", rules)), ("secret.yaml", secret)]);
     folder.write("a.test.yaml", suite);
-    let evals = EVAL_FORMATS.map(|format| format!("eval -p policy.yaml -r secret.yaml --format {format}"));
-    let tests = TEST_FORMATS.map(|format| format!("test a.test.yaml --format {format}"));
+    let evals = FORMATS.map(|format| format!("eval -p policy.yaml -r secret.yaml --format {format}"));
+    let tests = FORMATS.map(|format| format!("test a.test.yaml --format {format}"));
     for line in evals.iter().chain(&tests) {
         let Told { exit, out, err } = folder.run(line);
         assert_eq!(exit, 1, "{line}: {out}{err}");

@@ -17,8 +17,7 @@ use std::process::{Command, Stdio};
 use quick_junit::Report;
 use serde_json::{Value, json};
 
-const EVAL_FORMATS: [&str; 6] = ["table", "json", "yaml", "junit", "sarif", "github"];
-const TEST_FORMATS: [&str; 5] = ["table", "json", "yaml", "junit", "github"];
+const FORMATS: [&str; 6] = ["table", "json", "yaml", "junit", "sarif", "github"];
 
 const REPLICAS: &str = "
 apiVersion: watchpolicy.io/v1alpha1
@@ -98,7 +97,7 @@ fn yaml(text: &str) -> Value {
 #[test]
 fn the_exit_status_of_eval_is_the_same_in_every_format() {
     let folder = Folder::of_replicas("eval-exit");
-    for format in EVAL_FORMATS {
+    for format in FORMATS {
         for (resources, exit) in [
             ("-r good.yaml", 0),
             ("-r bad.yaml", 1),
@@ -143,6 +142,22 @@ fn a_file_that_cannot_be_read_is_named_and_the_others_go_on() {
     assert!(told.err.contains("b.yaml:"), "{}", told.err);
     let results: Value = serde_json::from_str(&told.out).unwrap();
     assert_eq!(results["summary"], json!({"pass": 1, "fail": 1, "error": 0, "skip": 0, "violations": 1}));
+}
+
+#[test]
+fn standard_input_is_read_for_one_input_alone() {
+    let folder = Folder::of_replicas("once");
+    for line in
+        ["eval -p - -r -", "eval -p replicas.yaml -r - -r -", "lint - -", "rbac -p - -p replicas.yaml -p -"]
+    {
+        let told = folder.run_with(&line.split(' ').collect::<Vec<_>>(), REPLICAS);
+        assert_eq!(
+            (told.exit, told.err.contains("standard input can be read once")),
+            (2, true),
+            "{line}: {}",
+            told.err
+        );
+    }
 }
 
 #[test]
@@ -214,7 +229,7 @@ fn a_suite_passes_fails_or_is_not_there_in_every_format() {
     };
     folder.write("good.test.yaml", &suite("Fail"));
     folder.write("bad.test.yaml", &suite("Pass"));
-    for format in TEST_FORMATS {
+    for format in FORMATS {
         for (paths, exit) in
             [("good.test.yaml", 0), ("bad.test.yaml", 1), (".", 1), ("good.test.yaml nowhere.test.yaml", 2)]
         {
@@ -261,7 +276,7 @@ fn lint_tells_all_mistakes_at_once_and_enough_to_mend_them() {
         assert!(faults["faults"].as_array().unwrap().iter().any(is_told), "{field}: {faults:#}");
     }
     for (field, _, wrong, right) in mistakes {
-        for format in EVAL_FORMATS {
+        for format in FORMATS {
             let told = folder.run(&format!("lint many.yaml --format {format}"));
             assert_eq!((told.exit, told.out.contains(field)), (1, true), "{format}: {}", told.out);
         }
@@ -270,7 +285,8 @@ fn lint_tells_all_mistakes_at_once_and_enough_to_mend_them() {
     }
     let told = folder.run("lint many.yaml");
     assert_eq!((told.exit, &*told.out), (0, "1 policy, no fault\n"));
-    assert_eq!(folder.run("lint nowhere.yaml").exit, 2);
+    let told = folder.run("lint nowhere.yaml");
+    assert_eq!((told.exit, &*told.out), (2, "0 policies, no fault, 1 input that cannot be used\n"));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 )]
 
 mod blocks;
+mod reference;
 mod shell;
 mod snippets;
 mod values;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::access::Access;
 use super::audit::AuditLog;
 use super::child::{Folder, Guarded};
+use super::egress::{self, Egress};
 use super::kubectl::Kubectl;
 use super::{ports, tools};
 
@@ -98,6 +99,12 @@ impl ControlPlane {
         &self.installed
     }
 
+    /// Lets the API server reach what listens on the loopback interface, as a Service or Pod, until this is dropped.
+    /// For one caller at a time.
+    pub(crate) fn open_egress(&self) -> Result<Egress> {
+        Egress::open(self.folder())
+    }
+
     /// The folder of data, logs and kubeconfig files.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
@@ -181,6 +188,8 @@ impl Recipe {
     }
 
     fn start_apiserver(&self) -> Result<Guarded> {
+        let egress = self.folder.join("egress.json");
+        std::fs::write(&egress, egress::configuration(&self.folder).to_string())?;
         let args = [
             format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_ports[0]),
             format!("--secure-port={}", self.apiserver_port),
@@ -199,6 +208,7 @@ impl Recipe {
             "--disable-admission-plugins=ServiceAccount".to_owned(),
             // As in most clusters: it is policies that say no.
             "--allow-privileged=true".to_owned(),
+            format!("--egress-selector-config-file={}", egress.display()),
             format!("--audit-policy-file={}", self.audit.policy_file().display()),
             format!("--audit-log-path={}", self.audit.file().display()),
             "--audit-log-maxsize=4096".to_owned(),

@@ -9,6 +9,7 @@ pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod child;
 pub(crate) mod controlplane;
+pub(crate) mod egress;
 pub(crate) mod eventually;
 pub(crate) mod helm;
 pub(crate) mod kubectl;

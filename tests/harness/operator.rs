@@ -1,6 +1,6 @@
 //! The operator as a process: the binary as it was built, with a ServiceAccount's rights and no others.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -52,20 +52,10 @@ impl Operator {
 
     /// Starts it with a kubeconfig file and further arguments, and waits until its HTTP server answers.
     pub(crate) async fn start(plane: &ControlPlane, kubeconfig: &Path, args: &[&str]) -> Result<Self> {
-        Self::start_on(Ipv4Addr::LOCALHOST.into(), plane, kubeconfig, args).await
-    }
-
-    /// The same on another address of this machine.
-    pub(crate) async fn start_on(
-        address: IpAddr,
-        plane: &ControlPlane,
-        kubeconfig: &Path,
-        args: &[&str],
-    ) -> Result<Self> {
         let port = ports::free()?;
         let mut command = Command::new(binary()?);
         command.arg("run").arg("--kubeconfig").arg(kubeconfig);
-        let listen = SocketAddr::new(address, port);
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         command.args(["--listen", &listen.to_string(), "--namespace", NAMESPACE]).args(args);
         // What the caller's shell says about an operator is not about this one.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WATCHPOLICY_")) {

@@ -97,6 +97,7 @@ async fn values_that_are_not_known_or_not_of_their_type_are_refused_by_name() {
         ("enforcement.allowFixOf={Secrets}", "allowFixOf"),
         ("rbac.targets.write[0].resources={pods}", "apiGroups"),
         ("rbac.targets.write[0].verbs={delete}", "verbs"),
+        ("rbac.targets.write[0].verbs={list,watch}", "verbs"),
         ("replicaCount=two", "replicaCount"),
         ("image.digest=latest", "digest"),
         ("image.repository=corp/watchpolicy:1", "repository"),
@@ -249,6 +250,20 @@ async fn the_notes_warn_of_each_part_that_is_switched_off() {
         ("rbac.aggregate=false", &["rbac.aggregate"]),
         ("rbac.targets.defaults=false", &["rbac.targets.defaults"]),
         ("rbac.targets.read[0].apiGroups={},rbac.targets.read[0].resources={secrets}", &["has Secrets"]),
+        (
+            "rbac.targets.write[0].apiGroups={},rbac.targets.write[0].resources={secrets}",
+            &["write has Secrets"],
+        ),
+        ("rbac.targets.write[0].apiGroups={},rbac.targets.write[0].resources={configmaps}", &[]),
+        (
+            "rbac.targets.write[0].apiGroups={apps},rbac.targets.write[0].resources={*}",
+            &["more than is named"],
+        ),
+        (
+            "rbac.targets.write[0].apiGroups={*},rbac.targets.write[0].resources={*}",
+            &["everything, its own rights among it", "write has Secrets"],
+        ),
+        ("metrics.auth=true", &["metrics.auth"]),
         ("serviceAccount.automount=false", &["serviceAccount.automount"]),
         ("replicaCount=0", &["replicaCount is 0"]),
         ("replicaCount=1", &["replicaCount is 1"]),
@@ -268,6 +283,20 @@ async fn the_notes_warn_of_each_part_that_is_switched_off() {
             assert!(warning.contains(words), "{value}: {warning}");
         }
     }
+}
+
+#[tokio::test]
+async fn who_enforced_before_can_be_left_the_right_to_take_its_finalizer_off() {
+    let (helm, _folder) = helm().await;
+    let own = async |value: &str| {
+        let rendered = render(&helm, &["--set", value]).await.unwrap();
+        let roles: Vec<_> =
+            objects(&rendered).into_iter().filter(|object| object["kind"] == "ClusterRole").collect();
+        roles.iter().flat_map(verbs).any(|verb| verb.1 == "watchpolicies" && verb.2 == "patch")
+    };
+    assert!(own("enforcement.enabled=true").await);
+    assert!(!own("enforcement.enabled=false").await);
+    assert!(own("rbac.finalizers=true").await);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::events::event;
 use crate::harness::operator::USER;
 use crate::harness::{ControlPlane, eventually};
 use crate::world::{DEADLINE, Policy, QUICK, World, namespace};
@@ -157,6 +158,9 @@ async fn a_policy_goes_from_audit_to_plan_to_enforce_and_back_and_says_at_each_s
     let contested =
         world.until("owners", "contested", |policy| fix(policy, "outcome") == "Contested").await.unwrap();
     assert!(fix(&contested, "message").starts_with("kubectl-annotate writes the field"), "{contested:?}");
+    let told = event(&plane, "default", "owners", "FixContested").await;
+    assert_eq!((&told["type"], &told["related"]["name"]), (&"Warning".into(), &"web".into()), "{told:#}");
+    event(&plane, "default", "owners", "EnforcementStarted").await;
     annotate(&world, "web", "me@corp.com").await;
 
     stop_writes(&world, "watchpolicy.io/writes=stopped").await;
@@ -165,6 +169,8 @@ async fn a_policy_goes_from_audit_to_plan_to_enforce_and_back_and_says_at_each_s
     world.apply(&deployment("late")).await.unwrap();
     world.until("owners", "held back", |policy| fix(policy, "outcome") == "Stopped").await.unwrap();
     assert_eq!(patches(&world), before);
+    let told = event(&plane, "default", "owners", "EnforcementStopped").await;
+    assert!(told["note"].as_str().unwrap().starts_with("Stopped: "), "{told:#}");
     stop_writes(&world, "watchpolicy.io/writes-").await;
     until_owned(&world, "late", "nobody@corp.com").await;
 
@@ -248,6 +254,7 @@ async fn what_cannot_be_fixed_says_why_and_is_not_tried_again_and_again() {
     world.apply(&on_config_maps("refused", "refused", &rule("refused", "fixed"))).await.unwrap();
     let refused = outcome("refused", "Refused").await;
     assert!(fix(&refused, "message").contains("nobody fixes this"), "{refused:?}");
+    event(&plane, "default", "refused", "FixRefused").await;
 
     world.install_crd("enforce.example.com", "widgets", "Widget").await.unwrap();
     world.grant("enforce.example.com", "widgets").await.unwrap();
@@ -258,6 +265,7 @@ async fn what_cannot_be_fixed_says_why_and_is_not_tried_again_and_again() {
         .unwrap();
     world.apply(PRUNED).await.unwrap();
     outcome("pruned", "Ineffective").await;
+    event(&plane, "default", "pruned", "FixIneffective").await;
 
     world.apply(&config_map("owned", "{a: x}")).await.unwrap();
     let yields = format!("enforcement: {{onConflict: Yield}}\n  {}", rule("a", "good"));

@@ -110,11 +110,34 @@ async fn a_custom_kind_is_selected_by_the_fields_of_its_definition_and_others_ar
 
     world.apply(&policy("spec.size=1")).await.unwrap();
     let refused =
-        world.until("fields", "the field is refused", |p| p.target("balls") == "Absent").await.unwrap();
+        world.until("fields", "the field is refused", |p| p.target("balls") == "Degraded").await.unwrap();
     let message = refused.target_message("balls");
     assert!(
         message.contains("cannot be selected by `spec.size`, only by metadata.name, spec.color"),
         "{message}"
     );
-    assert_eq!(refused.condition("TargetsResolved"), "False");
+    assert_eq!(
+        (refused.reason("TargetsResolved"), refused.reason("Ready"), refused.condition("Ready")),
+        ("TargetMismatch", "TargetMismatch", "False")
+    );
+}
+
+#[tokio::test]
+async fn a_field_that_the_definition_does_not_know_is_told_on_the_target_until_it_does() {
+    let world = shared().await.unwrap();
+    world.grant("misspelt.example.com", "balls").await.unwrap();
+    let definition = COLORED.replace("fields.example.com", "misspelt.example.com");
+    let policy = policy("spec.color=blue").replace("fields.example.com", "misspelt.example.com");
+    world
+        .apply(&policy.replace("name: fields", "name: misspelt").replace("$.spec.size", "$.spec.sizes"))
+        .await
+        .unwrap();
+    world.apply(&definition).await.unwrap();
+    let told =
+        |words: &'static str| move |p: &Policy| p.is_ready() && p.target_message("balls").contains(words);
+    let meant = "reads `spec.sizes`, which the definition of the kind does not know; did you mean `size`?";
+    world.until("misspelt", "the field is named", told(meant)).await.unwrap();
+    world.apply(&definition.replace("size: {", "sizes: {")).await.unwrap();
+    let is_known = |p: &Policy| p.is_ready() && p.target_message("balls").is_empty();
+    world.until("misspelt", "the definition knows it now", is_known).await.unwrap();
 }

@@ -15,6 +15,7 @@ mod alerts;
 mod alone;
 mod bulk;
 mod chart;
+mod consents;
 mod controlplane;
 mod crd;
 mod ends;
@@ -34,6 +35,7 @@ mod scale;
 mod scan;
 mod snippets;
 mod violations;
+mod waits;
 mod world;
 
 #[allow(dead_code, unused_imports, reason = "the harness is shared with the demo; each needs a part of it")]

@@ -41,6 +41,8 @@ pub(crate) enum Verb {
     Continue,
     /// A watch.
     Watch,
+    /// What groups and resources there are.
+    Discovery,
     /// Anything else.
     Other,
 }
@@ -230,6 +232,7 @@ fn verb(request: &Request) -> Verb {
         http::Method::GET if query.contains("watch=true") => Verb::Watch,
         http::Method::GET if query.contains("continue=") => Verb::Continue,
         http::Method::GET if query.contains("limit=") => Verb::List,
+        http::Method::GET if matches!(request.uri().path(), "/api" | "/apis") => Verb::Discovery,
         _ => Verb::Other,
     }
 }

@@ -201,6 +201,74 @@ spec:
     assert!(own.err.contains("you may not list watchpolicies.watchpolicy.io"), "{}", own.err);
 }
 
+const COLORED: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: balls.scan.example.com}
+spec:
+  group: scan.example.com
+  scope: Namespaced
+  names: {plural: balls, singular: ball, kind: Ball}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    selectableFields: [{jsonPath: .spec.color}]
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec: {type: object, properties: {color: {type: string}, size: {type: integer}}}
+";
+
+#[tokio::test]
+async fn custom_objects_are_selected_by_the_fields_of_their_definition_and_by_no_others() {
+    let rules = "[{apiGroups: [scan.example.com], resources: [balls], verbs: [list]}, {apiGroups: \
+                 [apiextensions.k8s.io], resources: [customresourcedefinitions], verbs: [list]}]";
+    let (plane, kubeconfig) = prepare("scan-fields", rules, "ClusterRole").await.unwrap();
+    let (_, blind) =
+        prepare("scan-blind", &rules.replace("customresourcedefinitions", "none"), "ClusterRole")
+            .await
+            .unwrap();
+    plane.kubectl().apply(COLORED).await.unwrap();
+    for (name, color) in [("one", "blue"), ("two", "red")] {
+        let ball = format!(
+            "{{apiVersion: scan.example.com/v1, kind: Ball, metadata: {{name: {name}, namespace: scan-fields}}, \
+             spec: {{color: {color}, size: 1}}}}"
+        );
+        eventually(DEADLINE, "the kind is served", async || plane.kubectl().apply(&ball).await)
+            .await
+            .unwrap();
+    }
+    let policy = |selector: &str| {
+        format!(
+            "{{apiVersion: watchpolicy.io/v1alpha1, kind: WatchPolicy, metadata: {{name: balls}}, spec: {{targets: \
+             [{{group: scan.example.com, resources: [balls], fieldSelector: '{selector}'}}], rules: [{{name: size, \
+             path: $.spec.size, assert: {{equals: 2}}}}]}}}}"
+        )
+    };
+    let args = ["-p", "-", "--format", "json"];
+    let lists = |user: &str| {
+        let user = format!("system:serviceaccount:{user}:scanner");
+        let mut requests = plane.requests(|of| of == user).unwrap();
+        requests.retain(|request| request.resource == "balls");
+        requests.iter().map(|request| request.uri.contains("fieldSelector")).collect::<Vec<_>>()
+    };
+    let told = scan(&kubeconfig, &args, &policy("spec.color=blue")).await.unwrap();
+    assert_eq!((told.exit, told.results("balls")), (1, vec!["Ball one Fail".to_owned()]), "{}", told.err);
+    assert_eq!((lists("scan-fields"), &*told.err), (vec![true], ""), "the server selects");
+    let told = scan(&kubeconfig, &args, &policy("spec.size=1")).await.unwrap();
+    let words =
+        "balls.v1.scan.example.com cannot be selected by `spec.size`, only by metadata.name, spec.color";
+    assert!(told.exit == 2 && told.err.contains(words), "{}: {}", told.exit, told.err);
+
+    let told = scan(&blind, &args, &policy("spec.color=blue")).await.unwrap();
+    assert_eq!((told.exit, told.results("balls")), (1, vec!["Ball one Fail".to_owned()]), "{}", told.err);
+    assert_eq!(lists("scan-blind"), [false], "selected on our side, to the same result");
+    let words = "the definition of balls.scan.example.com cannot be read: the server answered 403";
+    assert!(told.err.contains(words), "{}", told.err);
+}
+
 #[tokio::test]
 async fn without_files_the_policies_of_the_cluster_judge() {
     let (plane, _) = prepare("scan-own", "[]", "Role").await.unwrap();

@@ -100,13 +100,14 @@ impl<'p> World<'p> {
 
     /// Installs a CRD of a group, with a free `spec`, and waits until it is established.
     pub(crate) async fn install_crd(&self, group: &str, plural: &str, kind: &str) -> Result<()> {
-        self.apply(&crd(group, plural, kind)).await?;
-        let name = format!("crd/{plural}.{group}");
-        self.plane
-            .kubectl()
-            .run(&["wait", "--for=condition=Established", "--timeout=60s", &name])
-            .await
-            .map(drop)
+        self.define(&format!("{plural}.{group}"), &crd(group, plural, kind)).await
+    }
+
+    /// Installs a CRD as it is written, and waits until it is established.
+    pub(crate) async fn define(&self, name: &str, definition: &str) -> Result<()> {
+        self.apply(definition).await?;
+        let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", name];
+        self.plane.kubectl().run(&wait).await.map(drop)
     }
 
     /// Lets the operator read a resource.

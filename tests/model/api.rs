@@ -157,7 +157,7 @@ impl State {
             ("GET", resource, "") => self.list(resource),
             ("GET", _, _) => self.get(id, sent),
             ("PATCH", "configmaps", _) => self.patch(request, sent),
-            ("PATCH", "watchpolicies", _) => self.patch_status(request, sent),
+            ("PATCH", "watchpolicies", _) => self.patch_policy(request, sent),
             other => Answer::status(405, &format!("{other:?} is not served"), ""),
         }
     }
@@ -216,9 +216,8 @@ impl State {
         Answer::ok(stored)
     }
 
-    fn patch_status(&mut self, request: &Request, sent: &Sent) -> Answer {
+    fn patch_policy(&mut self, request: &Request, sent: &Sent) -> Answer {
         let (id, manager) = (&request.id, &*request.query["fieldManager"]);
-        assert_eq!(request.subresource, "status", "policies themselves are users'");
         let operations = request.body.as_array().cloned().unwrap_or_default();
         let after = match self.cluster.patched(id, &operations) {
             Ok(after) => after,
@@ -226,8 +225,9 @@ impl State {
         };
         let before = self.cluster.get(id).cloned().unwrap_or_default();
         let (operations, before) = (&*operations, &before);
-        self.law
-            .judge_status(sent, &Arrived { id, manager, dry_run: false, operations, before, after: &after });
+        let place = if request.subresource == "status" { "/status/" } else { "/metadata/finalizers" };
+        let arrived = Arrived { id, manager, dry_run: false, operations, before, after: &after };
+        self.law.judge_policy(sent, &arrived, place);
         self.law.writes += 1;
         Answer::ok(self.cluster.update(id, manager, after).unwrap_or_default())
     }

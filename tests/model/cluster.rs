@@ -127,13 +127,33 @@ impl Cluster {
         if stored == object {
             return Some(stored);
         }
-        Some(self.store(id, manager, (&stored, object), "MODIFIED"))
+        let goes = !object["metadata"]["deletionTimestamp"].is_null() && !is_held(&object);
+        let object = self.store(id, manager, (&stored, object), "MODIFIED");
+        if goes {
+            self.delete(id);
+        }
+        Some(object)
     }
 
+    /// Deletes an object at once, or once its last finalizer is gone.
     pub(crate) fn delete(&mut self, id: &Id) {
-        if let Some(object) = self.objects.remove(id) {
+        let Some(object) = self.objects.get(id) else { return };
+        if is_held(object) {
+            let mut deleted = object.clone();
+            deleted["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+            deleted["metadata"]["generation"] = (generation(&deleted) + 1).into();
+            self.update(id, "kubectl", deleted);
+        } else if let Some(object) = self.objects.remove(id) {
             self.tell(id, "DELETED", object);
         }
+    }
+
+    /// Changes what somebody wants.
+    pub(crate) fn edit(&mut self, id: &Id, edit: impl FnOnce(&mut Value)) {
+        let Some(mut object) = self.objects.get(id).cloned() else { return };
+        edit(&mut object["spec"]);
+        object["metadata"]["generation"] = (generation(&object) + 1).into();
+        self.update(id, "kubectl", object);
     }
 
     fn store(&mut self, id: &Id, manager: &str, (before, mut object): (&Value, Value), kind: &str) -> Value {
@@ -154,4 +174,13 @@ impl Cluster {
         self.grown_of(&id.resource).send_replace(version);
         object
     }
+}
+
+/// Whether it has a finalizer.
+fn is_held(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
+fn generation(object: &Value) -> i64 {
+    object["metadata"]["generation"].as_i64().unwrap_or_default()
 }

@@ -31,11 +31,12 @@ pub(crate) fn changed(before: &Value, after: &Value) -> Vec<String> {
     changed
 }
 
-/// Notes in `metadata.managedFields` of the new object that a manager wrote what differs from the old one.
+/// Notes in `metadata.managedFields` of the new object that a manager wrote what differs from the old one. Who writes these
+/// entries has them taken as written.
 pub(crate) fn own(manager: &str, before: &Value, after: &mut Value) {
     let changed = changed(before, after);
     let fields = leaves(after);
-    let mut owned = owned(before);
+    let mut owned = owned(after);
     for of_manager in owned.values_mut() {
         of_manager.retain(|at| !changed.contains(at));
     }
@@ -65,10 +66,11 @@ pub(crate) fn owned(object: &Value) -> BTreeMap<String, Vec<String>> {
         }
     }
     let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
-    let owned = entries.map(|entry| {
+    // Who owns nothing and has no name is nobody.
+    let owned = entries.filter_map(|entry| {
         let mut found = Vec::new();
         walk("", &entry["fieldsV1"], &mut found);
-        (entry["manager"].as_str().unwrap().to_owned(), found)
+        Some((entry["manager"].as_str()?.to_owned(), found))
     });
     owned.collect()
 }

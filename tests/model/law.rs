@@ -10,6 +10,8 @@ use crate::cluster::Id;
 use crate::fields;
 use crate::story::{LEASE, RENEW};
 
+/// A policy that ended is known to have by then, whatever has become of the watch that tells it.
+const LATE: Duration = Duration::from_secs(30);
 /// A request that arrives sooner than this arrives while nobody else can have taken the Lease.
 const GAP: Duration = LEASE.saturating_sub(RENEW);
 
@@ -40,6 +42,10 @@ pub(crate) struct Law {
     declared: BTreeMap<String, BTreeSet<String>>,
     /// Managers that only plan.
     plans: BTreeSet<String>,
+    /// Managers that take back what they wrote.
+    take_back: BTreeSet<String>,
+    /// When policies ended, by manager.
+    ended: BTreeMap<String, Instant>,
     renewed: BTreeMap<String, Instant>,
     holder: String,
     /// The objects as each replica last read them.
@@ -53,10 +59,13 @@ pub(crate) struct Law {
 }
 
 impl Law {
-    pub(crate) fn declare(&mut self, policy: &str, pointer: &str, plans: bool) {
+    pub(crate) fn declare(&mut self, policy: &str, pointer: &str, plans: bool, takes_back: bool) {
         let manager = format!("watchpolicy/{policy}");
         if plans {
             self.plans.insert(manager.clone());
+        }
+        if takes_back {
+            self.take_back.insert(manager.clone());
         }
         self.declared.entry(manager).or_default().insert(pointer.to_owned());
     }
@@ -67,6 +76,29 @@ impl Law {
 
     pub(crate) fn ends(&mut self, who: &str) {
         self.ending.insert(who.to_owned());
+    }
+
+    /// Somebody ended a policy.
+    pub(crate) fn end_policy(&mut self, policy: &str) {
+        self.ended.entry(format!("watchpolicy/{policy}")).or_insert_with(Instant::now);
+    }
+
+    /// What policies that ended, and keep what they wrote, were declared to write: what others write there stands as
+    /// it happened to be when they ended.
+    pub(crate) fn left(&self) -> BTreeSet<&String> {
+        let kept = self.ended.keys().filter(|manager| !self.take_back.contains(*manager));
+        kept.flat_map(|manager| &self.declared[manager]).collect()
+    }
+
+    /// Whether a policy ended that keeps what it wrote: what it says in the end follows from when that was.
+    pub(crate) fn keeps(&self, policy: &str) -> bool {
+        let manager = format!("watchpolicy/{policy}");
+        self.has_ended(&manager) && !self.take_back.contains(&manager)
+    }
+
+    /// Whether a policy ended.
+    pub(crate) fn has_ended(&self, manager: &str) -> bool {
+        self.ended.contains_key(manager)
     }
 
     /// Who holds the Lease.
@@ -132,6 +164,13 @@ impl Law {
         if !expects("/metadata/uid", &read["metadata"]["uid"]) {
             self.breach(sent, &format!("{what}: the uid that was read is not tested"));
         }
+        if operations.iter().any(lets_go) {
+            return self.judge_release(sent, arrived, &read);
+        }
+        let ended = self.ended.get(manager);
+        if !dry_run && ended.is_some_and(|ended| sent.at.saturating_duration_since(*ended) > LATE) {
+            self.breach(sent, &format!("{what}: fixed for a policy that has ended"));
+        }
         for at in fields::changed(before, after) {
             if !self.declared.get(manager).is_some_and(|declared| declared.contains(&at)) {
                 self.breach(sent, &format!("{what}: {at} is not declared"));
@@ -146,22 +185,60 @@ impl Law {
         }
     }
 
-    /// Whether a status is written as the status of the policy that is there.
-    pub(crate) fn judge_status(&mut self, sent: &Sent, arrived: &Arrived<'_>) {
-        self.judge_right(sent, &format!("the status of {}", arrived.id.name));
+    /// Whether a policy that ended lets go of what is its own, and of nothing else.
+    fn judge_release(&mut self, sent: &Sent, arrived: &Arrived<'_>, read: &Value) {
+        let Arrived { id, manager, dry_run, operations, before, after } = *arrived;
+        let what = format!("{manager} on {}", id.name);
+        let mut breach = |words: &str| self.breaches.push(format!("{}: {what}: {words}", sent.by));
+        if dry_run || !self.ended.contains_key(manager) {
+            breach("let go of by a policy that has not ended");
+        }
+        let is_entry = |operation: &&Value| {
+            let path = operation["path"].as_str().unwrap_or_default();
+            operation["op"] == "test" && path.starts_with("/metadata/managedFields/")
+        };
+        if operations.iter().filter(is_entry).any(|entry| entry["value"]["manager"] != manager) {
+            breach("more than its own entry is tested, or it is not tested at all");
+        }
+        let (mut owned, left) = (fields::owned(before), fields::owned(after));
+        let own = owned.remove(manager).unwrap_or_default();
+        if own.is_empty() || owned != left {
+            breach("more than its own entry goes, or less");
+        }
+        for at in fields::changed(before, after) {
+            let is_own = own.contains(&at) && !owned.values().flatten().any(|other| *other == at);
+            let is_label = at.starts_with("/metadata/annotations/") || at.starts_with("/metadata/labels/");
+            if !is_own || !is_label || !self.take_back.contains(manager) || after.pointer(&at).is_some() {
+                breach(&format!("{at} is not its own to take back"));
+            }
+            let value = read.pointer(&at).unwrap_or(&Value::Null);
+            if !operations.contains(&json!({"op": "test", "path": at, "value": value})) {
+                breach(&format!("{at} is not tested to be as it was read"));
+            }
+        }
+    }
+
+    /// Whether a policy's status, or its finalizers, are written as those of the policy that is there.
+    pub(crate) fn judge_policy(&mut self, sent: &Sent, arrived: &Arrived<'_>, place: &str) {
+        self.judge_right(sent, &format!("{place} of {}", arrived.id.name));
         let uid = json!({"op": "test", "path": "/metadata/uid", "value": arrived.before["metadata"]["uid"]});
         if !arrived.operations.contains(&uid) {
-            self.breach(sent, "a status is written without its policy's uid");
+            self.breach(sent, &format!("{place} is written without its policy's uid"));
         }
-        let is_status = |at: &String| at.starts_with("/status/");
-        if !fields::changed(arrived.before, arrived.after).iter().all(is_status) {
-            self.breach(sent, "more than the status is written");
+        if !fields::changed(arrived.before, arrived.after).iter().all(|at| at.starts_with(place)) {
+            self.breach(sent, &format!("more than {place} is written"));
         }
     }
 
     fn breach(&mut self, sent: &Sent, what: &str) {
         self.breaches.push(format!("{}: {what}", sent.by));
     }
+}
+
+/// Whether an operation changes who owns what.
+fn lets_go(operation: &Value) -> bool {
+    operation["op"] != "test"
+        && operation["path"].as_str().is_some_and(|path| path.starts_with("/metadata/managedFields"))
 }
 
 /// A pointer, and those of all that it is in.

@@ -30,7 +30,7 @@ use story::Plan;
 use world::{Outcome, run};
 
 /// So many seeds are a part of every run of the tests.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 200;
 
 fn from_env(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}")))

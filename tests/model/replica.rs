@@ -14,16 +14,15 @@ use watchpolicy::enforce::{self, Fixer, Gate, Leftovers, Worker};
 use watchpolicy::leader::{self, Elector, Leadership};
 use watchpolicy::ledger::Ledger;
 use watchpolicy::metrics::Metrics;
-use watchpolicy::observe::board::Board;
 use watchpolicy::observe::catalog::{self, ChangeSink, Discovery};
 use watchpolicy::observe::fleet::{self, Fleet};
 use watchpolicy::observe::informer::{self, Informer};
 use watchpolicy::observe::policies::{self, PolicySink};
 use watchpolicy::observe::turns::Turns;
 use watchpolicy::observe::wire::{Limits, Wire};
-use watchpolicy::policy::{self, PolicySet};
+use watchpolicy::policy;
 use watchpolicy::queue::{Queue, Retries};
-use watchpolicy::report::{self, StatusWriter};
+use watchpolicy::report::{self, Finalizers, StatusWriter};
 use watchpolicy::resource::ObjectKey;
 use watchpolicy::store::{self, Store};
 
@@ -82,7 +81,7 @@ impl Replica {
         let [mut observing, mut judging, mut fixing, mut reporting, mut leading] =
             [stage(), stage(), stage(), stage(), stage()];
         let store = Arc::new(Store::new(limits));
-        let (set, board) = observe(&line, seed, (&store, &metrics, &queue), &mut observing);
+        let sources = observe(&line, seed, (&store, &metrics, &queue), &mut observing);
         let leftovers =
             Arc::new(Leftovers::new(Arc::clone(&store), policy::Fences::default(), NAMESPACE.into()));
         let left = Arc::clone(&leftovers);
@@ -92,7 +91,7 @@ impl Replica {
             ledger: Ledger::new(),
             metrics,
             leadership: elect(&line, seed, &mut leading),
-            set: set.clone(),
+            set: sources.set.clone(),
             leftovers,
         };
         let worker = Arc::new(Worker {
@@ -112,8 +111,11 @@ impl Replica {
             left: Arc::new(move |policy: &str| left.count(policy)),
         };
         let (ledger, metrics) = (Arc::clone(&parts.ledger), Arc::clone(&parts.metrics));
+        let finalizers =
+            Finalizers::new(line.client(), Arc::clone(&ledger), settings.clone(), parts.leadership.clone());
+        reporting.spawn(finalizers.run(sources.set.clone(), sources.board.clone(), reporting.stop.clone()));
         let writer = StatusWriter::new(line.client(), ledger, metrics, settings, parts.leadership.clone());
-        reporting.spawn(writer.run(set, board, reporting.stop.clone()));
+        reporting.spawn(writer.run(sources, reporting.stop.clone()));
         fix(&line, parts, &mut fixing);
         Self { line, queue, fixes, observing, judging, fixing, reporting, leading }
     }
@@ -165,14 +167,12 @@ fn fix(line: &Line, parts: enforce::Parts, stage: &mut Stage) {
     (0..FIXERS).for_each(|_| stage.spawn(Arc::clone(&fixer).run()));
 }
 
-type Snapshots = (watch::Receiver<Arc<PolicySet>>, watch::Receiver<Arc<Board>>);
-
 fn observe(
     line: &Line,
     seed: u64,
     (store, metrics, queue): (&Arc<Store>, &Arc<Metrics>, &Arc<Queue<ObjectKey>>),
     stage: &mut Stage,
-) -> Snapshots {
+) -> report::Sources {
     let wire = Wire::new(line.client(), Limits::default());
     let settings = informer::Settings {
         liveness: SELDOM,
@@ -190,6 +190,7 @@ fn observe(
     }
     let (discovery, served) = Discovery::new(wire.clone());
     let (sink, set) = PolicySink::new(policy::Settings::default());
+    let statuses = sink.statuses();
     stage.spawn(discovery.run(changed, set.clone(), stage.stop.clone()));
     let informer = Informer::new(wire.clone(), policies::collection(), settings.clone(), sink);
     let stop = stage.stop.clone();
@@ -205,5 +206,5 @@ fn observe(
         fleet::Settings { informer: settings, linger, resync: None, limits: fleet::Limits::default() };
     let (fleet, board) = Fleet::new(parts, settings);
     stage.spawn(fleet.run(set.clone(), served, stage.stop.clone()));
-    (set, board)
+    report::Sources { set, board, statuses }
 }

@@ -20,7 +20,7 @@ const END: f64 = 40.0;
 /// So many requests of each class there are until then, more or less.
 const REQUESTS: [(Class, usize); 2] = [(Class::Lease, 60), (Class::Object, 80)];
 /// So many different things happen in clusters; the rest is what goes wrong there.
-const STORIES: u64 = 10;
+const STORIES: usize = 10;
 
 /// What somebody or something does at a time.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub(crate) enum Step {
         merge: Value,
     },
     Delete(String),
+    /// Somebody ends a policy.
+    End(&'static str, End),
     /// The annotation on the Lease.
     StopWrites(bool),
     Start(usize),
@@ -45,6 +47,28 @@ pub(crate) enum Step {
     /// The same, and nobody can go on where they were.
     Compact,
 }
+
+/// How a policy ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
+    Delete,
+    Suspend,
+    Mode(&'static str),
+}
+
+/// The policy that ends in each story, and how.
+const ENDS: [Option<(&str, End)>; STORIES] = [
+    None,
+    Some(("fades", End::Delete)),
+    Some(("good", End::Delete)),
+    Some(("fades", End::Mode("Audit"))),
+    Some(("clean", End::Mode("Plan"))),
+    None,
+    Some(("fades", End::Suspend)),
+    Some(("owners", End::Suspend)),
+    Some(("fades", End::Delete)),
+    Some(("yields", End::Mode("Audit"))),
+];
 
 /// A run.
 pub(crate) struct Plan {
@@ -82,9 +106,16 @@ pub(crate) fn policies(law: &mut Law) -> Vec<Value> {
             "/data/y",
             r#"{"path": "$.data.y", "assert": {"equals": "ours"}, "fix": {"set": "ours"}}"#,
         ),
+        (
+            "fades",
+            "Enforce",
+            "/metadata/annotations/fades",
+            r#"{"path": "$.metadata.annotations.fades", "assert": {"exists": true}, "fix": {"set": "on"}}"#,
+        ),
     ];
     let policies = policies.map(|(name, mode, pointer, rule)| {
-        law.declare(name, pointer, mode == "Plan");
+        let on_delete = if name == "fades" { "Release" } else { "Keep" };
+        law.declare(name, pointer, mode == "Plan", on_delete == "Release");
         let mut rule: Value = serde_json::from_str(rule).unwrap();
         rule["name"] = name.into();
         let on_conflict = if name == "yields" { "Yield" } else { "Overwrite" };
@@ -96,7 +127,7 @@ pub(crate) fn policies(law: &mut Law) -> Vec<Value> {
                 "mode": mode,
                 "targets": [{"resources": ["configmaps"]}],
                 "rules": [rule],
-                "enforcement": {"maxPerMinute": 6000, "onConflict": on_conflict},
+                "enforcement": {"maxPerMinute": 6000, "onConflict": on_conflict, "onDelete": on_delete},
             },
         })
     });
@@ -133,9 +164,10 @@ impl Dice {
 impl Plan {
     /// What happens in the cluster of a seed when nothing goes wrong.
     pub(crate) fn calm(seed: u64) -> Self {
-        let story = seed % STORIES;
+        let number = usize::try_from(seed).unwrap() % STORIES;
+        let story = u64::try_from(number).unwrap();
         let mut dice = Dice::new(story);
-        let replicas = 2 + usize::from(story % 2 == 1);
+        let replicas = 2 + number % 2;
         let mut steps: Vec<_> = (0..replicas)
             .map(|slot| (Duration::from_millis(300) * u32::try_from(slot).unwrap(), Step::Start(slot)))
             .collect();
@@ -146,6 +178,9 @@ impl Plan {
             let at = dice.seconds(10.0, 25.0);
             steps.push((at, Step::StopWrites(true)));
             steps.push((at + dice.seconds(2.0, 14.0), Step::StopWrites(false)));
+        }
+        if let Some((policy, end)) = ENDS[number] {
+            steps.push((dice.seconds(8.0, END), Step::End(policy, end)));
         }
         Self { seed: story, replicas, steps, faults: Faults::default() }
     }
@@ -170,6 +205,12 @@ impl Plan {
                 3 => plan.steps.push((at, Step::Cut)),
                 _ => plan.steps.push((at, Step::Compact)),
             }
+        }
+        // A policy may also end while nobody is there to see it.
+        let end = plan.steps.iter().find(|(_, step)| matches!(step, Step::End(..))).map(|(at, _)| *at);
+        if let Some(at) = end.filter(|_| dice.one_in(3)) {
+            let kills = (0..plan.replicas).map(|slot| (at - Duration::from_secs(1), Step::Kill(slot)));
+            plan.steps.extend(kills.collect::<Vec<_>>());
         }
         plan
     }

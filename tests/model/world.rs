@@ -15,7 +15,7 @@ use crate::fields;
 use crate::law::Law;
 use crate::network::{Command, Line, Server};
 use crate::replica::Replica;
-use crate::story::{LEASE, NAMESPACE, Plan, Step, policies};
+use crate::story::{End, LEASE, NAMESPACE, Plan, Step, policies};
 
 /// A killed process is started again so much later.
 const RESTART: Duration = Duration::from_secs(2);
@@ -131,6 +131,7 @@ impl World {
         match step {
             Step::Write { name, make, merge } => self.write(&name, make, &merge),
             Step::Delete(name) => self.server.state.lock().cluster.delete(&map(&name)),
+            Step::End(policy, end) => self.end_policy(policy, end),
             Step::StopWrites(stopped) => self.stop_writes(stopped),
             Step::Start(slot) => self.start(slot),
             Step::Terminate(slot) => {
@@ -197,6 +198,17 @@ impl World {
         state.cluster.update(&id, "kubectl", object);
     }
 
+    fn end_policy(&self, policy: &str, end: End) {
+        let mut state = self.server.state.lock();
+        state.law.end_policy(policy);
+        let id = Id::new("watchpolicies", "", policy);
+        match end {
+            End::Delete => state.cluster.delete(&id),
+            End::Suspend => state.cluster.edit(&id, |spec| spec["suspend"] = true.into()),
+            End::Mode(mode) => state.cluster.edit(&id, |spec| spec["mode"] = mode.into()),
+        }
+    }
+
     fn stop_writes(&self, stopped: bool) {
         let mut state = self.server.state.lock();
         let id = Id::new("leases", NAMESPACE, "watchpolicy");
@@ -236,6 +248,7 @@ impl World {
             None => sleep(CALM).await,
         }
         let (end, writes) = (self.end(), self.server.state.lock().law.writes);
+        self.look_for_ghosts();
         self.note("all is settled");
         sleep(ALL).await;
         // Who does not lead cannot write, and takes its time of the machine all the same.
@@ -268,20 +281,47 @@ impl World {
         self.server.state.lock().law.breaches.push(what);
     }
 
-    /// The objects, who owns what of them, and what the policies' statuses say.
+    /// The objects, who owns what of them, and what the policies' statuses say; without what follows from when exactly a
+    /// policy ended.
     fn end(&self) -> Value {
         let state = self.server.state.lock();
+        let left = state.law.left();
         let objects = state.cluster.list("configmaps").map(|object| {
-            let metadata = &object["metadata"];
-            json!({
-                "name": metadata["name"], "labels": metadata["labels"], "annotations": metadata["annotations"],
-                "data": object["data"], "owned": fields::owned(object),
-            })
+            let mut values = fields::leaves(object);
+            values.retain(|at, _| {
+                ["/metadata/labels/", "/metadata/annotations/", "/data/"]
+                    .iter()
+                    .any(|place| at.starts_with(place))
+                    && !left.contains(at)
+            });
+            let mut owned = fields::owned(object);
+            owned.values_mut().for_each(|of_manager| of_manager.retain(|at| !left.contains(at)));
+            owned.retain(|_, of_manager| !of_manager.is_empty());
+            json!({"name": object["metadata"]["name"], "values": values, "owned": owned})
         });
-        let policies = state.cluster.list("watchpolicies").map(
-            |policy| json!({"name": policy["metadata"]["name"], "status": without_times(&policy["status"])}),
-        );
+        let policies = state.cluster.list("watchpolicies").map(|policy| {
+            let (name, finalizers) = (&policy["metadata"]["name"], &policy["metadata"]["finalizers"]);
+            let status = &policy["status"];
+            let status = match state.law.keeps(name.as_str().unwrap()) {
+                true => json!({"observedGeneration": status["observedGeneration"]}),
+                false => without_times(status),
+            };
+            json!({"name": name, "finalizers": finalizers, "status": status})
+        });
         json!({"objects": objects.collect::<Vec<_>>(), "policies": policies.collect::<Vec<_>>()})
+    }
+
+    /// Of policies that ended nothing is left: no entry of theirs, and no finalizer.
+    fn look_for_ghosts(&self) {
+        let mut state = self.server.state.lock();
+        let managers = |object: &Value| fields::owned(object).into_keys().collect::<Vec<_>>();
+        let ghosts = state.cluster.list("configmaps").flat_map(managers);
+        let held = |policy: &&Value| !policy["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
+        let policies = state.cluster.list("watchpolicies").filter(held);
+        let held =
+            policies.map(|policy| format!("watchpolicy/{}", policy["metadata"]["name"].as_str().unwrap()));
+        let left: Vec<_> = ghosts.chain(held).filter(|manager| state.law.has_ended(manager)).collect();
+        state.law.breaches.extend(left.into_iter().map(|manager| format!("something is left of {manager}")));
     }
 
     fn outcome(self) -> Outcome {

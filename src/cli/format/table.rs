@@ -8,13 +8,17 @@ use crate::report::printable;
 /// Between two columns.
 const GAP: &str = "   ";
 
+/// The widest that a column is made for its cells. What is longer, as a name of no kind that Kubernetes has, stands out of
+/// it alone.
+pub(in crate::cli) const WIDEST: usize = 256;
+
 /// A table without lines, as kubectl prints them, whatever the cells hold. Names in Kubernetes are ASCII, so a letter is a column wide.
 pub(in crate::cli) fn plain(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = header.iter().map(|name| name.len()).collect();
     let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+            *width = (*width).max(cell.chars().count()).min(WIDEST);
         }
     }
     let mut text = String::new();
@@ -76,4 +80,19 @@ fn of_rule(entry: &Entry, rule: &RuleResult) -> Vec<Vec<String>> {
     };
     let more = (rule.more > 0).then(|| row(&format!("and {} more", rule.more)));
     rule.nodes.iter().map(|node| row(&node.message)).chain(more).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_any_length_widens_no_row_but_its_own() {
+        let row = |name: &str| vec![name.to_owned(), "x".to_owned()];
+        let name = "n".repeat(300_000);
+        let table = plain(&["NAME", "B"], &[row(&name), row("short")]);
+        let lines: Vec<_> = table.lines().collect();
+        assert_eq!(lines[1], format!("{name}{GAP}x"));
+        assert_eq!(lines[2].len(), WIDEST + GAP.len() + 1);
+    }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use serde_saphyr::{Options, Spanned};
 
 use super::files::Text;
+use super::yaml::{self, Fault};
 use super::{Origin, Trouble};
 
 /// One document, as JSON text: numbers keep their digits.
@@ -51,15 +51,11 @@ pub(in crate::cli) fn of_text(file: &Arc<str>, text: &str) -> Result<Vec<Written
 ///
 /// # Errors
 /// What is wrong with it, and the line.
-pub(in crate::cli) fn typed<'t, T: Deserialize<'t>>(file: &Arc<str>, text: &'t str) -> Result<T, Trouble> {
-    serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
-        let (line, message) = fault(&error);
-        Trouble { file: Some(Arc::clone(file)), line, message }
-    })
+pub(in crate::cli) fn typed<T: DeserializeOwned>(file: &Arc<str>, text: &str) -> Result<T, Trouble> {
+    yaml::typed(text).map_err(|(line, message)| Trouble { file: Some(Arc::clone(file)), line, message })
 }
 
 type Lined = Vec<(u64, Box<str>)>;
-type Fault = (Option<u64>, String);
 
 fn json(text: &str) -> Result<Lined, Fault> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
@@ -78,33 +74,5 @@ fn json(text: &str) -> Result<Lined, Fault> {
 }
 
 fn yaml(text: &str) -> Result<Lined, Fault> {
-    let values: Vec<Spanned<serde_json::Value>> =
-        serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| fault(&error))?;
-    Ok(values.into_iter().map(|value| (value.defined.line(), value.value.to_string().into())).collect())
-}
-
-/// YAML 1.1 as kubectl reads it. The limits let a file hold some ten thousand objects; those on aliases are what keeps
-/// a small text from becoming a large value. No snippet of the text goes into a message: it may be of a Secret.
-pub(super) fn options() -> Options {
-    serde_saphyr::options! {
-        legacy_octal_numbers: true,
-        with_snippet: false,
-        budget: serde_saphyr::budget! {
-            max_depth: 128,
-            max_documents: 1_000_000,
-            max_nodes: 20_000_000,
-            max_events: 80_000_000,
-        },
-    }
-}
-
-fn fault(error: &serde_saphyr::Error) -> Fault {
-    let line = error.location().map(|location| location.line());
-    let message = match error.without_snippet() {
-        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
-            super::super::hint::unknown_field(field, expected)
-        }
-        other => other.to_string(),
-    };
-    (line, message)
+    Ok(yaml::documents(text)?.into_iter().map(|(line, value)| (line, value.to_string().into())).collect())
 }

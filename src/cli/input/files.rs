@@ -37,6 +37,17 @@ pub(in crate::cli) fn read(paths: &[PathBuf], troubles: &mut Vec<Trouble>) -> Ve
     texts(&files, troubles)
 }
 
+/// Sees to it that standard input is read by one of the inputs of a command at most.
+///
+/// # Errors
+/// It is named more than once: whoever comes second would find nothing.
+pub(in crate::cli) fn check_once<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> anyhow::Result<()> {
+    if paths.into_iter().filter(|path| path.as_path() == Path::new(STDIN)).nth(1).is_some() {
+        anyhow::bail!("- is named twice, and standard input can be read once; put the other into a file");
+    }
+    Ok(())
+}
+
 /// Finds suites: files as they are named, and those of folders whose names end with `.test.yaml`.
 pub(in crate::cli) fn suites(paths: &[PathBuf], troubles: &mut Vec<Trouble>) -> Vec<PathBuf> {
     let mut files = Vec::new();

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-use super::documents;
 use super::files::Text;
+use super::yaml;
 
 /// The lines of a value and of all that is in it.
 #[derive(Debug)]
@@ -25,11 +25,11 @@ enum Below {
 }
 
 impl Lines {
-    /// Those of each document of a text, as [`documents::of_text`] counts them. None where the YAML reader cannot read
+    /// Those of each document of a text, as [`documents::of_text`](super::documents::of_text) counts them. None where the YAML reader cannot read
     /// it, as JSON values that follow each other.
     pub(in crate::cli) fn of_text(text: &Text) -> Vec<Self> {
         let read: Result<Vec<Spanned<Below>>, _> =
-            serde_saphyr::from_multiple_with_options(&text.text, documents::options());
+            serde_saphyr::from_multiple_with_options(&text.text, yaml::options());
         read.unwrap_or_default().into_iter().map(Self::of).collect()
     }
 

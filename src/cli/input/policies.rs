@@ -39,11 +39,12 @@ pub(in crate::cli) struct Draft {
 /// What a command opens with: the texts of the files that are named, and the policies in them.
 ///
 /// # Errors
-/// There is none, and nothing else that could be told.
+/// There is none, and nothing else that could be told; or standard input is named twice.
 pub(in crate::cli) fn open(
     paths: &[PathBuf],
     troubles: &mut Vec<Trouble>,
 ) -> anyhow::Result<(Vec<Text>, Vec<Draft>)> {
+    files::check_once(paths)?;
     let texts = files::read(paths, troubles);
     let drafts = drafts(&texts, troubles);
     if drafts.is_empty() && troubles.is_empty() {

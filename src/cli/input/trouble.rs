@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Serialize, Serializer};
+
 /// Where a document stands. Shown as `pods.yaml:12`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Origin {
@@ -20,12 +22,15 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Something that cannot be used. Shown as `pods.yaml:12: what is wrong`, or as what is wrong alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Something that cannot be used. Shown as `pods.yaml:12: what is wrong`, or as what is wrong alone; in JSON with these
+/// members, as `docs/cli.md` has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(in crate::cli) struct Trouble {
     /// The file; `None` for what a cluster holds.
+    #[serde(serialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub(in crate::cli) file: Option<Arc<str>>,
     /// The line, where one can be named.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::cli) line: Option<u64>,
     /// What is wrong with it.
     pub(in crate::cli) message: String,
@@ -59,4 +64,9 @@ impl fmt::Display for Trouble {
         }
         f.write_str(&self.message)
     }
+}
+
+#[allow(clippy::ref_option, reason = "serde asks by reference")]
+fn text<S: Serializer>(text: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
+    text.as_deref().serialize(serializer)
 }

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::answer::{Answer, FINE, UNSURE, WRONG};
 use crate::cli::finding::{Finding, named};
-use crate::cli::format;
 use crate::cli::format::junit::{Case, Status};
+use crate::cli::format::{self, Format};
 use crate::cli::input::Trouble;
 use crate::cli::input::policies::{self, Draft};
 use crate::report::printable;
@@ -23,25 +23,8 @@ pub struct LintArgs {
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// How faults and warnings are printed
-    #[arg(long, value_enum, default_value_t = LintFormat::Table)]
-    pub format: LintFormat,
-}
-
-/// How faults and warnings are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LintFormat {
-    /// A line for each fault and warning
-    Table,
-    /// {"faults": [...], "warnings": [...], "summary": {...}}
-    Json,
-    /// The same as YAML
-    Yaml,
-    /// JUnit XML: a case for each policy
-    Junit,
-    /// SARIF 2.1.0
-    Sarif,
-    /// Annotations of GitHub Actions
-    Github,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
 }
 
 /// Looks at policies.
@@ -66,26 +49,26 @@ fn print(
     drafts: &[Draft],
     remarks: &[Remark],
     troubles: &[Trouble],
-    format: LintFormat,
+    format: Format,
 ) -> anyhow::Result<String> {
     let findings = || {
         let unreadable = troubles.iter().map(|trouble| Finding::of_trouble("input", trouble));
         unreadable.chain(remarks.iter().map(finding)).collect::<Vec<_>>()
     };
     match format {
-        LintFormat::Table => Ok(table(drafts, remarks)),
-        LintFormat::Json => format::json(&Report::of(drafts, remarks)),
-        LintFormat::Yaml => format::yaml(&Report::of(drafts, remarks)),
-        LintFormat::Junit => {
+        Format::Table => Ok(table(drafts, remarks, troubles)),
+        Format::Json => format::json(&Report::of(drafts, remarks, troubles)),
+        Format::Yaml => format::yaml(&Report::of(drafts, remarks, troubles)),
+        Format::Junit => {
             let unreadable = troubles.iter().map(Case::of_trouble);
             format::junit(unreadable.chain(drafts.iter().map(|draft| case(draft, remarks))).collect())
         }
-        LintFormat::Sarif => format::sarif(&findings(), troubles.is_empty()),
-        LintFormat::Github => Ok(format::github(&findings())),
+        Format::Sarif => format::sarif(&findings(), troubles.is_empty()),
+        Format::Github => Ok(format::github(&findings())),
     }
 }
 
-fn table(drafts: &[Draft], remarks: &[Remark]) -> String {
+fn table(drafts: &[Draft], remarks: &[Remark], troubles: &[Trouble]) -> String {
     let mut text: String =
         remarks.iter().map(|remark| printable(&remark.to_string()).into_owned() + "\n").collect();
     if !remarks.is_empty() {
@@ -105,7 +88,12 @@ fn table(drafts: &[Draft], remarks: &[Remark]) -> String {
         1 => "1 policy".to_owned(),
         policies => format!("{policies} policies"),
     };
-    text + &format!("{policies}, {faults}{warnings}\n")
+    let unread = match troubles.len() {
+        0 => String::new(),
+        1 => ", 1 input that cannot be used".to_owned(),
+        unread => format!(", {unread} inputs that cannot be used"),
+    };
+    text + &format!("{policies}, {faults}{warnings}{unread}\n")
 }
 
 /// Shown as `owner.yaml:7: owner: spec.rules[0].path: what is wrong`, a warning as `owner.yaml:7: warning: owner: …`.
@@ -152,6 +140,8 @@ struct Report<'r> {
     faults: Vec<RemarkReport<'r>>,
     warnings: Vec<RemarkReport<'r>>,
     summary: Summary,
+    /// What could not be read.
+    troubles: &'r [Trouble],
 }
 
 #[derive(Serialize)]
@@ -172,7 +162,7 @@ struct Summary {
 }
 
 impl<'r> Report<'r> {
-    fn of(drafts: &[Draft], remarks: &'r [Remark]) -> Self {
+    fn of(drafts: &[Draft], remarks: &'r [Remark], troubles: &'r [Trouble]) -> Self {
         let report = |remark: &'r Remark| RemarkReport {
             policy: &remark.policy,
             file: &remark.origin.file,
@@ -184,6 +174,6 @@ impl<'r> Report<'r> {
         let (faults, warnings): (Vec<_>, Vec<_>) = remarks.iter().partition(|remark| remark.is_fault());
         let summary = Summary { policies: drafts.len(), faults: faults.len(), warnings: warnings.len() };
         let all = |remarks: Vec<&'r Remark>| remarks.into_iter().map(report).collect();
-        Self { faults: all(faults), warnings: all(warnings), summary }
+        Self { faults: all(faults), warnings: all(warnings), summary, troubles }
     }
 }

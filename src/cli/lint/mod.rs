@@ -7,5 +7,5 @@ mod command;
 mod remarks;
 mod schema;
 
-pub use command::{LintArgs, LintFormat, run};
+pub use command::{LintArgs, run};
 pub(in crate::cli) use remarks::program_of;

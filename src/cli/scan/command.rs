@@ -10,17 +10,18 @@ use futures::StreamExt;
 use jiff::Timestamp;
 
 use crate::cli::Answer;
+use crate::cli::format::Format;
 use crate::cli::input::Trouble;
 use crate::cli::results::Results;
 use crate::cli::severity::SeverityFlag;
-use crate::cli::show::{ResultsFormat, Shown};
+use crate::cli::show::Shown;
 use crate::observe::catalog;
 use crate::observe::wire::{Collection, Limits, Wire, WireError};
 use crate::policy::CompiledPolicy;
 use crate::policy::demand::WatchSpec;
 
 use super::pages::{self, Taker};
-use super::plan::Plan;
+use super::plan::{self, Plan};
 use super::progress::Progress;
 use super::sweep::{Bench, Haul, MOST_KEPT, Namespaces, Sweep};
 use super::{policies, refusal};
@@ -41,8 +42,8 @@ pub struct ScanArgs {
     #[arg(long, value_enum, value_name = "SEVERITY", default_value = "info")]
     pub fail_on: SeverityFlag,
     /// How results are printed
-    #[arg(long, value_enum, default_value_t = ResultsFormat::Table)]
-    pub format: ResultsFormat,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
     /// Kubeconfig file; without it $KUBECONFIG, ~/.kube/config or the pod's ServiceAccount is used
     #[arg(long, value_name = "FILE", help_heading = "Cluster")]
     pub kubeconfig: Option<PathBuf>,
@@ -75,7 +76,8 @@ pub async fn run(args: &ScanArgs) -> anyhow::Result<Answer> {
     } else {
         policies::of_files(&args.policies, &mut troubles)?
     };
-    let catalog = catalog::look(wire.clone()).await.context("the cluster does not say what it serves")?;
+    let looked = catalog::look(wire.clone(), &plan::set(&policies)).await;
+    let (catalog, unread) = looked.context("the cluster does not say what it serves")?;
     let plan = Plan::of(&policies, &catalog, args.namespace.as_deref(), &mut troubles);
     let progress = Progress::of(plan.len())?;
     let bench = Bench {
@@ -92,6 +94,7 @@ pub async fn run(args: &ScanArgs) -> anyhow::Result<Answer> {
     let results = Results { results: all.entries, summary: all.summary };
     let shown = Shown { results: &results, troubles: &troubles };
     let mut notes: Vec<String> = troubles.iter().map(ToString::to_string).collect();
+    notes.extend(unread.map(|unread| unread.to_string()));
     notes.extend(policies.iter().filter(|policy| policy.suspend).map(|policy| resting(policy)));
     Ok(Answer { text: shown.print(args.format)?, notes, exit: shown.exit(args.fail_on.0) })
 }
@@ -166,8 +169,7 @@ impl Scan<'_> {
 
     /// Asks for one Namespace, whether or not a policy reads it: of one that is not there nothing would be wrong.
     async fn the_namespace(&mut self, name: &str, spec: Option<WatchSpec>) -> anyhow::Result<()> {
-        let path = format!("/api/v1/namespaces/{name}");
-        let answer = self.wire.get(&path, "application/json", None, &[]).await;
+        let answer = self.wire.get(&format!("/api/v1/namespaces/{name}"), "application/json").await;
         let body = match (answer, spec.as_ref()) {
             (Err(error), _) if error.is_absent() => bail!("there is no namespace {name}"),
             (Err(error), Some(spec)) => {
@@ -175,7 +177,7 @@ impl Scan<'_> {
                 self.troubles.push(refusal::of_namespace(spec, name, &error));
                 return Ok(());
             }
-            (Ok(Some((body, _))), Some(_)) => body,
+            (Ok(body), Some(_)) => body,
             (Ok(_) | Err(_), _) => return Ok(()),
         };
         let Some(spec) = spec.map(Arc::new) else { return Ok(()) };

@@ -34,21 +34,22 @@ impl FromIterator<Relation> for Kin {
 
 impl Relatives for Kin {
     fn find(&self, policy: &CompiledPolicy, uid: &str, namespace: Option<&str>) -> Option<Relative> {
-        let relative = |Relation { spec, document }: &Relation| {
+        let known = self.0.get(uid)?;
+        let is_there = |Relation { document, .. }: &&Relation| {
             let of = document.id.namespace.as_deref();
-            let resource = &spec.resource.resource;
-            let roots = match spec.program(&policy.name) {
-                Some((_, roots)) => Arc::clone(roots),
-                None if is_followed(resource) && !policy.targets(resource) => Arc::default(),
-                None => return None,
-            };
-            (of.is_none() || of == namespace).then(|| Relative {
-                resource: resource.clone(),
-                kind: Arc::clone(&spec.served.kind),
-                roots,
-                document: Arc::clone(document),
-            })
+            of.is_none() || of == namespace
         };
-        self.0.get(uid)?.iter().find_map(relative)
+        let roots = |Relation { spec, .. }: &Relation| Some(Arc::clone(&spec.program(&policy.name)?.1));
+        let is_passed = |Relation { spec, .. }: &&Relation| is_followed(&spec.resource.resource);
+        let mut near = known.iter().filter(is_there);
+        // A list of another policy leads on, and is no list to judge by.
+        let judged = near.clone().find_map(|relation| Some((relation, Some(roots(relation)?))));
+        let (Relation { spec, document }, roots) = judged.or_else(|| Some((near.find(is_passed)?, None)))?;
+        Some(Relative {
+            resource: spec.resource.resource.clone(),
+            kind: Arc::clone(&spec.served.kind),
+            roots,
+            document: Arc::clone(document),
+        })
     }
 }

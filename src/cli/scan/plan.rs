@@ -49,7 +49,8 @@ impl Plan {
     }
 }
 
-fn set(policies: &[Arc<CompiledPolicy>]) -> PolicySet {
+/// The policies as if a cluster had just these.
+pub(super) fn set(policies: &[Arc<CompiledPolicy>]) -> PolicySet {
     let entry = |policy: &Arc<CompiledPolicy>| PolicyEntry {
         name: Arc::clone(&policy.name),
         uid: Arc::clone(&policy.uid),
@@ -59,7 +60,6 @@ fn set(policies: &[Arc<CompiledPolicy>]) -> PolicySet {
         deleting: false,
         finalizers: Box::default(),
         state: PolicyState::Compiled(Arc::clone(policy)),
-        stored: None,
     };
     let entries = policies.iter().map(|policy| (Arc::clone(&policy.name), Arc::new(entry(policy))));
     PolicySet { revision: 1, entries: entries.collect() }
@@ -177,6 +177,9 @@ mod tests {
         };
         let told = refusal::of_list(&plan.lists[0], &refused, &plan.spares).to_string();
         assert!(told.contains("pods in all namespaces: none of them is judged by a;"), "{told}");
+        assert!(told.ends_with("or narrow the scan by --namespace or -p"), "{told}");
+        let told = refusal::of_list(&plan.spares[0], &refused, &[]).to_string();
+        assert!(told.ends_with("or narrow the scan by -p"), "it is narrowed already: {told}");
     }
 
     #[test]

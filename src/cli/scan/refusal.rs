@@ -20,9 +20,11 @@ pub(super) fn of_list(spec: &WatchSpec, error: &WireError, spares: &[WatchSpec])
     };
     let resource = &spec.resource.resource;
     let told = if error.is_forbidden() {
+        let narrower =
+            if spec.served.namespaced && spec.namespace.is_none() { "--namespace or -p" } else { "-p" };
         format!(
             "you may not list {resource}{place}: {}; be allowed to (apiGroups: [{:?}], resources: [{}], verbs: \
-             [list]), or narrow the scan by --namespace or -p",
+             [list]), or narrow the scan by {narrower}",
             loss(spec, &served),
             resource.group,
             resource.resource

@@ -119,6 +119,24 @@ fn what_an_object_shares_with_its_controller_is_reported_there_whichever_was_see
 }
 
 #[test]
+fn what_leads_to_a_controller_is_followed_where_it_is_no_target_and_judged_by_nothing_there() {
+    let targets = "[{resources: [pods], namespaces: [shop]}, {group: apps, resources: [deployments]}, \
+                   {group: apps, resources: [replicasets], namespaces: [zoo]}]";
+    let policy = policy(targets, "path: '$containers[*].image', assert: {equals: good}");
+    let between = vec![object("r", "d", "{}")];
+    let lists = [
+        ("pods", vec![pod("below", "r", "bad")]),
+        ("replicasets", between),
+        ("deployments", vec![deployment("d", "bad")]),
+    ];
+    let (haul, _) = scan(&policy, None, true, &lists);
+    assert_eq!(
+        outcomes(&haul),
+        [told("Deployment shop/d", Outcome::Fail, false), told("Pod shop/below", Outcome::Skip, true)]
+    );
+}
+
+#[test]
 fn what_is_well_is_counted_and_not_kept_where_nobody_asks_for_it() {
     let policy = policy(PODS_AND_DEPLOYMENTS, "path: '$containers[*].image', assert: {equals: good}");
     let pods = (0..1000).map(|n| pod(&format!("p{n}"), "r", "good")).chain([pod("bad", "", "bad")]).collect();

@@ -3,14 +3,14 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
 use crate::cli::answer::{Answer, FINE, UNSURE, WRONG};
 use crate::cli::finding::{Finding, Level};
-use crate::cli::format;
 use crate::cli::format::junit::{Case, Status};
-use crate::cli::input::files;
+use crate::cli::format::{self, Format};
+use crate::cli::input::{Trouble, files};
 use crate::cli::results::{Entry, Summary};
 use crate::report::printable;
 
@@ -24,23 +24,8 @@ pub struct TestArgs {
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// How results are printed
-    #[arg(long, value_enum, default_value_t = TestFormat::Table)]
-    pub format: TestFormat,
-}
-
-/// How results are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TestFormat {
-    /// A line for each suite and each broken expectation
-    Table,
-    /// {"results": [...], "summary": {...}, "suites": [...]}
-    Json,
-    /// The same as YAML
-    Yaml,
-    /// JUnit XML: a case for each expectation and object
-    Junit,
-    /// Annotations of GitHub Actions
-    Github,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
 }
 
 /// Runs suites.
@@ -64,14 +49,29 @@ pub fn run(args: &TestArgs) -> anyhow::Result<Answer> {
     notes.extend(outcomes.iter().flat_map(|outcome| outcome.notes.iter().cloned()));
     notes.sort_unstable();
     notes.dedup();
-    let text = match args.format {
-        TestFormat::Table => table(&outcomes),
-        TestFormat::Json => format::json(&Report::of(&outcomes))?,
-        TestFormat::Yaml => format::yaml(&Report::of(&outcomes))?,
-        TestFormat::Junit => format::junit(outcomes.iter().flat_map(cases).collect())?,
-        TestFormat::Github => format::github(&outcomes.iter().flat_map(findings).collect::<Vec<_>>()),
-    };
+    let text = print(&outcomes, &troubles, args.format)?;
     Ok(Answer { text, notes, exit })
+}
+
+fn print(outcomes: &[Outcome], troubles: &[Trouble], format: Format) -> anyhow::Result<String> {
+    let found = || {
+        let missing = troubles.iter().map(|trouble| Finding::of_trouble("suite", trouble));
+        missing.chain(outcomes.iter().flat_map(findings)).collect::<Vec<_>>()
+    };
+    match format {
+        Format::Table => Ok(table(outcomes)),
+        Format::Json => format::json(&Report::of(outcomes, troubles)),
+        Format::Yaml => format::yaml(&Report::of(outcomes, troubles)),
+        Format::Junit => {
+            let missing = troubles.iter().map(Case::of_trouble);
+            format::junit(missing.chain(outcomes.iter().flat_map(cases)).collect())
+        }
+        Format::Sarif => {
+            let could_run = troubles.is_empty() && outcomes.iter().all(|outcome| outcome.troubles.is_empty());
+            format::sarif(&found(), could_run)
+        }
+        Format::Github => Ok(format::github(&found())),
+    }
 }
 
 fn table(outcomes: &[Outcome]) -> String {
@@ -136,6 +136,8 @@ struct Report<'o> {
     results: Vec<&'o Entry>,
     summary: Totals,
     suites: Vec<SuiteReport<'o>>,
+    /// What could not be searched for suites.
+    troubles: &'o [Trouble],
 }
 
 #[derive(Serialize)]
@@ -156,21 +158,21 @@ struct SuiteReport<'o> {
     file: String,
     passed: bool,
     expectations: &'o [Comparison],
-    troubles: Vec<String>,
+    troubles: &'o [Trouble],
 }
 
 impl<'o> Report<'o> {
-    fn of(outcomes: &'o [Outcome]) -> Self {
+    fn of(outcomes: &'o [Outcome], troubles: &'o [Trouble]) -> Self {
         let suite = |outcome: &'o Outcome| SuiteReport {
             file: outcome.file.display().to_string(),
             passed: outcome.passed(),
             expectations: &outcome.comparisons,
-            troubles: outcome.troubles.iter().map(ToString::to_string).collect(),
+            troubles: &outcome.troubles,
         };
         let results: Vec<&Entry> = outcomes.iter().flat_map(|outcome| &outcome.results).collect();
         let passed = outcomes.iter().filter(|outcome| outcome.passed()).count();
         let suites = SuiteTotals { passed, failed: outcomes.len() - passed };
         let summary = Totals { results: Summary::of(results.iter().copied()), suites };
-        Self { results, summary, suites: outcomes.iter().map(suite).collect() }
+        Self { results, summary, suites: outcomes.iter().map(suite).collect(), troubles }
     }
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
+use crate::cli::input::Yaml;
 
 /// One suite. `docs/cli.md` shows it whole.
 #[derive(Debug, Deserialize)]
@@ -19,7 +20,7 @@ pub(super) struct Suite {
     pub(super) resources: Vec<PathBuf>,
     /// Objects written into the suite.
     #[serde(default)]
-    pub(super) objects: Vec<Value>,
+    pub(super) objects: Vec<Yaml>,
     pub(super) expect: Vec<Expectation>,
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::cli::input::documents::{self, Written};
-use crate::cli::input::{Origin, Trouble, files, objects, policies};
+use crate::cli::input::{Origin, Trouble, Yaml, files, objects, policies};
 use crate::cli::judge::World;
 use crate::cli::kinds::Kinds;
 use crate::cli::results::Entry;
@@ -94,7 +94,7 @@ fn judge(suite: &Suite, outcome: &mut Outcome) {
 
 fn inline(file: &Path, suite: &Suite) -> Vec<Written> {
     let name = files::name(file);
-    let written = (1..).zip(&suite.objects).map(|(document, object)| Written {
+    let written = (1..).zip(&suite.objects).map(|(document, Yaml(object))| Written {
         origin: Origin { file: name.clone(), document, line: 1 },
         json: object.to_string().into(),
     });

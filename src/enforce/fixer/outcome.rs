@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{info, warn};
 
+use super::mend::{Ready, UNHELD};
 use super::{BUSY, Fixer, Next, Order, ground};
-use crate::crd::FixStatus;
+use crate::crd::{FixStatus, Mode, OnDelete};
 use crate::enforce::case::Case;
+use crate::enforce::contest::Pause;
 use crate::enforce::proposal::Proposal;
 use crate::enforce::refusal::Refusal;
 use crate::enforce::rest::Fixes;
-use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Node, TypeMeta};
+use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Owned, Tree, TypeMeta};
 use crate::metrics::Remediation;
 use crate::policy::{CompiledPolicy, Outcome, last_writer, owner_of};
 use crate::resource::{GroupResource, ObjectKey};
@@ -21,20 +23,22 @@ use crate::resource::{GroupResource, ObjectKey};
 pub(super) const THROTTLED: &str = "the budget of writes is used up for now (maxPerMinute, or --write-qps)";
 
 impl Fixer {
-    /// How long to wait before a patch may be sent: because the same was sent lately, and its outcome stands; or because
-    /// a budget is used up.
-    pub(super) fn waits(&self, key: &ObjectKey, order: Order<'_>) -> Option<Duration> {
-        let policy = &order.proposal.fixing.policy;
-        let now = Instant::now();
-        let mut memory = self.memory.lock();
-        if let Some((fixes, wait)) = memory.rests.of(key, &policy.name, self.fingerprint(order), now) {
-            drop(memory);
-            self.parts.ledger.note_fixes(&policy.name, key, fixes, (self.clock)());
-            return Some(wait);
-        }
-        let wait = memory.budgets.pay(&policy.name, policy.enforcement.max_per_minute, now).err()?;
-        drop(memory);
-        self.note(key, order.proposal, order.proposal.fixes(Remediation::Throttled, Some(THROTTLED)));
+    /// What became of the same patch when it was sent lately, if that stands, and what brings the key back then.
+    pub(super) fn stands(&self, key: &ObjectKey, order: Order<'_>) -> Option<Next> {
+        let policy = &order.proposal.fixing.policy.name;
+        let sent = self.fingerprint(order);
+        let (fixes, wait) = self.memory.lock().rests.of(key, policy, sent, Instant::now())?;
+        self.parts.ledger.note_fixes(policy, key, fixes, (self.clock)());
+        Some(wait.map_or(Next::Done, Next::After))
+    }
+
+    /// Pays for a patch; where a budget is used up, gives how long to wait.
+    pub(super) fn unpaid(&self, key: &ObjectKey, proposal: &Proposal) -> Option<Duration> {
+        let policy = &proposal.fixing.policy;
+        let paid =
+            self.memory.lock().budgets.pay(&policy.name, policy.enforcement.max_per_minute, Instant::now());
+        let wait = paid.err()?;
+        self.note(key, proposal, proposal.fixes(Remediation::Throttled, Some(THROTTLED)));
         Some(wait)
     }
 
@@ -53,17 +57,35 @@ impl Fixer {
     ) -> Next {
         let Order { proposal, dry_run, .. } = order;
         let policy = &proposal.fixing.policy.name;
-        self.parts.ledger.note_denied(policy, &key.resource, None);
         let fresh = self.fresh(key, types, after, (self.clock)());
         let fixes = proposal.fixes_after(fresh, dry_run);
         if !dry_run {
             info!(policy = &**policy, object = %key, "an object was written");
-            let mut memory = self.memory.lock();
-            for rule in proposal.rules() {
-                memory.contests.fixed(ground(&proposal.fixing.policy, key, rule), Instant::now());
-            }
+            self.look_for_own_entry(key, proposal, after);
         }
+        let mut memory = self.memory.lock();
+        for rule in proposal.rules() {
+            let is_fixed =
+                |(of, fix): &(Arc<str>, FixStatus)| of == rule && fix.outcome == Remediation::Fixed.as_str();
+            let ground = ground((&proposal.fixing.policy, dry_run), key, &after.id.uid, rule);
+            memory.contests.fixed(ground, fixes.iter().any(is_fixed), Instant::now());
+        }
+        drop(memory);
         self.settle(key, order, fixes)
+    }
+
+    /// Who is to take back what was written finds it by the manager's entry, which the server does not keep on an object
+    /// with many of them, or with none.
+    fn look_for_own_entry(&self, key: &ObjectKey, proposal: &Proposal, after: &Document) {
+        let policy = &proposal.fixing.policy;
+        let is_own = |owned: &Owned| *owned.policy == *policy.name;
+        if policy.enforcement.on_delete == OnDelete::Release && !after.owned.iter().any(is_own) {
+            warn!(
+                policy = &*policy.name,
+                object = %key,
+                "the server keeps no entry of the policy in managedFields: what was written cannot be taken back"
+            );
+        }
     }
 
     /// The server did not take a patch.
@@ -94,24 +116,62 @@ impl Fixer {
     }
 
     /// Holds back what somebody else writes again and again.
-    pub(super) fn leave_contested(&self, key: &ObjectKey, proposal: &mut Proposal, object: Node<'_>) -> Next {
+    pub(super) fn leave_contested(
+        &self,
+        key: &ObjectKey,
+        proposal: &mut Proposal,
+        document: &Document,
+    ) -> Next {
+        let Ok(object) = document.root.as_ref().map(Tree::node) else { return Next::Done };
         let policy = Arc::clone(&proposal.fixing.policy);
+        let dry_run = proposal.only_plans(self.settings.allow);
         let own = format!("{FIELD_MANAGER_PREFIX}{}", policy.name);
         let now = Instant::now();
         let wait = std::cell::Cell::new(Next::Done);
         let mut memory = self.memory.lock();
         let contests = std::cell::RefCell::new(&mut memory.contests);
         proposal.hold_back_of(|rule, change| {
-            let left = contests.borrow_mut().enter(&ground(&policy, key, rule), now).err()?;
-            wait.set(wait.get().and(Next::After(left)));
-            let by = owner_of(object, &change.place, &own).or_else(|| last_writer(object, &own));
-            let by = by.unwrap_or("somebody else");
-            let why = format!(
-                "{by} writes the field again and again; it is left alone for a while, longer each time"
-            );
-            Some((Remediation::Contested, why.into()))
+            let by = || {
+                let by = owner_of(object, &change.place, &own).or_else(|| last_writer(object, &own));
+                by.unwrap_or("somebody else").into()
+            };
+            let ground = ground((&policy, dry_run), key, &document.id.uid, rule);
+            let pause = contests.borrow_mut().enter(&ground, now, by).err()?;
+            wait.set(wait.get().and(Next::After(pause.left)));
+            Some(said(&pause, dry_run))
         });
         wait.get()
+    }
+
+    /// How long all that fails on an object is left alone: then it is not even read.
+    pub(super) fn contested(
+        &self,
+        key: &ObjectKey,
+        case: &Case,
+        failing: &[Arc<CompiledPolicy>],
+    ) -> Option<Duration> {
+        let (now, ledger) = (Instant::now(), &self.parts.ledger);
+        if !ledger.lists_all_on(key) {
+            return None;
+        }
+        let memory = self.memory.lock();
+        let mut paused = Vec::new();
+        for (name, place, finding) in ledger.findings_on(key) {
+            let fixes = |policy: &&Arc<CompiledPolicy>| policy.name == name && policy.fixes(&place.rule);
+            let Some(policy) = failing.iter().find(fixes) else { continue };
+            let dry_run = policy.mode != Mode::Enforce || !self.settings.allow;
+            let ground = ground((policy, dry_run), key, &case.uid, &place.rule);
+            let pause = memory.contests.paused(&ground, now)?;
+            paused.push((name, place.rule, said(&pause, dry_run), pause.left, finding.fix.is_none()));
+        }
+        drop(memory);
+        let wait = paused.iter().map(|(.., left, _)| *left).min()?;
+        for (name, rule, (outcome, why), _, is_new) in paused {
+            if is_new {
+                self.note_all(&name, key, vec![(rule, unread(outcome, &why))]);
+            }
+        }
+        Some(wait)
     }
 
     /// Notes the outcome of something that was sent. What did not mend rests.
@@ -125,6 +185,11 @@ impl Fixer {
             memory.rests.end(key, policy);
             return Next::Done;
         }
+        // The same would be planned again.
+        if fixes.iter().all(|(_, fix)| fix.outcome == Remediation::Planned.as_str()) {
+            memory.rests.stand(key, policy, (sent, fixes));
+            return Next::Done;
+        }
         Next::After(memory.rests.begin(key, policy, (sent, fixes), Instant::now()))
     }
 
@@ -132,7 +197,7 @@ impl Fixer {
         self.note_all(&proposal.fixing.policy.name, key, fixes);
     }
 
-    fn note_all(&self, policy: &str, key: &ObjectKey, fixes: Fixes) {
+    pub(super) fn note_all(&self, policy: &str, key: &ObjectKey, fixes: Fixes) {
         for (_, fix) in &fixes {
             let outcome = Remediation::ALL.iter().find(|outcome| outcome.as_str() == fix.outcome);
             outcome.into_iter().for_each(|outcome| self.parts.metrics.remediation(policy, *outcome));
@@ -142,12 +207,8 @@ impl Fixer {
 
     /// Notes a missing right, with the rule that cures it.
     pub(super) fn deny(&self, policy: &str, resource: &GroupResource, words: &str) {
-        let cure = format!(
-            "the operator lacks the right to fix {resource}; add to its ClusterRole: {{apiGroups: [\"{}\"], resources: \
-             [\"{}\"], verbs: [\"get\", \"patch\"]}}; the server says: {words}",
-            resource.group, resource.resource
-        );
-        self.parts.ledger.note_denied(policy, resource, Some(cure.into()));
+        let words = format!("{}; the server says: {words}", cure(resource, None));
+        self.parts.ledger.note_denied(policy, resource, Some(words.into()));
     }
 
     /// How long to wait before anything that fails can be paid for: then the object is not even read.
@@ -159,13 +220,36 @@ impl Fixer {
         };
         let wait = failing.iter().map(&mut wait).min().filter(|wait| !wait.is_zero())?;
         drop(memory);
+        self.note_unread(key, failing, (Remediation::Throttled, THROTTLED));
+        Some(wait)
+    }
+
+    /// Whether all that fails waits for finalizers: then the object is not read either, and comes back with them.
+    pub(super) fn unheld(&self, key: &ObjectKey, failing: &[Arc<CompiledPolicy>]) -> bool {
+        let waits = |policy: &Arc<CompiledPolicy>| {
+            let writes = self.settings.allow && policy.mode == Mode::Enforce;
+            writes && matches!(self.may_write(&policy.name), Ready::Soon)
+        };
+        let all = failing.iter().all(waits);
+        if all {
+            self.note_unread(key, failing, (Remediation::Waiting, UNHELD));
+        }
+        all
+    }
+
+    /// Notes why an object is not even read, where nothing else is known of a fix.
+    fn note_unread(
+        &self,
+        key: &ObjectKey,
+        failing: &[Arc<CompiledPolicy>],
+        (outcome, words): (Remediation, &str),
+    ) {
         for (name, place, finding) in self.parts.ledger.findings_on(key) {
             let fixes = |policy: &Arc<CompiledPolicy>| policy.name == name && policy.fixes(&place.rule);
             if finding.outcome == Outcome::Fail && finding.fix.is_none() && failing.iter().any(fixes) {
-                self.note_all(&name, key, vec![(place.rule, throttled())]);
+                self.note_all(&name, key, vec![(place.rule, unread(outcome, words))]);
             }
         }
-        Some(wait)
     }
 
     /// The policies of a case that do not hold on an object, as far as they were last judged.
@@ -182,7 +266,39 @@ impl Fixer {
     }
 }
 
-fn throttled() -> FixStatus {
-    let outcome = Remediation::Throttled.as_str().to_owned();
-    FixStatus { outcome, path: None, from: None, to: None, message: Some(THROTTLED.to_owned()) }
+/// What is told where the object was not read.
+fn unread(outcome: Remediation, why: &str) -> FixStatus {
+    let (outcome, message) = (outcome.as_str().to_owned(), Some(why.to_owned()));
+    FixStatus { outcome, path: None, from: None, to: None, message }
+}
+
+/// What is told while something is left alone.
+fn said(pause: &Pause, dry_run: bool) -> (Remediation, Box<str>) {
+    let Pause { by, held, left: _ } = pause;
+    match (dry_run, held) {
+        (true, _) => (
+            Remediation::Throttled,
+            "what the rule reads changes again and again; it is planned anew after a while, longer each time".into(),
+        ),
+        (false, true) => (
+            Remediation::Contested,
+            format!("{by} writes the field again and again; it is left alone for a while, longer each time").into(),
+        ),
+        (false, false) => (
+            Remediation::Ineffective,
+            "the server takes the change, and the rule fails all the same; it is tried again after a while, longer each time"
+                .into(),
+        ),
+    }
+}
+
+/// What is missing to fix a resource, in a namespace or in all, and the rule that cures it.
+pub(super) fn cure(resource: &GroupResource, namespace: Option<&str>) -> String {
+    let place = namespace.map(|namespace| format!(" in the namespace {namespace}")).unwrap_or_default();
+    let role = if namespace.is_some() { "Role there" } else { "ClusterRole" };
+    format!(
+        "the operator lacks the right to fix {resource}{place}; add to its {role}: {{apiGroups: [\"{}\"], resources: \
+         [\"{}\"], verbs: [\"get\", \"patch\"]}}",
+        resource.group, resource.resource
+    )
 }

@@ -2,6 +2,7 @@
 //!
 //! It takes the same gate, permit, consents and budgets as fixing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,6 +11,7 @@ use tracing::{debug, info};
 use super::outcome::THROTTLED;
 use super::{BUSY, Fixer, Next, READS};
 use crate::enforce::case::version_of;
+use crate::enforce::contest::Ground;
 use crate::enforce::gate::{Intent, Target};
 use crate::enforce::leftovers::Leftover;
 use crate::enforce::refusal::Refusal;
@@ -25,73 +27,119 @@ const LONG_PAUSE: Duration = Duration::from_secs(3600);
 /// `maxPerMinute` of a policy that cannot be asked any more.
 const PER_MINUTE: u32 = 60;
 
+const CONTESTED: &str = "somebody puts the policy's entry in managedFields back again and again; the object is left alone \
+    for a while, longer each time";
+
+/// What became of letting go, and whether the object was written.
+struct Released {
+    next: Next,
+    written: bool,
+}
+
+impl From<Next> for Released {
+    fn from(next: Next) -> Self {
+        Self { next, written: false }
+    }
+}
+
 impl Fixer {
     /// Takes off an object what policies have left on it.
     pub(super) async fn release(&self, key: &ObjectKey, permit: &Permit) -> Next {
+        let views = self.parts.store.views(key);
+        let Some(view) = views.first() else {
+            self.forget(key);
+            return Next::Done;
+        };
         // What is stopped is looked at again when writes go on.
-        let may_write = self.settings.allow && !self.parts.leadership.stopped();
-        let views = self.parts.store.views(key).into_iter();
-        let Some(view) = views.take(1).find(|_| may_write) else { return Next::Done };
+        if !self.settings.allow || self.parts.leadership.stopped() {
+            return Next::Done;
+        }
         let left = self.parts.leftovers.on(key, &view.document, &self.parts.set.borrow());
         if left.is_empty() {
             self.memory.lock().kept.forget(key);
         }
+        let ground = Ground::of_release(key, &view.document.id.uid);
+        let contested = self.memory.lock().contests.enter(&ground, Instant::now(), || Arc::from(""));
+        if let (Err(pause), false) = (contested, left.is_empty()) {
+            left.iter().for_each(|leftover| self.note_stuck(leftover, CONTESTED));
+            return Next::After(pause.left);
+        }
         let resource = version_of(key, &view.types);
         let target = Target { resource: &resource, object: &key.object, types: &view.types };
-        let mut next = Next::Done;
+        let (mut next, mut written) = (Next::Done, false);
         for leftover in left {
-            let released = match self.pay_for(&leftover) {
-                Ok(()) => self.let_go(target, &view.document.id.uid, &leftover, permit).await,
-                Err(wait) => Next::After(wait),
-            };
-            next = next.and(released);
+            match self.pay_for(&leftover) {
+                Ok(()) => {
+                    let released = self.let_go(target, &view.document.id.uid, &leftover, permit).await;
+                    next = next.and(released.next);
+                    written |= released.written;
+                }
+                Err(wait) => next = next.and(Next::After(wait)),
+            }
+        }
+        if written {
+            self.memory.lock().contests.fixed(ground, true, Instant::now());
         }
         next
+    }
+
+    /// An object is gone, or its kind is watched no more: with the last watch goes what rights there were missing.
+    fn forget(&self, key: &ObjectKey) {
+        self.memory.lock().kept.forget(key);
+        if !self.parts.store.watches(&key.resource) {
+            self.parts.ledger.retain_denied(|_, resource| *resource != key.resource);
+        }
     }
 
     /// Pays before anything is read. An error is how long to wait.
     fn pay_for(&self, leftover: &Leftover) -> Result<(), Duration> {
         let per_minute = leftover.per_minute.unwrap_or(PER_MINUTE);
-        let paid = self.memory.lock().budgets.pay(&leftover.policy, per_minute, Instant::now());
+        let paid = self.memory.lock().budgets.pay(&leftover.payer(), per_minute, Instant::now());
         paid.inspect_err(|_wait| self.note_stuck(leftover, THROTTLED))
     }
 
-    async fn let_go(&self, target: Target<'_>, uid: &str, leftover: &Leftover, permit: &Permit) -> Next {
+    async fn let_go(&self, target: Target<'_>, uid: &str, leftover: &Leftover, permit: &Permit) -> Released {
         for _ in 0..READS {
             let patch = match self.gate.read(target).await {
-                Ok(document) if *document.id.uid != *uid || document.deleting.is_some() => return Next::Done,
+                Ok(document) if *document.id.uid != *uid || document.deleting.is_some() => {
+                    return Next::Done.into();
+                }
                 Ok(document) => {
                     document.root.as_ref().ok().and_then(|object| self.patch_of(uid, object.node(), leftover))
                 }
-                Err(refusal) => return self.not_let_go(target, leftover, refusal),
+                Err(refusal) => return self.not_let_go(target, leftover, refusal).into(),
             };
-            let Some(patch) = patch else { return Next::Done };
+            let Some(patch) = patch else { return Next::Done.into() };
             if let Some(wait) = self.rests(target, leftover, &patch) {
-                return Next::After(wait);
+                return Next::After(wait).into();
             }
-            let intent = Intent { policy: &leftover.policy, patch: &patch, dry_run: false };
+            let intent = Intent { policy: leftover.policy(), patch: &patch, dry_run: false };
             match self.gate.swap(target, intent, permit).await {
-                Ok(after) => return self.let_go_of(target, leftover, (&patch, &after)),
+                Ok(after) => {
+                    let next = self.let_go_of(target, leftover, (&patch, &after));
+                    return Released { next, written: true };
+                }
                 Err(Refusal::Changed) => {
                     debug!(name = &*target.object.name, "the object changed; it is read again");
                 }
-                Err(refusal) => return self.not_let_go(target, leftover, refusal),
+                Err(refusal) => return self.not_let_go(target, leftover, refusal).into(),
             }
         }
-        Next::Retry
+        Next::Retry.into()
     }
 
     fn patch_of(&self, uid: &str, object: Node<'_>, leftover: &Leftover) -> Option<Patch> {
-        let Leftover { policy, written, take_back, per_minute: _ } = leftover;
+        let Leftover { policies, written, take_back, per_minute: _ } = leftover;
         let fences = &self.parts.leftovers.fences;
-        Release { policy, written, take_back: *take_back, fences }.as_patch(uid, object)
+        Release { policies, written, take_back: *take_back, fences }.as_patch(uid, object)
     }
 
     /// How long the same is not sent again, since the server took it in vain.
     fn rests(&self, target: Target<'_>, leftover: &Leftover, patch: &Patch) -> Option<Duration> {
         let sent = self.hash(patch);
-        let (_, wait) = self.memory.lock().kept.of(&target.key(), &leftover.policy, sent, Instant::now())?;
-        Some(wait)
+        let memory = self.memory.lock();
+        let (_, wait) = memory.kept.of(&target.key(), leftover.policy(), sent, Instant::now())?;
+        wait
     }
 
     /// The server took a patch. Where something puts the entry back, the object rests.
@@ -101,7 +149,7 @@ impl Fixer {
         leftover: &Leftover,
         (patch, after): (&Patch, &Document),
     ) -> Next {
-        let policy = &*leftover.policy;
+        let policy = leftover.policy();
         info!(policy, resource = %target.resource, object = %target.object, "an object was let go of");
         self.parts.ledger.note_denied(policy, &target.resource.resource, None);
         self.parts.ledger.note_stuck(policy, None);
@@ -115,7 +163,7 @@ impl Fixer {
         );
         let sent = (self.hash(patch), Vec::new());
         let mut memory = self.memory.lock();
-        Next::After(memory.kept.begin(&target.key(), &leftover.policy, sent, Instant::now()))
+        Next::After(memory.kept.begin(&target.key(), &leftover.policy().into(), sent, Instant::now()))
     }
 
     fn hash(&self, patch: &Patch) -> u64 {
@@ -142,7 +190,7 @@ impl Fixer {
             }
             Refusal::Denied(words) => {
                 if leftover.per_minute.is_some() {
-                    self.deny(&leftover.policy, &target.resource.resource, &words);
+                    self.deny(leftover.policy(), &target.resource.resource, &words);
                 }
                 Next::After(pause)
             }
@@ -151,7 +199,7 @@ impl Fixer {
 
     fn note_stuck(&self, leftover: &Leftover, words: &str) {
         if leftover.per_minute.is_some() {
-            self.parts.ledger.note_stuck(&leftover.policy, Some(words.into()));
+            self.parts.ledger.note_stuck(leftover.policy(), Some(words.into()));
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{Fleet, Place, Since};
 use crate::crd::TargetState;
 use crate::observe::board::{Board, TargetReport};
 use crate::observe::standing;
+use crate::policy::catalog::Unresolved;
 use crate::policy::demand::PolicyTarget;
 use crate::resource::{GroupResource, Gvr};
 
@@ -45,12 +46,15 @@ impl Fleet {
         target: &PolicyTarget,
         since: &mut Since,
     ) -> TargetReport {
-        let (state, version, words) = match &target.found {
-            Ok(found) => match self.refused(target, found) {
-                None => return standing::report(policy, target, found, self.running.values()),
-                Some(words) => (TargetState::Degraded, Some(Arc::clone(&found.version)), words),
-            },
-            Err(unresolved) => (TargetState::Absent, target.version.clone(), unresolved.to_string()),
+        let refused = target.found.as_ref().ok().and_then(|found| self.refused(target, found));
+        let limited = refused.is_some();
+        let (state, version, words) = match (&target.found, refused) {
+            (Ok(found), None) => return standing::report(policy, target, found, self.running.values()),
+            (Ok(found), Some(words)) => (TargetState::Degraded, Some(Arc::clone(&found.version)), words),
+            (Err(unresolved), _) => {
+                let state = if unresolved.is_fault() { TargetState::Degraded } else { TargetState::Absent };
+                (state, target.version.clone(), unresolved.to_string())
+            }
         };
         let message = Some(words.as_str().into());
         let key = (Arc::clone(policy), target.resource.clone(), words);
@@ -61,7 +65,8 @@ impl Fleet {
             resource: Arc::clone(&target.resource.resource),
             version,
             state,
-            limited: state == TargetState::Degraded,
+            limited,
+            mismatched: target.found.as_ref().is_err_and(Unresolved::is_fault),
             generation,
             since: start,
             message,

@@ -1,7 +1,7 @@
 //! One running watch: what it was started for, how it stands, and why it runs.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -25,13 +25,19 @@ pub(in crate::observe) enum Role {
     Wanted,
     /// It serves those who name its namespace until the watch of everything is synced.
     Spare,
-    /// It serves until these, which are wanted in its place, are synced.
-    Superseded(BTreeSet<u64>),
-    /// Nobody wants it; it waits for somebody until then.
-    Lingering(Instant),
+    /// It serves until those that are wanted in its place can judge.
+    Superseded,
+    /// Nobody wants it; it waits for somebody until then. Policies that ended have left something on so many of its
+    /// objects, when that was last counted: who takes that back finds it nowhere else.
+    Lingering { until: Instant, left: usize },
 }
 
 impl Role {
+    /// Nobody wants it any more.
+    pub(in crate::observe) fn lingering(until: Instant) -> Self {
+        Self::Lingering { until, left: usize::MAX }
+    }
+
     /// Whether it is what the newest policies ask for.
     pub(in crate::observe) fn is_current(&self) -> bool {
         matches!(self, Self::Wanted | Self::Spare)
@@ -48,8 +54,27 @@ pub(in crate::observe) struct Running {
 }
 
 impl Running {
+    /// What lingers stays on while less and less is left on its objects.
+    pub(in crate::observe) fn linger_on(&mut self, now: Instant, linger: Duration) {
+        let Role::Lingering { until, left } = &mut self.role else { return };
+        let still = if now < *until { 0 } else { self.shelf.owned_len() };
+        if still > 0 && still < *left {
+            (*until, *left) = (now + linger, still);
+        }
+    }
+
     pub(in crate::observe) fn is_synced(&self) -> bool {
         self.stand.borrow().phase == Phase::Synced
+    }
+
+    /// Whether it ever showed all that it was started for. One that has no room for all of it has shown what there is.
+    pub(in crate::observe) fn has_shown(&self) -> bool {
+        self.shelf.is_synced()
+    }
+
+    /// Whether it has nothing to serve with, and does not look as if it soon had.
+    pub(in crate::observe) fn is_in_vain(&self) -> bool {
+        !self.has_shown() && self.stand.borrow().phase != Phase::Listing
     }
 
     pub(in crate::observe) fn is_refused(&self) -> bool {

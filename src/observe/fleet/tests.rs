@@ -26,6 +26,8 @@ enum Answer {
     One(&'static str),
     /// So many objects, in namespace `a`.
     Many(usize),
+    /// So many objects, in namespace `a`, on which a policy that is gone has left something.
+    Owned(usize),
     /// No object.
     Empty,
     Forbidden,
@@ -82,10 +84,16 @@ impl Server {
                     format!(r#"{{"kind":"List","metadata":{{"resourceVersion":"5"}},"items":[{item}]}}"#);
                 response.body(whole(list)).unwrap()
             }
-            Some(Answer::Many(count)) => {
+            Some(answer @ (Answer::Many(count) | Answer::Owned(count))) => {
+                let managed = match answer {
+                    Answer::Owned(_) => {
+                        r#"{"manager":"watchpolicy/gone","operation":"Update","fieldsV1":{"f:spec":{}}}"#
+                    }
+                    _ => "",
+                };
                 let item = |n| {
                     format!(
-                        r#"{{"metadata":{{"name":"x{n}","namespace":"a","uid":"u{n}","resourceVersion":"3"}},"spec":{{"size":1}}}}"#
+                        r#"{{"metadata":{{"name":"x{n}","namespace":"a","uid":"u{n}","resourceVersion":"3","managedFields":[{managed}]}},"spec":{{"size":1}}}}"#
                     )
                 };
                 let items = (0..count).map(item).collect::<Vec<_>>().join(",");
@@ -184,7 +192,10 @@ impl Harbour {
         for view in self.store.views(&key) {
             for served in view.serving.iter() {
                 let knows = !served.policy.reads_namespaces() || self.store.around(&served.policy).is_some();
-                if knows && !judged.iter().any(|(name, _)| **name == *served.policy.name) {
+                if knows
+                    && view.judges(&served.policy)
+                    && !judged.iter().any(|(name, _)| **name == *served.policy.name)
+                {
                     judged.push((served.policy.name.to_string(), served.policy.generation));
                 }
             }
@@ -217,10 +228,15 @@ fn serving(versions: &[&str]) -> Catalog {
 }
 
 fn entry(name: &str, generation: i64, namespaces: &str, path: &str) -> PolicyEntry {
+    let target = format!("{{group: example.com, resources: [widgets], namespaces: {namespaces}}}");
+    entry_of(name, generation, &target, path)
+}
+
+fn entry_of(name: &str, generation: i64, target: &str, path: &str) -> PolicyEntry {
     let yaml = format!(
         "{{apiVersion: watchpolicy.io/v1alpha1, kind: WatchPolicy, \
          metadata: {{name: {name}, uid: u-{name}, generation: {generation}}}, \
-         spec: {{targets: [{{group: example.com, resources: [widgets], namespaces: {namespaces}}}], \
+         spec: {{targets: [{target}], \
          rules: [{{name: r, path: '{path}', assert: {{exists: true}}}}]}}}}"
     );
     let policy: WatchPolicy = serde_saphyr::from_str(&yaml).unwrap();
@@ -235,7 +251,6 @@ fn entry(name: &str, generation: i64, namespaces: &str, path: &str) -> PolicyEnt
         deleting: false,
         finalizers: Box::default(),
         state,
-        stored: None,
     }
 }
 
@@ -316,6 +331,25 @@ async fn a_watch_lingers_for_a_policy_that_comes_back_and_then_leaves_nothing() 
     harbour.show(&[]).await;
     harbour.pass(61).await;
     assert!(harbour.store.shelves().is_empty());
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_lingers_on_while_what_a_policy_left_on_its_objects_is_taken_back() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::Owned(3))]);
+    harbour.show(&[("p", 1, "[]", SIZE)]).await;
+    harbour.show(&[]).await;
+    let shelf = Arc::clone(&harbour.store.shelves()[0]);
+    for left in [2, 1] {
+        harbour.pass(61).await;
+        assert_eq!(harbour.store.shelves().len(), 1, "and {} objects are left", shelf.owned_len());
+        harbour.server.answers.lock().insert(ALL.into(), Answer::Owned(left));
+        shelf.remove(&ObjectName { namespace: Some("a".into()), name: format!("x{left}").into() });
+    }
+    harbour.pass(61).await;
+    assert_eq!((harbour.store.shelves().len(), shelf.owned_len()), (1, 1));
+    harbour.pass(61).await;
+    assert!(harbour.store.shelves().is_empty(), "nobody takes back what is left");
     harbour.end().await;
 }
 
@@ -505,5 +539,157 @@ async fn a_resync_judges_all_again_from_the_store_without_a_list() {
     harbour.pass(10).await;
     assert_eq!((harbour.queue.len(), harbour.lists()), (3, lists));
     assert_eq!(harbour.queue.get().await.unwrap().priority(), Priority::Resync);
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_names_namespaces_is_told_the_roles_that_would_do() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::Forbidden), (IN_A, Answer::Forbidden)]);
+    harbour.show(&[("p", 1, "[a]", SIZE), ("q", 1, "[]", SIZE)]).await;
+    let (narrow, wide) = (harbour.message("p"), harbour.message("q"));
+    assert!(narrow.contains("in namespace a") && narrow.contains("a Role there"), "{narrow}");
+    assert!(wide.contains("ClusterRole"), "{wide}");
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_is_served_and_not_as_it_is_asked_for_is_no_absent_one() {
+    let harbour = Harbour::new(&[]);
+    let target =
+        "{group: example.com, resources: [widgets], version: v9}, {group: example.com, resources: [none]}";
+    let entry = entry_of("p", 1, target, SIZE);
+    let entries = [(Arc::clone(&entry.name), Arc::new(entry))].into();
+    harbour.policies.send_replace(Arc::new(PolicySet { revision: 1, entries }));
+    harbour.pass(3).await;
+    let told: Vec<_> = harbour.board.borrow().policies["p"].iter().map(|report| report.mismatched).collect();
+    assert_eq!(told, [false, true], "none, and widgets");
+    harbour.end().await;
+}
+
+/// Paths that each read something else.
+const MORE: [&str; 4] = [SIZE, COLOR, "$.spec.weight", "$.spec.age"];
+
+#[tokio::test(start_paused = true)]
+async fn edits_of_a_policy_that_is_refused_leave_one_watch_and_say_the_newest_generation() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::Forbidden)]);
+    for (generation, path) in (1..).zip(MORE) {
+        harbour.show(&[("p", generation, "[]", path)]).await;
+        assert_eq!(harbour.target("p"), (TargetState::Forbidden, generation));
+        assert_eq!(harbour.store.shelves().len(), 1, "what has nothing to serve with is stopped");
+    }
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn edits_of_a_policy_that_is_served_by_a_spare_leave_neither_spares_nor_generations_behind() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x")), (IN_A, Answer::One("x"))]);
+    harbour.show(&[("p", 1, "[a]", SIZE), ("q", 1, "[]", SIZE)]).await;
+    harbour.server.answers.lock().insert(ALL.into(), Answer::Forbidden);
+    // A silent watch ends, and its list is refused.
+    harbour.pass(150).await;
+    assert_eq!((harbour.target("p").0, harbour.target("q").0), (TargetState::Synced, TargetState::Forbidden));
+    for (generation, path) in (1..).zip(MORE) {
+        harbour.show(&[("p", generation, "[a]", path), ("q", 1, "[]", SIZE)]).await;
+        assert_eq!(harbour.target("p"), (TargetState::Synced, generation), "{path}");
+        assert_eq!(harbour.target("q"), (TargetState::Forbidden, 1));
+        let judged = harbour.judged("x");
+        assert!(judged.contains(&("p".to_owned(), generation)) && judged.contains(&("q".to_owned(), 1)));
+    }
+    let watched = harbour.store.shelves().len();
+    assert!(watched <= 3, "what all once was, all as it is wanted, and a spare: {watched}");
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_deleted_while_the_watch_of_everything_is_refused_is_gone_for_who_is_served_by_a_spare() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x")), (IN_A, Answer::One("x"))]);
+    harbour.show(&[("p", 1, "[a]", SIZE), ("q", 1, "[]", SIZE)]).await;
+    harbour.server.answers.lock().insert(ALL.into(), Answer::Forbidden);
+    harbour.pass(150).await;
+    while !harbour.queue.is_empty() {
+        drop(harbour.queue.get().await);
+    }
+    harbour.server.answers.lock().insert(IN_A.into(), Answer::Empty);
+    harbour.pass(150).await;
+    assert_eq!(harbour.target("p").0, TargetState::Synced);
+    assert_eq!(harbour.judged("x"), [("q".to_owned(), 1)], "q knows no better, and says so");
+    assert_eq!(harbour.queue.len(), 1, "it is judged again");
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_deleted_before_a_spare_has_shown_its_namespace_is_judged_again_then() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x")), (IN_A, Answer::Nothing)]);
+    harbour.show(&[("p", 1, "[a]", SIZE), ("q", 1, "[]", SIZE)]).await;
+    harbour.server.answers.lock().insert(ALL.into(), Answer::Forbidden);
+    harbour.pass(150).await;
+    while !harbour.queue.is_empty() {
+        drop(harbour.queue.get().await);
+    }
+    harbour.server.answers.lock().insert(IN_A.into(), Answer::Empty);
+    harbour.pass(150).await;
+    assert_eq!((harbour.judged("x"), harbour.queue.len()), (vec![("q".to_owned(), 1)], 1));
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_that_meets_a_limit_is_worked_in_and_says_so() {
+    let kept = store::Limits { objects: 3, ..store::Limits::default() };
+    let mut harbour = Harbour::with(&[(ALL, Answer::Many(4))], Limits::default(), kept);
+    harbour.show(&[("p", 1, "[]", SIZE)]).await;
+    harbour.show(&[("p", 2, "[]", COLOR)]).await;
+    assert_eq!(harbour.target("p"), (TargetState::Degraded, 2));
+    assert_eq!(harbour.store.shelves().len(), 1, "the old watch is stopped");
+    assert_eq!(harbour.judged("x0"), [("p".to_owned(), 2)]);
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_namespaces_is_judged_by_the_old_program_until_a_wider_watch_is_synced() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x"))]);
+    harbour.show(&[("p", 1, "[]", OF_NAMESPACE)]).await;
+    assert_eq!(harbour.judged("x"), [("p".to_owned(), 1)]);
+    harbour.server.answers.lock().insert(ALL.into(), Answer::Nothing);
+    harbour.show(&[("p", 2, "[]", COLOR_OF_NAMESPACE)]).await;
+    assert_eq!(harbour.judged("x"), [("p".to_owned(), 1)], "its Namespaces are still known to it");
+    harbour.server.answers.lock().insert(ALL.into(), Answer::One("x"));
+    harbour.pass(150).await;
+    assert_eq!((harbour.judged("x"), harbour.target("p").1), (vec![("p".to_owned(), 2)], 2));
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_named_has_room_before_what_a_star_stands_for() {
+    let limits = Limits { targets: 2, ..Limits::default() };
+    let harbour = Harbour::with(&[(ALL, Answer::One("x"))], limits, store::Limits::default());
+    let mut catalog = serving(&["v1"]);
+    let widget = ServedResource { kind: "Widget".into(), namespaced: true, watchable: true };
+    let resources = ["bolts", "nuts", "screws"].map(|name| (name.into(), widget.clone())).into();
+    catalog.groups.insert("a.example.com".into(), vec![ServedVersion { version: "v1".into(), resources }]);
+    harbour.catalog.send_replace(Some(Arc::new(catalog)));
+    let star = entry_of("star", 1, "{group: a.example.com, resources: ['*']}", SIZE);
+    let named = entry("named", 1, "[]", SIZE);
+    let entries = [star, named].map(|entry| (Arc::clone(&entry.name), Arc::new(entry)));
+    harbour.policies.send_replace(Arc::new(PolicySet { revision: 1, entries: entries.into() }));
+    harbour.pass(3).await;
+    assert_eq!(harbour.target("named").0, TargetState::Synced);
+    let states: Vec<_> =
+        harbour.board.borrow().policies["star"].iter().map(|report| report.limited).collect();
+    assert_eq!(states.iter().filter(|limited| **limited).count(), 2, "{states:?}");
+    harbour.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_in_two_versions_is_at_fault_and_not_waited_for() {
+    let mut harbour = Harbour::new(&[(ALL, Answer::One("x"))]);
+    let named_and_all = "[], version: v1}, {group: example.com, resources: ['*'], version: v2";
+    harbour.show(&[("p", 1, named_and_all, SIZE)]).await;
+    assert_eq!(harbour.judged("x").len(), 1, "v2 is not served");
+    harbour.catalog.send_replace(Some(Arc::new(serving(&["v1", "v2"]))));
+    harbour.pass(3).await;
+    let report = harbour.board.borrow().policies["p"][0].clone();
+    assert_eq!((report.state, report.limited), (TargetState::Degraded, false));
+    assert!(harbour.message("p").contains("in two versions, v1 by its name and v2 by `*`"), "{report:?}");
+    assert_eq!(harbour.judged("x"), []);
     harbour.end().await;
 }

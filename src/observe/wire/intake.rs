@@ -1,4 +1,4 @@
-//! How many bytes of answers are held at a time: of all pages together, and of all lines of watches that have not ended.
+//! How many bytes of answers are held at a time, of all pages together.
 //!
 //! A server that sends a part of an answer and no more, however many ask it, so takes no memory without end; nor do
 //! many answers that come slowly.
@@ -129,10 +129,6 @@ impl Incoming {
         }
         self.buffer.extend_from_slice(data);
         Ok(())
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.buffer.is_empty()
     }
 
     /// All that was kept, and the room that it takes.

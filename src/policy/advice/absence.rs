@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::crd::{Assert, Check, Quantifier, WhenAbsent};
-use crate::jsonpath::Path;
 
 use super::super::fault::Field;
 use super::Advices;
@@ -53,7 +52,7 @@ pub(super) fn of_siblings(check: &Check, elements: Option<&str>, at: &Field<'_>,
     if check.quantifier != Quantifier::All || !fails_absent || !leaves_absence_open(check, assert) {
         return;
     }
-    let Some(path) = normal(path, elements) else { return };
+    let Some(path) = super::from_object(path, elements) else { return };
     let Some((list, member)) = of_one_type(&path) else { return };
     advices.add(
         &at.name("path"),
@@ -109,15 +108,6 @@ fn is_negative(assert: &Assert) -> bool {
         && patterns.iter().all(|it| it.is_none())
         && places.iter().all(|it| it.is_none())
         && (in_.is_none() && in_ranges.is_none() && type_.is_none())
-}
-
-/// The path in its normal spelling, behind that of the elements in which it stands.
-fn normal(path: &str, elements: Option<&str>) -> Option<String> {
-    let path = Path::parse(path).ok()?.to_string();
-    let (Some(elements), Some(below)) = (elements, path.strip_prefix("$.")) else { return Some(path) };
-    let elements = Path::parse(elements).ok()?.to_string();
-    let elements = elements.strip_suffix("[*]").unwrap_or(&elements);
-    Some(format!("{elements}[*].{below}"))
 }
 
 /// The array, and the member that only elements of one type have.

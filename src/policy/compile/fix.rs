@@ -13,6 +13,7 @@ use crate::policy::operator::{Operator, Test};
 use crate::policy::order::Case;
 use crate::policy::program::{Body, CompiledTarget, Rule};
 use crate::policy::scale::Scale;
+use crate::policy::texts::is_text;
 use crate::resource::GroupResource;
 
 use super::operand;
@@ -142,6 +143,18 @@ fn check_places(rule: &Rule, fences: &Fences, at: &Field<'_>, findings: &mut Fin
             refuse_joined(path, at, findings);
             refuse_fenced((path, rule.for_each.as_ref()), (fences, whole), at, findings);
         }
+    }
+}
+
+/// Refuses to set a label or an annotation to what is no text: the server takes nothing else there.
+pub(super) fn check_text((rule, set): (&Rule, Option<&Value>), rule_at: &Field<'_>, findings: &mut Findings) {
+    let Some(value) = set.filter(|value| !value.is_string() && !value.is_null()) else { return };
+    let mut places =
+        rule.body.checks().flat_map(|check| std::iter::once(&check.path).chain(&check.fallbacks));
+    if places.any(is_text) {
+        let message =
+            format!("labels and annotations are texts, and {value} is none; quote what is to be there");
+        findings.invalid(&rule_at.name("fix").name("set"), message);
     }
 }
 

@@ -117,7 +117,8 @@ fn left_out(
     }
     if !settings.allow_system_namespaces {
         let message =
-            "`Include` needs the operator's consent; start it with --allow-system-namespaces".to_owned();
+            "`Include` needs the operator's consent; start it with --allow-system-namespaces (extraArgs in the chart)"
+                .to_owned();
         findings.push(FaultReason::TargetNotAllowed, &at.name("systemNamespaces"), message);
     }
     Box::default()

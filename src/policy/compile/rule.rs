@@ -42,8 +42,10 @@ pub(super) fn compile_all(
         if rule.fix.is_some() {
             fix::refuse_kinds(targets, fences, &at.name("fix"), findings);
         }
+        let written = rule.fix.as_ref().and_then(|fix| fix.set.as_ref());
         let Some(rule) = compile(rule, severity, &at, findings) else { continue };
         fix::check(&rule, fences, &at, findings);
+        fix::check_text((&rule, written), &at, findings);
         compiled.push((index, rule));
     }
     fix::refuse_contradictions(&compiled, at, findings);

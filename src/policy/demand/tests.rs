@@ -6,7 +6,9 @@ use super::*;
 use crate::crd::WatchPolicy;
 use crate::jsonpath::{Document, TypeMeta};
 use crate::policy::catalog::ServedVersion;
-use crate::policy::{PolicyEntry, PolicyState, Settings, Subject, Taken, compile};
+use crate::policy::{
+    PolicyEntry, PolicyState, Relative, Relatives, Settings, Shape, Subject, Taken, compile, is_followed,
+};
 
 fn catalog() -> Catalog {
     let served = |kind: &str, namespaced| ServedResource { kind: kind.into(), namespaced, watchable: true };
@@ -43,7 +45,6 @@ fn set(policies: &[(&str, &str)]) -> PolicySet {
             deleting: false,
             finalizers: Box::default(),
             state,
-            stored: None,
         };
         (name, Arc::new(entry))
     };
@@ -75,6 +76,18 @@ fn policies_share_one_watch_of_a_resource() {
 }
 
 #[test]
+fn a_watch_finds_each_policy_that_it_serves_by_its_name() {
+    let set = set(&[("{resources: [pods]}", "$namespace.metadata.labels.a"); 12]);
+    let watches = demand(&set, &catalog()).watches;
+    let [namespaces, pods] = [0, 1].map(|place| watches.get(place).unwrap());
+    for name in set.entries.keys() {
+        assert_eq!(pods.program(name).unwrap().0.name, *name);
+        assert!(namespaces.is_around(name));
+    }
+    assert!(pods.program("nobody").is_none() && !pods.is_around("p0"));
+}
+
+#[test]
 fn metadata_is_enough_when_nothing_else_is_read() {
     let owner = "$.metadata.annotations.owner";
     assert_eq!(watches(&[(DEPLOYMENTS, owner)]), ["deployments.apps! 1"]);
@@ -100,6 +113,15 @@ fn who_names_namespaces_has_spare_watches_beside_that_of_everything() {
     let spares: Vec<_> =
         demand.spares.iter().map(|spare| (spare.namespace.as_deref(), spare.policies.len())).collect();
     assert_eq!(spares, [(Some("a"), 1)]);
+}
+
+#[test]
+fn who_names_namespaces_has_spares_however_many_others_name() {
+    let names = |of: &str| (0..40).map(|n| format!("{of}{n}")).collect::<Vec<_>>().join(", ");
+    let target = |of: &str| format!("{{group: apps, resources: [deployments], namespaces: [{}]}}", names(of));
+    let found = demand(&set(&[(&target("a"), SPEC), (&target("b"), SPEC)]), &catalog());
+    let wide = found.watches.iter().map(|spec| spec.namespace.as_deref()).collect::<Vec<_>>();
+    assert_eq!((wide, found.spares.len()), (vec![None], 80));
 }
 
 #[test]
@@ -155,6 +177,34 @@ fn a_custom_resource_is_selected_by_the_fields_that_its_definition_names() {
 }
 
 #[test]
+fn a_field_that_a_definition_does_not_know_is_told_of_a_kind_that_is_named() {
+    let told = |target: &str, path: &str| {
+        let served = ServedResource { kind: "Widget".into(), namespaced: true, watchable: true };
+        let version = ServedVersion { version: "v1".into(), resources: [("widgets".into(), served)].into() };
+        let groups = [("example.com".into(), vec![version])].into();
+        let schema = serde_json::json!({"properties": {"spec": {"properties": {"replicas": {}}}}});
+        let shape = Arc::new(Shape::of_kind(&schema));
+        let shapes = [(Gvr::new("example.com", "v1", "widgets"), shape)].into();
+        let set = set(&[(target, path)]);
+        let mut found = demand(&set, &Catalog { groups, shapes, ..Catalog::default() });
+        found.targets.remove("p0").unwrap().remove(0).unknown
+    };
+    let named = "{group: example.com, resources: [widgets]}";
+    assert_eq!(told(named, SPEC), None);
+    assert!(told(named, "$.spec.replica").unwrap().contains("did you mean `replicas`?"));
+    assert_eq!(
+        told("{group: example.com, resources: ['*']}", "$.spec.replica"),
+        None,
+        "meant for another kind"
+    );
+    let custom: Vec<_> = set(&[(named, SPEC), (DEPLOYMENTS, SPEC)])
+        .running()
+        .flat_map(|policy| policy.names_custom().map(|resource| resource.to_string()).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(custom, ["widgets.example.com"]);
+}
+
+#[test]
 fn namespaces_are_watched_where_a_policy_reads_them_and_that_watch_is_shared() {
     let team = "$namespace.metadata.labels.team";
     assert_eq!(watches(&[(DEPLOYMENTS, team)]), ["namespaces! 0", "deployments.apps! 1"]);
@@ -179,6 +229,27 @@ fn what_leads_from_pods_to_a_target_is_watched_for_its_metadata() {
     assert_eq!(watches(&[(&named, SPEC)]), ["pods@a 1", "deployments.apps 1", "replicasets.apps@a! 0"]);
     assert_eq!(watches(&[(pods, SPEC)]), ["pods 1"], "nothing above is targeted");
     assert_eq!(watches(&[(DEPLOYMENTS, SPEC)]), ["deployments.apps 1"]);
+}
+
+#[test]
+fn what_leads_from_pods_is_watched_wherever_they_are_though_it_is_a_target_in_fewer_namespaces() {
+    let own = |pods: &str, own: &str| {
+        let target = format!(
+            "{{resources: [pods]{pods}}}, {DEPLOYMENTS}, {{group: apps, resources: [replicasets]{own}}}"
+        );
+        watches(&[(&target, SPEC)])
+    };
+    let (a, ab) = (", namespaces: [a]", ", namespaces: [a, b]");
+    assert_eq!(own("", a), ["pods 1", "deployments.apps 1", "replicasets.apps 1"]);
+    assert_eq!(
+        own(ab, a),
+        ["pods@a 1", "pods@b 1", "deployments.apps 1", "replicasets.apps@a 1", "replicasets.apps@b! 0"]
+    );
+    assert_eq!(
+        own(a, ab),
+        ["pods@a 1", "deployments.apps 1", "replicasets.apps@a 1", "replicasets.apps@b 1"],
+        "no more than it is a target"
+    );
 }
 
 #[test]
@@ -277,6 +348,109 @@ proptest! {
     }
 }
 
+/// A Pod, its ReplicaSet and its Deployment, each with its uid, and none with what the rule looks for.
+const CHAIN: [(&str, &str, &str, &str); 3] =
+    [("", "pods", "p", "r"), ("apps", "replicasets", "r", "d"), ("apps", "deployments", "d", "")];
+
+fn link((_, _, uid, controller): (&str, &str, &str, &str), namespace: &str, tier: &str) -> String {
+    format!(
+        r#"{{"metadata":{{"name":"{uid}","namespace":"{namespace}","uid":"{uid}","labels":{{"tier":"{tier}"}},
+            "ownerReferences":[{{"uid":"{controller}","controller":true}}]}},"spec":{{}}}}"#
+    )
+}
+
+/// The chain in a namespace, as watches show it; as all of it is where there are none.
+struct Shown<'w> {
+    watches: Option<&'w [WatchSpec]>,
+    namespace: &'w str,
+    tier: &'w str,
+}
+
+impl Relatives for Shown<'_> {
+    fn find(&self, policy: &CompiledPolicy, uid: &str, _: Option<&str>) -> Option<Relative> {
+        let link = *CHAIN.iter().find(|link| link.2 == uid)?;
+        let resource = GroupResource::new(link.0, link.1);
+        let raw = self::link(link, self.namespace, self.tier);
+        let mut alone = Projection::default();
+        policy.read(&resource, &policy.roots(&resource), &mut alone);
+        let relative = |projection: &Projection, roots| Relative {
+            resource: resource.clone(),
+            kind: "Kind".into(),
+            roots,
+            document: Arc::new(Document::decode(&raw, projection, &types("Kind")).unwrap()),
+        };
+        let Some(watches) = self.watches else {
+            let roots = Some(Arc::new(policy.roots(&resource)));
+            let is_found = policy.targets(&resource) || is_followed(&resource);
+            return is_found.then(|| relative(&alone, roots));
+        };
+        let shown = watches.iter().filter(|spec| {
+            spec.resource.resource == resource
+                && spec.namespace.as_deref().is_none_or(|watched| watched == self.namespace)
+                && spec.labels.as_deref().is_none_or(|labels| labels == format!("tier in ({})", self.tier))
+        });
+        let judged = shown.clone().find_map(|spec| {
+            let (_, roots) =
+                spec.policies.iter().find(|(served, _)| std::ptr::eq(&raw const **served, policy))?;
+            Some(relative(&spec.projection, Some(Arc::clone(roots))))
+        });
+        judged.or_else(|| {
+            let mut passed = shown.filter(|_| is_followed(&resource));
+            passed.next().map(|spec| relative(&spec.projection, None))
+        })
+    }
+}
+
+fn types(kind: &str) -> TypeMeta {
+    TypeMeta { api_version: "v1".into(), kind: kind.into() }
+}
+
+/// Targets of a policy: Pods, and what is above them, each somewhere.
+fn chain() -> impl Strategy<Value = String> {
+    let somewhere = || {
+        let label = prop::sample::select(vec!["", ", labelSelector: {matchLabels: {tier: gold}}"]);
+        (prop::sample::subsequence(vec!["a", "b", "c"], 0..=2), label)
+            .prop_map(|(named, label)| format!("namespaces: [{}]{label}", named.join(", ")))
+    };
+    let own = prop::option::of(somewhere());
+    (somewhere(), somewhere(), own).prop_map(|(pods, deployments, own)| {
+        let own = own.map(|own| format!(", {{group: apps, resources: [replicasets], {own}}}"));
+        format!(
+            "{{resources: [pods], {pods}}}, {{group: apps, resources: [deployments], {deployments}}}{}",
+            own.unwrap_or_default()
+        )
+    })
+}
+
+proptest! {
+    /// A Pod is left to its controllers just where it would be if all of these were known.
+    #[test]
+    fn whatever_is_targeted_the_way_from_a_pod_to_its_controllers_is_watched(
+        targets in prop::collection::vec(chain(), 1..4),
+        namespace in prop::sample::select(vec!["a", "b", "c", "d"]),
+        tier in prop::sample::select(vec!["gold", "tin"]),
+    ) {
+        let policies: Vec<_> = targets.iter().map(|target| (target.as_str(), "$.spec.missing")).collect();
+        let set = set(&policies);
+        let demand = demand(&set, &catalog());
+        let (all, shown) = (
+            Shown { watches: None, namespace, tier },
+            Shown { watches: Some(&demand.watches), namespace, tier },
+        );
+        let resource = GroupResource::new("", "pods");
+        for policy in set.running() {
+            let roots = policy.roots(&resource);
+            let mut read = Projection::default();
+            policy.read(&resource, &roots, &mut read);
+            let document = Document::decode(&link(CHAIN[0], namespace, tier), &read, &types("Pod")).unwrap();
+            let now = jiff::Timestamp::UNIX_EPOCH;
+            let subject =
+                Subject { resource: &resource, kind: "Pod", roots: &roots, document: &document, namespace: None, now };
+            prop_assert_eq!(policy.judge_among(&subject, &shown), policy.judge_among(&subject, &all));
+        }
+    }
+}
+
 #[test]
 fn a_star_is_all_that_the_group_serves_in_the_version_that_a_named_one_has() {
     let all = "{group: apps, resources: ['*']}";
@@ -288,6 +462,56 @@ fn a_star_is_all_that_the_group_serves_in_the_version_that_a_named_one_has() {
         .collect();
     let expected = [("deployments.apps", true), ("replicasets.apps", true), ("*.none.io", false)];
     assert_eq!(found, expected.map(|(name, is_found)| (name.to_owned(), is_found)));
+}
+
+#[test]
+fn what_a_star_stands_for_is_not_named_unless_another_policy_does() {
+    let named = |policies: &[(&str, &str)]| {
+        let watches = demand(&set(policies), &catalog()).watches;
+        watches.iter().map(WatchSpec::is_named).collect::<Vec<_>>()
+    };
+    let all = "{group: apps, resources: ['*']}";
+    assert_eq!(named(&[(all, SPEC)]), [false, false]);
+    assert_eq!(named(&[(all, SPEC), (DEPLOYMENTS, SPEC)]), [true, false]);
+}
+
+#[test]
+fn what_is_named_in_one_version_and_by_a_star_in_another_is_not_watched_at_all() {
+    let served = ServedResource { kind: "Kind".into(), namespaced: true, watchable: true };
+    let version = |version: &str, names: &[&str]| ServedVersion {
+        version: version.into(),
+        resources: names.iter().map(|name| ((*name).into(), served.clone())).collect(),
+    };
+    let versions = vec![version("v1", &["foos", "bars"]), version("v2", &["foos"])];
+    let catalog = Catalog { groups: [("example.com".into(), versions)].into(), ..Catalog::default() };
+    let found = |named: &str, all: &str| {
+        let entry = |resource: &str, version: &str| {
+            format!("{{group: example.com, resources: ['{resource}']{version}}}")
+        };
+        let targets = format!("{}, {}", entry("*", all), entry("foos", named));
+        let demand = demand(&set(&[(&targets, SPEC)]), &catalog);
+        let shown = |spec: &WatchSpec| spec.resource.to_string();
+        let refused = demand.targets["p0"].iter().filter_map(|target| target.found.as_ref().err());
+        (demand.watches.iter().map(shown).collect::<Vec<_>>(), refused.cloned().collect::<Vec<_>>())
+    };
+    for (named, all, watched) in [
+        (", version: v1", "", ["bars.v1.example.com", "foos.v1.example.com"]),
+        (", version: v2", "", ["bars.v1.example.com", "foos.v2.example.com"]),
+        ("", ", version: v1", ["bars.v1.example.com", "foos.v1.example.com"]),
+        (", version: v1", ", version: v1", ["bars.v1.example.com", "foos.v1.example.com"]),
+    ] {
+        assert_eq!(found(named, all), (watched.map(str::to_owned).into(), vec![]), "{named} {all}");
+    }
+    for (named, all, watched) in [
+        (", version: v1", ", version: v2", vec![]),
+        ("", ", version: v2", vec![]),
+        (", version: v2", ", version: v1", vec!["bars.v1.example.com".to_owned()]),
+    ] {
+        let (watches, refused) = found(named, all);
+        assert_eq!(watches, watched, "{named} {all}");
+        let [refused] = &refused[..] else { panic!("{refused:?}") };
+        assert!(refused.is_fault() && refused.to_string().contains("in two versions"), "{refused}");
+    }
 }
 
 #[test]

@@ -239,6 +239,9 @@ fn fixes_that_no_policy_may_make_are_refused_with_words() {
     for (rule, reason, words) in [
         (format!("path: $.status.x, {any}, fix: {{set: 1}}"), FixNotAllowed, "`status` is its controller's"),
         (format!("path: $.metadata.finalizers, {any}, fix: {{set: [a]}}"), FixNotAllowed, "single labels"),
+        (format!("path: $.metadata.labels.a, {any}, fix: {{set: 1.30}}"), Invalid, "quote what is to be there"),
+        (format!("path: $pod.metadata.annotations.a, {any}, fix: {{set: yes}}"), Invalid, "true is none"),
+        (format!("path: $.spec.template.metadata.labels.a, {any}, fix: {{set: 1}}"), Invalid, "1 is none"),
         (format!("path: $.metadata.labels, {any}, fix: {{set: {{a: b}}}}"), FixNotAllowed, "all labels at once"),
         (format!("path: $object.kind, {any}, fix: {{set: A}}"), FixNotAllowed, "no fix writes `kind`"),
         (format!("path: '$..image', {any}, fix: {{set: A}}"), FixNotAllowed, "start the path with the name"),
@@ -373,6 +376,16 @@ fn what_is_hidden_is_not_copied_to_where_it_shows() {
     let (_, mends) = mend(&policy, &json!({"metadata": {"name": "o", "uid": "1"}, "spec": spec}));
     assert!(matches!(mends[0].change, Err(Obstacle::NotAllowed(_))), "{mends:?}");
     assert!(!format!("{mends:?}").contains("hunter2"), "{mends:?}");
+}
+
+#[test]
+fn one_rule_takes_an_element_out_of_a_list_and_another_adds_one_to_it() {
+    let rules = "rules:\n- {name: bad, forEach: $podSpec.tolerations, when: [{path: $.key, assert: {equals: bad}}], forbid: true, fix: {remove: true}}\n- {name: good, path: '$podSpec.tolerations[*].key', quantifier: Any, assert: {equals: good}, fix: {append: {at: $podSpec.tolerations, value: {key: good}, key: key}}}";
+    let policy = compiled(&format!("{DEPLOYMENTS}\n{rules}"));
+    let with = |tolerations: Value| json!({"metadata": {"name": "web", "uid": "1"}, "spec": {"template": {"spec": {"tolerations": tolerations}}}});
+    let before = with(json!([{"key": "bad"}, {"key": "other"}]));
+    let after = carried_out(&patch(&policy, &before), &before).unwrap();
+    assert_eq!(after, with(json!([{"key": "other"}, {"key": "good"}])));
 }
 
 #[test]

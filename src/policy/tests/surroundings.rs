@@ -138,7 +138,7 @@ impl Relatives for Family<'_> {
         found.then(|| Relative {
             resource: resource.clone(),
             kind: "Kind".into(),
-            roots: Arc::new(policy.roots(resource)),
+            roots: Some(Arc::new(policy.roots(resource))),
             document: Arc::clone(document),
         })
     }

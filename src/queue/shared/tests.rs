@@ -34,7 +34,7 @@ fn now(queue: &Arc<Queue<&'static str>>) -> Option<Claim<&'static str>> {
 async fn keys_come_in_the_order_of_adding_and_each_once() {
     let queue = queue();
     for key in ["a", "b", "a", "c", "b"] {
-        queue.add(key, LiveChange);
+        queue.add(&key, LiveChange);
     }
     assert_eq!(queue.len(), 3);
     let got: Vec<_> = std::iter::from_fn(|| now(&queue)).map(|claim| *claim.key()).collect();
@@ -42,12 +42,28 @@ async fn keys_come_in_the_order_of_adding_and_each_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_keys_that_are_added_together_wake_all_getters_that_there_is_work_for() {
+    let queue = queue();
+    let mut getters = JoinSet::new();
+    for _ in 0..3 {
+        let queue = Arc::clone(&queue);
+        // A claim that is kept keeps its getter from taking another one.
+        getters.spawn(async move { queue.get().await.map(|claim| (*claim.key(), claim)) });
+    }
+    tokio::task::yield_now().await;
+    queue.add_all(&["a", "b", "a", "c"], InitialList);
+    let mut got: Vec<_> = getters.join_all().await.into_iter().flatten().map(|(key, _)| key).collect();
+    got.sort_unstable();
+    assert_eq!(got, ["a", "b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_key_added_while_processed_runs_again_after_and_not_beside() {
     let queue = queue();
-    queue.add("a", LiveChange);
+    queue.add(&"a", LiveChange);
     let claim = now(&queue).unwrap();
-    queue.add("a", LiveChange);
-    queue.add("a", LiveChange);
+    queue.add(&"a", LiveChange);
+    queue.add(&"a", LiveChange);
     assert!(now(&queue).is_none(), "a second worker got a key that is being processed");
     drop(claim);
     drop(now(&queue).expect("the change that came meanwhile was lost"));
@@ -58,13 +74,13 @@ async fn a_key_added_while_processed_runs_again_after_and_not_beside() {
 async fn a_delayed_key_comes_when_it_is_due_and_wakes_a_waiting_getter() {
     let queue = queue();
     let start = Instant::now();
-    queue.add_after("late", LiveChange, Duration::from_secs(9));
+    queue.add_after(&"late", LiveChange, Duration::from_secs(9));
     let getter = async {
         let first = *queue.get().await.unwrap().key();
         let second = *queue.get().await.unwrap().key();
         (first, second)
     };
-    let adder = async { queue.add_after("soon", LiveChange, Duration::from_secs(2)) };
+    let adder = async { queue.add_after(&"soon", LiveChange, Duration::from_secs(2)) };
     let (got, ()) = tokio::join!(getter, adder);
     assert_eq!(got, ("soon", "late"));
     assert_eq!(start.elapsed().as_secs(), 9);
@@ -74,7 +90,7 @@ async fn a_delayed_key_comes_when_it_is_due_and_wakes_a_waiting_getter() {
 async fn of_several_delays_of_a_key_the_earliest_counts_once() {
     let queue = queue();
     for seconds in [8, 3, 5] {
-        queue.add_after("a", LiveChange, Duration::from_secs(seconds));
+        queue.add_after(&"a", LiveChange, Duration::from_secs(seconds));
     }
     let start = Instant::now();
     drop(queue.get().await);
@@ -119,10 +135,10 @@ async fn shutdown_hands_out_what_is_ready_drops_delays_and_releases_every_getter
         getters.spawn(async move { queue.get().await.map(|claim| *claim.key()) });
     }
     tokio::task::yield_now().await;
-    queue.add("ready", LiveChange);
-    queue.add_after("delayed", LiveChange, Duration::from_secs(1));
+    queue.add(&"ready", LiveChange);
+    queue.add_after(&"delayed", LiveChange, Duration::from_secs(1));
     queue.shutdown();
-    queue.add("too late", LiveChange);
+    queue.add(&"too late", LiveChange);
     let mut got = getters.join_all().await;
     got.sort_unstable();
     assert_eq!(got, [None, None, Some("ready")]);
@@ -149,7 +165,7 @@ async fn many_workers_process_every_key_and_none_twice_at_a_time() {
         });
     }
     for _ in 0..50 {
-        keys.iter().for_each(|key| queue.add(*key, LiveChange));
+        keys.iter().for_each(|key| queue.add(key, LiveChange));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     queue.shutdown();
@@ -173,8 +189,8 @@ async fn the_series_tell_depth_waiting_working_and_what_runs() {
         shown(&metrics, &format!("workqueue_{series}{{{labels}\"{priority}\"}}")).unwrap()
     };
     let workers = |series: &str| shown(&metrics, &format!("controller_runtime_{series}")).unwrap();
-    queue.add("a", LiveChange);
-    queue.add("b", InitialList);
+    queue.add(&"a", LiveChange);
+    queue.add(&"b", InitialList);
     tokio::time::advance(Duration::from_secs(2)).await;
     let claim = queue.get().await.unwrap();
     tokio::time::advance(Duration::from_secs(3)).await;
@@ -198,12 +214,14 @@ async fn the_series_tell_depth_waiting_working_and_what_runs() {
 async fn the_series_tell_how_each_processing_ended() {
     let metrics = Metrics::new("test").unwrap();
     let queue = Queue::new(Retries::default(), 7, metrics.queue("objects"));
+    let work: std::sync::Weak<Queue<&'static str>> = Arc::downgrade(&queue);
+    metrics.follow_queue("objects", work, 1);
     for key in ["done", "later", "failed"] {
-        queue.add(key, PolicyChange);
+        queue.add(&key, PolicyChange);
     }
     drop(now(&queue));
     let later = now(&queue).unwrap();
-    queue.add_after("later", LiveChange, Duration::from_secs(60));
+    queue.add_after(&"later", LiveChange, Duration::from_secs(60));
     drop(later);
     let failed = now(&queue).unwrap();
     queue.retry(failed.key());
@@ -229,7 +247,7 @@ async fn a_parked_key_is_counted_until_it_is_forgotten_and_comes_back_meanwhile(
     let work: std::sync::Weak<Queue<&'static str>> = Arc::downgrade(&queue);
     metrics.follow_queue("objects", work, 1);
     let parked = || shown(&metrics, r#"watchpolicy_parked_keys{controller="objects"}"#).unwrap();
-    queue.add("a", LiveChange);
+    queue.add(&"a", LiveChange);
     for expected in [0.0, 0.0, 1.0, 1.0] {
         let claim = queue.get().await.unwrap();
         queue.retry(claim.key());
@@ -241,6 +259,46 @@ async fn a_parked_key_is_counted_until_it_is_forgotten_and_comes_back_meanwhile(
     assert!((750..=1000).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     queue.forget(claim.key());
     assert_eq!(parked(), 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_version_begins_without_the_failures_of_the_one_before_and_nothing_else_does() {
+    let queue = queue();
+    queue.retry(&"a");
+    queue.add(&"a", PolicyChange);
+    queue.add_after(&"a", LiveChange, Duration::from_secs(1));
+    assert_eq!(queue.retry(&"a").failures, 2);
+    queue.add(&"a", LiveChange);
+    assert_eq!(queue.retry(&"a").failures, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn success_forgets_failures_and_being_done_alone_does_not() {
+    let queue = queue();
+    queue.add(&"a", PolicyChange);
+    let claim = queue.get().await.unwrap();
+    queue.retry(claim.key());
+    drop(claim);
+    drop(queue.get().await);
+    assert_eq!(queue.retry(&"a").failures, 2);
+    queue.get().await.unwrap().succeeded();
+    assert_eq!(queue.state.lock().known(), 0);
+    assert_eq!(queue.retry(&"a").failures, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_getter_that_gives_up_leaves_its_call_to_another() {
+    let queue = queue();
+    let mut gives_up = Box::pin(queue.get());
+    assert!(futures::poll!(gives_up.as_mut()).is_pending());
+    let mut others = JoinSet::new();
+    let shared = Arc::clone(&queue);
+    others.spawn(async move { shared.get().await.map(|claim| *claim.key()) });
+    tokio::task::yield_now().await;
+    queue.add(&"a", LiveChange);
+    drop(gives_up);
+    assert_eq!(others.join_all().await, [Some("a")]);
+    assert_eq!(queue.state.lock().idle, 0, "nobody waits any more");
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,10 +315,10 @@ async fn a_server_that_asks_for_more_patience_gets_it() {
 async fn a_key_that_waits_becomes_more_urgent_and_never_less() {
     let queue = queue();
     for (key, priority) in [("list", InitialList), ("raised", InitialList), ("policy", PolicyChange)] {
-        queue.add(key, priority);
+        queue.add(&key, priority);
     }
-    queue.add("raised", LiveChange);
-    queue.add("raised", Resync);
+    queue.add(&"raised", LiveChange);
+    queue.add(&"raised", Resync);
     let got: Vec<_> =
         std::iter::from_fn(|| now(&queue)).map(|claim| (*claim.key(), claim.priority())).collect();
     assert_eq!(got, [("raised", LiveChange), ("policy", PolicyChange), ("list", InitialList)]);
@@ -269,8 +327,8 @@ async fn a_key_that_waits_becomes_more_urgent_and_never_less() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_kept_of_keys_that_are_done_with() {
     let queue = queue();
-    queue.add("a", LiveChange);
-    queue.add_after("b", LiveChange, Duration::from_secs(1));
+    queue.add(&"a", LiveChange);
+    queue.add_after(&"b", LiveChange, Duration::from_secs(1));
     queue.retry(&"c");
     for _ in 0..3 {
         let claim = queue.get().await.unwrap();
@@ -282,9 +340,9 @@ async fn nothing_is_kept_of_keys_that_are_done_with() {
 #[tokio::test(start_paused = true)]
 async fn what_changed_while_processed_is_drained_at_shutdown_too() {
     let queue = queue();
-    queue.add("a", LiveChange);
+    queue.add(&"a", LiveChange);
     let claim = now(&queue).unwrap();
-    queue.add("a", LiveChange);
+    queue.add(&"a", LiveChange);
     queue.shutdown();
     drop(claim);
     assert_eq!(now(&queue).map(|claim| *claim.key()), Some("a"));

@@ -34,6 +34,14 @@ pub(super) enum Order {
     Extend(Announcement, Place, u32, Timestamp),
 }
 
+impl Order {
+    /// Where the event is.
+    pub(super) fn place(&self) -> &Place {
+        let (Self::Create(_, place) | Self::Extend(_, place, ..)) = self;
+        place
+    }
+}
+
 #[derive(Debug)]
 struct Series {
     place: Place,

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::announcement::Announcement;
-use super::object::{creation, event, extension};
+use super::object::{Place, creation, event, extension};
 use super::series::{Moment, Order, Register};
 use crate::backoff::Backoff;
 use crate::bucket::Bucket;
@@ -19,6 +19,7 @@ use crate::leader::{Leadership, Permit};
 use crate::ledger::{Ledger, News, Wanted};
 use crate::metrics::Metrics;
 use crate::policy::PolicySet;
+use crate::report::rests::Rests;
 use crate::report::server::{self, Fault};
 
 /// Announcements that wait; more are dropped.
@@ -32,8 +33,6 @@ const EVERY_OF_ALL: Duration = Duration::from_millis(50);
 /// How often one event is tried, and the waits between.
 const TRIES: u32 = 3;
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(4) };
-/// For so long nothing is tried after the server said that the right is missing.
-const WITHOUT_RIGHT: Duration = Duration::from_secs(60);
 /// How long what waits at the end may take.
 const FLUSH: Duration = Duration::from_secs(2);
 /// What to do about a 403.
@@ -80,8 +79,7 @@ pub struct EventWriter {
     /// One for each policy that told something; those of policies that are gone are dropped.
     budgets: BTreeMap<Arc<str>, Bucket>,
     budget_of_all: Bucket,
-    /// Until then the right is taken to be missing.
-    resting: Option<Instant>,
+    rests: Rests,
 }
 
 impl EventWriter {
@@ -104,7 +102,7 @@ impl EventWriter {
             register: Register::default(),
             budgets: BTreeMap::new(),
             budget_of_all,
-            resting: None,
+            rests: Rests::default(),
         };
         (writer, announcer)
     }
@@ -163,7 +161,7 @@ impl EventWriter {
         let now = Moment { wall: Timestamp::now(), instant: Instant::now() };
         let policy = Arc::clone(&announcement.policy);
         let Some(order) = self.register.hear(announcement, now) else { return };
-        if self.may_write(&policy) {
+        if self.may_write(&policy, order.place()) {
             self.write(order, &permit).await;
         } else {
             self.drop_event(&order);
@@ -177,9 +175,9 @@ impl EventWriter {
         self.write(order, &permit).await;
     }
 
-    fn may_write(&mut self, policy: &Arc<str>) -> bool {
+    fn may_write(&mut self, policy: &Arc<str>, place: &Place) -> bool {
         let now = Instant::now();
-        if self.resting.is_some_and(|until| now < until) {
+        if self.rests.of(Some(&place.namespace), now).is_some() {
             return false;
         }
         let now = now.into_std();
@@ -200,12 +198,12 @@ impl EventWriter {
         }
         for tried in 1..=TRIES {
             match self.send(&order, permit).await {
-                Ok(()) => return,
+                Ok(()) => return self.rests.end(Some(&order.place().namespace)),
                 // Sent before, and the answer was lost.
                 Err(fault) if fault.code() == Some(409) && tried > 1 => return,
                 Err(fault) if fault.may_pass() && tried < TRIES => sleep(BACKOFF.wait(tried)).await,
                 Err(fault) => {
-                    self.complain(&fault);
+                    self.complain(&fault, order.place());
                     break;
                 }
             }
@@ -225,12 +223,15 @@ impl EventWriter {
         server::send(&self.client, request, permit).await
     }
 
-    fn complain(&mut self, fault: &Fault) {
+    fn complain(&mut self, fault: &Fault, place: &Place) {
+        let namespace = &place.namespace;
         if fault.is_forbidden() {
-            self.resting = Some(Instant::now() + WITHOUT_RIGHT);
-            warn!(error = %fault, "{CURE}");
+            self.rests.begin(Some(namespace), Instant::now());
+        }
+        if fault.lacks_right() {
+            warn!(%namespace, error = %fault, "{CURE}");
         } else {
-            debug!(error = %fault, "an event was not written");
+            debug!(%namespace, error = %fault, "an event was not written");
         }
     }
 }

@@ -143,6 +143,18 @@ async fn without_the_right_the_server_is_not_asked_for_each_event() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_namespace_that_refuses_events_keeps_those_on_policies_from_nobody() {
+    let bench = Bench::start(true).await;
+    bench.fake.answers(&[403]);
+    enter(&bench.ledger, "p", "web", verdict(vec![node("spec.a is 1")]), at(0));
+    bench.pass(1).await;
+    bench.tell("in the namespace default");
+    bench.pass(1).await;
+    let paths: Vec<_> = bench.creations().into_iter().map(|sent| sent.path).collect();
+    assert!(paths[0].contains("/shop/") && paths[1].contains("/default/"), "{paths:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn objects_are_told_of_in_their_namespaces_where_that_is_asked_for() {
     for (on_resources, expected) in [(true, vec!["ViolationBegan", "ViolationEnded"]), (false, vec![])] {
         let bench = Bench::start(on_resources).await;

@@ -48,6 +48,22 @@ impl Memory {
         has_room
     }
 
+    /// Compares with what a list shows now. Gives the objects whose report is not there as it was written, and forgets
+    /// these reports; what is there and nobody's is taken for one of an earlier run.
+    pub(super) fn compare(&mut self, mut listed: Self) -> Vec<ObjectKey> {
+        let missing = self.shown.extract_if(|key, shown| {
+            let place = Place::of(key, &shown.uid);
+            let same = listed.orphans.get(&place).is_some_and(|there| there.digest == Some(shown.digest));
+            if same {
+                listed.orphans.remove(&place);
+            }
+            !same
+        });
+        let missing = missing.map(|(key, _)| key).collect();
+        self.orphans = listed.orphans;
+        missing
+    }
+
     /// The report on an object, if this run wrote it or took it over.
     pub(super) fn shown(&self, key: &ObjectKey) -> Option<&Shown> {
         self.shown.get(key)
@@ -120,6 +136,28 @@ mod tests {
         assert!(memory.adopt(&key("a"), &place, shown(1)));
         assert!(!memory.has_orphans());
         assert_eq!(memory.shown(&key("a")), Some(&shown(1)));
+    }
+
+    #[test]
+    fn a_report_that_is_not_there_as_it_was_written_is_missing() {
+        let mut memory = Memory::default();
+        let place = |name: &str| Place::of(&key(name), &format!("u-{name}"));
+        for name in ["a", "b", "c"] {
+            memory.wrote(
+                &key(name),
+                &place(name),
+                Shown { uid: format!("u-{name}").into(), digest: [1; 16] },
+            );
+        }
+        let mut listed = Memory::default();
+        listed.found(place("a"), Some([1; 16]), "deployments.apps".into());
+        listed.found(place("b"), Some([2; 16]), "deployments.apps".into());
+        listed.found(place("d"), Some([1; 16]), "deployments.apps".into());
+        let mut missing = memory.compare(listed);
+        missing.sort_unstable();
+        assert_eq!(missing, [key("b"), key("c")]);
+        assert!(memory.shown(&key("a")).is_some() && memory.shown(&key("b")).is_none());
+        assert_eq!(memory.nobodys(|_| true).len() + memory.nobodys(|_| true).len(), 2, "that on b, and on d");
     }
 
     #[test]

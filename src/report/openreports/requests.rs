@@ -1,4 +1,4 @@
-//! The requests: reports are applied and deleted, and those of earlier runs are listed, by names and annotations alone.
+//! The requests: reports are applied, deleted, and listed, by names and annotations alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(super) fn deletion(place: &Place) -> http::Result<Request<Vec<u8>>> {
     Request::delete(path(place)).header(ACCEPT, "application/json").body(Vec::new())
 }
 
-/// Of a report of an earlier run, what is read.
+/// Of a report in a list, what is read.
 #[derive(Deserialize)]
 struct Item {
     metadata: Metadata,
@@ -54,9 +54,9 @@ struct Metadata {
     annotations: BTreeMap<String, String>,
 }
 
-/// All reports that earlier runs have left.
-pub(super) async fn earlier(wire: &Wire) -> Result<Memory, WireError> {
-    let mut memory = Memory::default();
+/// All reports that are there, and whether these are really all.
+pub(super) async fn listed(wire: &Wire) -> Result<(Memory, bool), WireError> {
+    let (mut memory, mut complete) = (Memory::default(), true);
     let (label, value) = MANAGED_BY;
     for resource in RESOURCES {
         let collection = Collection {
@@ -70,6 +70,7 @@ pub(super) async fn earlier(wire: &Wire) -> Result<Memory, WireError> {
             let mut has_room = true;
             let end = page.each(|raw| has_room &= take(raw, &mut memory))?;
             if !has_room {
+                complete = false;
                 tracing::warn!(
                     "there are too many reports of earlier runs; some of them are left where they are"
                 );
@@ -80,7 +81,7 @@ pub(super) async fn earlier(wire: &Wire) -> Result<Memory, WireError> {
             }
         }
     }
-    Ok(memory)
+    Ok((memory, complete))
 }
 
 /// An item that cannot be read, or has the label and not the name, is no report of ours.

@@ -1,6 +1,6 @@
 //! The task that keeps reports as they should be, for as long as this replica leads and the cluster serves them.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 use super::content::{Content, Findings, Identity, Place};
 use super::memory::{Memory, Shown};
 use super::model::Outcome;
-use super::requests::{RESOURCES, application, deletion, earlier};
+use super::requests::{RESOURCES, application, deletion, listed};
 use crate::backoff::Backoff;
 use crate::bucket::Bucket;
 use crate::crd::TargetState;
@@ -23,16 +23,19 @@ use crate::observe::board::Board;
 use crate::observe::wire::Wire;
 use crate::policy::catalog::Catalog;
 use crate::policy::{self, PolicySet};
+use crate::report::rests::Rests;
 use crate::report::server::{self, Fault};
 use crate::resource::{GroupResource, ObjectKey};
 
 /// How often reports that nobody claimed are looked at.
 const SWEEP: Duration = Duration::from_secs(10);
+/// How often is looked whether reports that were written are there still.
+const CHECK: Duration = Duration::from_secs(600);
 /// The waits after what may work later.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 /// When a report that was not written is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
-/// The wait after a missing right.
+/// The wait after a missing right to list.
 const WITHOUT_RIGHT: Duration = Duration::from_secs(60);
 /// What to do about a 403.
 const CURE: &str = "the operator may not write reports; add to its ClusterRole, or start it with --reports=None: \
@@ -102,11 +105,12 @@ pub struct ReportWriter {
     pause: Duration,
     failures: u32,
     /// What is tried again, the first due first; each object comes into it by one failure at a time.
-    later: VecDeque<(Instant, ObjectKey)>,
+    later: BTreeSet<(Instant, ObjectKey)>,
+    rests: Rests,
 }
 
 impl ReportWriter {
-    /// A writer that has written nothing yet. The wire is for the list of reports of earlier runs.
+    /// A writer that has written nothing yet. The wire is for the list of reports that are there.
     pub fn new(
         (wire, client): (Wire, kube::Client),
         sources: Sources,
@@ -116,7 +120,8 @@ impl ReportWriter {
         let per_second = settings.per_second.max(1);
         let pause = Duration::from_secs(1) / per_second;
         let budget = Bucket::new(per_second, pause, Instant::now().into_std());
-        Self { wire, client, sources, settings, metrics, budget, pause, failures: 0, later: VecDeque::new() }
+        let (later, rests) = (BTreeSet::new(), Rests::default());
+        Self { wire, client, sources, settings, metrics, budget, pause, failures: 0, later, rests }
     }
 
     /// Keeps reports until told to stop.
@@ -152,9 +157,10 @@ impl ReportWriter {
         let ledger = Arc::clone(&self.sources.ledger);
         ledger.note_objects(Some(self.settings.mode.noted()));
         let mut sweep = Instant::now() + SWEEP;
-        self.later.clear();
+        let mut check = Instant::now() + CHECK;
+        (self.later, self.rests) = Default::default();
         loop {
-            let later = self.later.front().map(|(due, _)| *due);
+            let later = self.later.first().map(|(due, _)| *due);
             tokio::select! {
                 keys = ledger.objects() => {
                     for key in keys {
@@ -162,7 +168,7 @@ impl ReportWriter {
                     }
                 }
                 () = sleep_until(later.unwrap_or_else(Instant::now)), if later.is_some() => {
-                    if let Some((_, key)) = self.later.pop_front() {
+                    if let Some((_, key)) = self.later.pop_first() {
                         self.persist(key, &mut memory, permit).await;
                     }
                 }
@@ -170,14 +176,20 @@ impl ReportWriter {
                     self.sweep(&mut memory, permit).await;
                     sweep = Instant::now() + SWEEP;
                 }
+                () = sleep_until(check) => {
+                    for key in self.missing(&mut memory).await {
+                        self.persist(key, &mut memory, permit).await;
+                    }
+                    check = Instant::now() + CHECK;
+                }
             }
         }
     }
 
     async fn take_over(&mut self) -> Memory {
         loop {
-            match earlier(&self.wire).await {
-                Ok(memory) => {
+            match listed(&self.wire).await {
+                Ok((memory, _complete)) => {
                     self.failures = 0;
                     return memory;
                 }
@@ -193,9 +205,27 @@ impl ReportWriter {
         }
     }
 
+    /// The objects whose reports somebody deleted, or wrote over. Nothing is written meanwhile: what a list lacks is not
+    /// there.
+    async fn missing(&self, memory: &mut Memory) -> Vec<ObjectKey> {
+        match listed(&self.wire).await {
+            Ok((listed, true)) => memory.compare(listed),
+            Ok((_, false)) => Vec::new(),
+            Err(error) => {
+                warn!(%error, "the reports cannot be listed; what somebody deleted is written again later");
+                Vec::new()
+            }
+        }
+    }
+
     /// Makes the report on an object what it should be. What may work later is tried again then: one object that the
     /// server has trouble with holds no other up for long.
     async fn persist(&mut self, key: ObjectKey, memory: &mut Memory, permit: &Permit) {
+        let namespace = key.object.namespace.clone();
+        if let Some(until) = self.rests.of(namespace.as_ref(), Instant::now()) {
+            self.later.insert((until, key));
+            return;
+        }
         let fault = match self.bring(&key, memory, permit).await {
             Ok(()) => {
                 self.failures = 0;
@@ -204,8 +234,9 @@ impl ReportWriter {
             Err(fault) => fault,
         };
         let wait = if fault.is_forbidden() {
-            warn!(error = %fault, "{CURE}");
-            WITHOUT_RIGHT
+            let until = self.rest(namespace.as_ref(), &fault);
+            self.later.insert((until, key));
+            return;
         } else if fault.may_pass() {
             warn!(%key, error = %fault, "the report on an object is not written yet; it is tried again");
             self.backoff()
@@ -214,8 +245,19 @@ impl ReportWriter {
         } else {
             return warn!(%key, error = %fault, "the server refuses the report on an object; its next change may be better");
         };
-        self.later.push_back((Instant::now() + AGAIN, key));
+        self.later.insert((Instant::now() + AGAIN, key));
         sleep(wait).await;
+    }
+
+    /// What a namespace refuses holds up no other. Until when nothing is written there.
+    fn rest(&mut self, namespace: Option<&Arc<str>>, fault: &Fault) -> Instant {
+        let place = namespace.map_or("", |namespace| namespace);
+        if fault.lacks_right() {
+            warn!(namespace = place, error = %fault, "{CURE}");
+        } else {
+            warn!(namespace = place, error = %fault, "reports are refused; they are tried again later");
+        }
+        self.rests.begin(namespace, Instant::now())
     }
 
     fn backoff(&mut self) -> Duration {
@@ -243,6 +285,7 @@ impl ReportWriter {
         }
         let place = wanted.place.clone();
         self.send(application(wanted), permit).await?;
+        self.rests.end(key.object.namespace.as_ref());
         memory.wrote(key, &place, shown);
         Ok(())
     }
@@ -276,8 +319,12 @@ impl ReportWriter {
     async fn sweep(&mut self, memory: &mut Memory, permit: &Permit) {
         let (set, board) = (self.sources.set.borrow().clone(), self.sources.board.borrow().clone());
         for place in memory.nobodys(|resource| is_known(resource, &set, &board)) {
+            if self.rests.of(place.namespace.as_ref(), Instant::now()).is_some() {
+                continue;
+            }
             match self.delete(&place, permit).await {
                 Ok(()) => memory.deleted_orphan(&place),
+                Err(fault) if fault.is_forbidden() => drop(self.rest(place.namespace.as_ref(), &fault)),
                 // It is looked at again.
                 Err(fault) => {
                     return warn!(error = %fault, "a report of an earlier run is not deleted; it is tried again");

@@ -178,6 +178,28 @@ async fn what_an_earlier_run_wrote_is_taken_over_and_what_is_nobodys_goes_when_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_report_that_somebody_deleted_or_wrote_over_is_back_within_minutes() {
+    let bench = Bench::start(Mode::Failures, &none());
+    bench.judge("a", &["spec.a"], 0);
+    bench.pass(1).await;
+    let report = bench.fake.sent()[0].body.clone();
+    let there = earlier(&report, &["watchpolicy-a"]);
+    bench.fake.lists(&there);
+    bench.pass(1500).await;
+    assert_eq!(bench.writes().len(), 1, "it is there");
+    bench.fake.lists(&none());
+    bench.pass(600).await;
+    bench.fake.lists(&there);
+    bench.pass(1800).await;
+    assert_eq!(bench.writes().len(), 2, "it was written again once");
+    let mut other = report;
+    other["metadata"]["annotations"]["watchpolicy.io/digest"] = "00".into();
+    bench.fake.lists(&earlier(&other, &["watchpolicy-a"]));
+    bench.pass(600).await;
+    assert_eq!(bench.writes(), ["PATCH watchpolicy-a"; 3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_may_work_later_is_tried_again_and_holds_nobody_up() {
     let bench = Bench::start(Mode::Failures, &none());
     bench.fake.answers(&[503]);
@@ -188,6 +210,49 @@ async fn what_may_work_later_is_tried_again_and_holds_nobody_up() {
     assert_eq!(bench.writes(), ["PATCH watchpolicy-a", "PATCH watchpolicy-b"]);
     bench.pass(60).await;
     assert_eq!(bench.writes()[2..], ["PATCH watchpolicy-a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_refuses_reports_holds_up_no_other_and_is_asked_seldom() {
+    let bench = Bench::start(Mode::Failures, &none());
+    bench.fake.answers(&[403]);
+    for object in ["a", "b", "c"] {
+        bench.judge(object, &["spec.a"], 0);
+    }
+    bench.pass(1).await;
+    assert_eq!(bench.writes().len(), 1, "one is refused, and the others are not even tried");
+    enter_in(&bench.ledger, "other", "d");
+    bench.pass(1).await;
+    assert_eq!(bench.writes()[1..], ["PATCH watchpolicy-d"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_namespace_refused_is_tried_again_until_it_does_not() {
+    let bench = Bench::start(Mode::Failures, &none());
+    bench.fake.answers(&[403, 403]);
+    for object in ["a", "b", "c"] {
+        bench.judge(object, &["spec.a"], 0);
+    }
+    bench.pass(100).await;
+    assert_eq!(bench.writes().len(), 2, "once a minute, then seldom");
+    bench.pass(100).await;
+    assert_eq!(bench.writes().len(), 5, "all three in the end");
+}
+
+/// A failure on a Deployment of a namespace.
+fn enter_in(ledger: &Ledger, namespace: &str, object: &str) {
+    let object = crate::resource::ObjectName { namespace: Some(namespace.into()), name: object.into() };
+    let uid: Arc<str> = object.name.clone();
+    let key = ObjectKey { resource: GroupResource::new("apps", "deployments"), object };
+    let judged = crate::ledger::Judged {
+        key: &key,
+        api_version: &"apps/v1".into(),
+        kind: &"Deployment".into(),
+        uid: &uid,
+        listed: false,
+        judgements: vec![("p".into(), verdict(vec![node("spec.a")]))],
+    };
+    ledger.enter(judged, at(0));
 }
 
 #[tokio::test(start_paused = true)]
