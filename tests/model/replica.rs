@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use watchpolicy::enforce::{self, Fixer, Gate, Leftovers, Worker};
 use watchpolicy::leader::{self, Elector, Leadership};
 use watchpolicy::ledger::Ledger;
 use watchpolicy::metrics::Metrics;
-use watchpolicy::observe::catalog::{self, ChangeSink, Discovery};
+use watchpolicy::observe::catalog::{self, ChangeSink, Changes, Discovery};
 use watchpolicy::observe::fleet::{self, Fleet};
 use watchpolicy::observe::informer::{self, Informer};
 use watchpolicy::observe::policies::{self, PolicySink};
@@ -76,7 +76,8 @@ impl Replica {
         let backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(1000) };
         let fixes = Queue::new(Retries { backoff, ..Retries::default() }, seed, metrics.queue("fixes"));
         let most = usize::MAX / 4;
-        let limits = store::Limits { objects: most, bytes: most, document_bytes: most, total_bytes: most };
+        let limits =
+            store::Limits { objects: most, bytes: most, document_bytes: most, total_bytes: most, targets: 1 };
         let stage = || Stage::new(&line);
         let [mut observing, mut judging, mut fixing, mut reporting, mut leading] =
             [stage(), stage(), stage(), stage(), stage()];
@@ -181,9 +182,9 @@ fn observe(
         seed,
         ..informer::Settings::default()
     };
-    let changed = Arc::new(Notify::new());
+    let changes = Arc::<Changes>::default();
     for collection in catalog::collections() {
-        let sink = ChangeSink::new("what is served", Arc::clone(&changed));
+        let sink = ChangeSink::new("what is served", Arc::clone(&changes));
         let informer = Informer::new(wire.clone(), collection, settings.clone(), sink);
         let stop = stage.stop.clone();
         stage.spawn(async move { drop(informer.run(stop).await) });
@@ -191,7 +192,7 @@ fn observe(
     let (discovery, served) = Discovery::new(wire.clone());
     let (sink, set) = PolicySink::new(policy::Settings::default());
     let statuses = sink.statuses();
-    stage.spawn(discovery.run(changed, set.clone(), stage.stop.clone()));
+    stage.spawn(discovery.run(changes, set.clone(), stage.stop.clone()));
     let informer = Informer::new(wire.clone(), policies::collection(), settings.clone(), sink);
     let stop = stage.stop.clone();
     stage.spawn(async move { drop(informer.run(stop).await) });
