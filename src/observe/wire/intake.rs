@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{WireError, broken};
 
-/// Of each answer so much is not counted: most lines are no longer, and the number of connections has its own bound.
+/// Of each answer so much is not counted: most are no longer, and the number of lists at a time has its own bound.
 const FREE: usize = 64 << 10;
 /// Who waits longer for room gives up what it has read: were all that hold some to wait for more, nobody would get on.
 const PATIENCE: Duration = Duration::from_secs(5);
