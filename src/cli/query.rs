@@ -114,8 +114,8 @@ fn roots(document: Node<'_>) -> Roots {
 
 fn print(found: &Found, format: QueryFormat) -> anyhow::Result<String> {
     match format {
-        QueryFormat::Json => Ok(serde_json::to_string_pretty(found)? + "\n"),
-        QueryFormat::Yaml => serde_saphyr::to_string(found).context("cannot print what was found as YAML"),
+        QueryFormat::Json => format::json(found),
+        QueryFormat::Yaml => format::yaml(found),
         QueryFormat::Table => table(found),
     }
 }

@@ -26,7 +26,7 @@ pub use listing::{Listed, Listing, NotReady, list};
 pub use patch::{StatusPatch, StatusStore, WriteFault};
 pub use question::{Position, Question};
 pub use samples::samples;
-pub use shown::{printable, printable_lines};
+pub use shown::{printable, printable_json, printable_lines};
 pub use status::{View, render};
 pub use writer::{Left, Settings, Sources, StatusWriter};
 

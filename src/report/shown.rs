@@ -16,22 +16,31 @@ pub(super) fn shown(text: &str, bytes: usize) -> String {
 
 /// The text with what could change more than itself on a terminal escaped, ends of lines among it.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    escaped(text, acts)
+    escaped(text, acts, |letter, out| out.extend(letter.escape_default()))
 }
 
 /// Like [`printable`], but lines and columns stay what they are.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
-    escaped(text, |letter| acts(letter) && !matches!(letter, '\n' | '\t'))
+    escaped(text, acts_in_line, |letter, out| out.extend(letter.escape_default()))
 }
 
-fn escaped(text: &str, acts: impl Fn(char) -> bool) -> Cow<'_, str> {
+/// Like [`printable_lines`], for JSON, which stays the same JSON: such characters stand in strings alone.
+pub fn printable_json(text: &str) -> Cow<'_, str> {
+    escaped(text, acts_in_line, |letter, out| {
+        let units =
+            letter.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
+        out.push_str(&units);
+    })
+}
+
+fn escaped(text: &str, acts: impl Fn(char) -> bool, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
     if !text.contains(&acts) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() * 2);
     for letter in text.chars() {
         match acts(letter) {
-            true => escaped.extend(letter.escape_default()),
+            true => escape(letter, &mut escaped),
             false => escaped.push(letter),
         }
     }
@@ -48,6 +57,10 @@ pub(super) fn shown_lines(text: &str, bytes: usize) -> String {
 /// Control characters (C0, DEL, C1), separators of lines, and what turns the direction of the text that follows.
 fn acts(letter: char) -> bool {
     letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn acts_in_line(letter: char) -> bool {
+    acts(letter) && !matches!(letter, '\n' | '\t')
 }
 
 /// The text in at most so many bytes, with an ellipsis where it was cut.
