@@ -141,6 +141,11 @@ impl Contests {
     /// Notes that a rule was mended, and whether it held.
     pub(super) fn fixed(&mut self, ground: Ground, held: bool, now: Instant) {
         self.make_room(now);
+        // Who writes an object has something to let go of again, and nobody else put it there.
+        let letting_go = Ground::of_release(&ground.key, &ground.uid);
+        if !ground.dry_run && ground != letting_go {
+            self.fights.remove(&letting_go);
+        }
         let new =
             || Fight { fixes: Vec::new(), pause: Duration::ZERO, until: now, held: false, by: Arc::from("") };
         let fight = self.fights.entry(ground).or_insert_with(new);
@@ -231,6 +236,20 @@ mod tests {
         assert_eq!(contests.enter(&ground(), now, || "two".into()), Err(pause.clone()));
         assert_eq!(contests.paused(&ground(), now), Some(pause));
         assert_eq!(contests.paused(&ground(), now + FIRST_PAUSE), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_written_again_is_let_go_of_again_and_what_others_put_there_is_not() {
+        let (mut contests, now) = (Contests::default(), Instant::now());
+        let letting_go = Ground::of_release(&ground().key, &ground().uid);
+        for _ in 0..2 * FIXES {
+            contests.fixed(ground(), true, now);
+            assert_eq!(contests.enter(&letting_go, now, || "".into()), Ok(()));
+            contests.fixed(letting_go.clone(), true, now);
+        }
+        (0..FIXES).for_each(|_| contests.fixed(letting_go.clone(), true, now));
+        contests.fixed(Ground { dry_run: true, ..ground() }, true, now);
+        assert!(contests.enter(&letting_go, now, || "".into()).is_err());
     }
 
     #[tokio::test(start_paused = true)]
