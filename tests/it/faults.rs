@@ -130,11 +130,12 @@ async fn a_page_that_drips_for_longer_than_a_list_may_take_is_given_up() {
 #[tokio::test]
 async fn a_black_hole_is_noticed_within_the_patience_and_what_it_kept_back_is_found() {
     let case = Case::start("silent").await.unwrap();
-    case.bring(Verb::Watch, Fault::Silence, 1);
+    case.bring(Verb::Watch, Fault::Silence, 2);
     let since = Instant::now();
     case.change(0).await.unwrap();
     case.bystander_is_followed().await.unwrap();
-    // Four fifths of the patience after the last sign of life; the list is due at once.
+    // Four fifths of the patience after the last sign of life the watch is opened anew, and is as silent; then the list is
+    // due at once.
     case.state("Degraded", "no answer").await.unwrap();
     println!("silent: noticed {:?} after the last sign of life", since.elapsed());
     case.is_right().await.unwrap();
