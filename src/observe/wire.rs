@@ -4,32 +4,31 @@
 //! An item stays raw text until somebody decodes it alone, so that one that cannot be decoded hides no other.
 //! Everything has a deadline and a size: a server that never answers, or answers without end, is an error.
 
-use std::borrow::Cow;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Frame;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::client::Body;
-use memchr::memchr;
 use serde::Deserialize;
-use serde::de::Error as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
-use crate::jsonpath::Scanner;
-use crate::metrics::{EventType, WatchFailure};
+use crate::metrics::WatchFailure;
 use crate::policy::demand::WatchSpec;
 use crate::resource::Gvr;
 
 mod intake;
+mod lines;
+mod page;
 
 use intake::{Incoming, Intake, Share};
+use lines::LARGE_LINES;
+pub use lines::Lines;
+pub use page::{Event, Page, PageEnd};
 
 /// How long and how much the wire takes.
 #[derive(Clone, Debug)]
@@ -193,279 +192,6 @@ impl WireError {
             Self::Silent(_) | Self::Crowded => WatchFailure::Timeout,
             Self::Broken(_) => WatchFailure::Connection,
             Self::TooLarge(_) | Self::LongToken | Self::Unintelligible(_) => WatchFailure::Undecodable,
-        }
-    }
-}
-
-/// One page of a LIST, still raw.
-pub struct Page {
-    body: Bytes,
-    _room: Share,
-}
-
-/// A page, taken apart.
-struct RawPage<'a> {
-    kind: Cow<'a, str>,
-    metadata: PageMetadata,
-    items: Vec<&'a str>,
-}
-
-impl<'a> RawPage<'a> {
-    fn read(text: &'a str) -> Result<Self, serde_json::Error> {
-        let (mut kind, mut metadata, mut items) = (None, None, None);
-        let mut scanner = Scanner::new(text);
-        scanner.object(|scanner, name| {
-            match &*name.bytes()? {
-                b"kind" => kind = scanner.text()?,
-                b"metadata" => metadata = Some(serde_json::from_str(scanner.value()?)?),
-                b"items" => items = Some(elements(scanner)?),
-                _ => drop(scanner.value()?),
-            }
-            Ok(())
-        })?;
-        scanner.end()?;
-        // An answer without items is no list, and must not be taken for an empty one.
-        let missing = serde_json::Error::missing_field;
-        Ok(Self {
-            kind: kind.ok_or_else(|| missing("kind"))?,
-            metadata: metadata.ok_or_else(|| missing("metadata"))?,
-            items: items.ok_or_else(|| missing("items"))?,
-        })
-    }
-}
-
-/// The elements of an array; none of `null`, which is how Go writes an empty list.
-fn elements<'a>(scanner: &mut Scanner<'a>) -> Result<Vec<&'a str>, serde_json::Error> {
-    let mut elements = Vec::new();
-    if scanner.peek() == Some(b'[') {
-        scanner.array(|scanner| {
-            elements.push(scanner.value()?);
-            Ok(())
-        })?;
-    } else {
-        serde_json::from_str::<()>(scanner.value()?)?;
-    }
-    Ok(elements)
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PageMetadata {
-    resource_version: String,
-    #[serde(default, rename = "continue")]
-    continue_token: Option<String>,
-}
-
-/// What a page says besides its items.
-#[derive(Debug, PartialEq, Eq)]
-pub struct PageEnd {
-    /// The version that the list shows; where a watch goes on.
-    pub version: String,
-    /// The token for the next page, if there is one.
-    pub next: Option<String>,
-}
-
-impl Page {
-    /// Hands over the items one by one, as raw text.
-    ///
-    /// # Errors
-    /// [`WireError::Unintelligible`] when the page is no list at all; a bad item is the taker's to notice.
-    pub fn each(&self, mut take: impl FnMut(&str)) -> Result<PageEnd, WireError> {
-        let page = RawPage::read(text(&self.body)?).map_err(unintelligible)?;
-        // Whoever defines a kind says what a list of it is called.
-        if page.kind == "Status" || page.metadata.resource_version.is_empty() {
-            return Err(WireError::Unintelligible(format!("it is no list, but {:?}", cut(&page.kind, 64))));
-        }
-        page.items.into_iter().for_each(&mut take);
-        let next = page.metadata.continue_token.filter(|token| !token.is_empty());
-        Ok(PageEnd { version: page.metadata.resource_version, next })
-    }
-}
-
-/// A watch event whose object is still raw.
-pub struct Event<'a> {
-    /// What happened.
-    pub kind: EventType,
-    /// The object.
-    pub object: &'a str,
-}
-
-impl<'a> Event<'a> {
-    /// Reads a line of a watch.
-    ///
-    /// # Errors
-    /// [`WireError::Refused`] for an ERROR event; [`WireError::Unintelligible`] for anything unknown.
-    pub fn parse(line: &'a [u8]) -> Result<Self, WireError> {
-        let (mut kind, mut object) = (None, None);
-        let mut scanner = Scanner::new(text(line)?);
-        let event = scanner.object(|scanner, name| {
-            match &*name.bytes()? {
-                b"type" => kind = scanner.text()?,
-                b"object" => object = Some(scanner.value()?),
-                _ => drop(scanner.value()?),
-            }
-            Ok(())
-        });
-        event.and_then(|()| scanner.end()).map_err(unintelligible)?;
-        let missing = || WireError::Unintelligible("an event without its type or its object".to_owned());
-        let (kind, object) = (kind.ok_or_else(missing)?, object.ok_or_else(missing)?);
-        let kind = match &*kind {
-            "ADDED" => EventType::Added,
-            "MODIFIED" => EventType::Modified,
-            "DELETED" => EventType::Deleted,
-            "BOOKMARK" => EventType::Bookmark,
-            "ERROR" => return Err(refusal(None, object.as_bytes(), None)),
-            other => return Err(WireError::Unintelligible(format!("event type {}", cut(other, 40)))),
-        };
-        Ok(Self { kind, object })
-    }
-
-    /// Whether it is the bookmark behind the objects that were there when a [`Wire::watch_list`] began.
-    pub fn ends_list(&self) -> bool {
-        self.kind == EventType::Bookmark && self.object.contains(r#""k8s.io/initial-events-end":"true""#)
-    }
-}
-
-fn text(body: &[u8]) -> Result<&str, WireError> {
-    str::from_utf8(body).map_err(|error| WireError::Unintelligible(error.to_string()))
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
-fn unintelligible(error: serde_json::Error) -> WireError {
-    WireError::Unintelligible(error.to_string())
-}
-
-/// A line that is longer is a large one: few of them are read at a time.
-const LARGE_LINE: usize = 256 << 10;
-/// How many: a server may begin a large line on each of hundreds of watches, and end none of them.
-const LARGE_LINES: usize = 4;
-
-/// An open watch: lines as they come.
-pub struct Lines {
-    body: Body,
-    splitter: Splitter,
-    limits: Limits,
-    /// When anything came, were it only a part of a line.
-    heard: Instant,
-    /// Wakes when something is overdue, or sooner. It is put off when it does and not at each event: to set a timer takes
-    /// longer than to look at the clock.
-    alarm: Pin<Box<Sleep>>,
-    room: Arc<Semaphore>,
-    /// The room for a large line, and when it must be whole.
-    large: Option<(OwnedSemaphorePermit, Instant)>,
-}
-
-impl Lines {
-    fn new(body: Body, limits: Limits, room: Arc<Semaphore>) -> Self {
-        let heard = Instant::now();
-        let alarm = Box::pin(sleep_until(heard));
-        Self { body, splitter: Splitter::default(), limits, heard, alarm, room, large: None }
-    }
-
-    /// The next line; `None` when the server ended the watch. Cancel-safe.
-    ///
-    /// # Errors
-    /// [`WireError::Silent`] when nothing came for `patience`, however often that was waited for, or a large line has no
-    /// end; a line that is too long, or cut off, is an error.
-    pub async fn next(&mut self, patience: Duration) -> Result<Option<Bytes>, WireError> {
-        loop {
-            if let Some(line) = self.splitter.line() {
-                self.large = None;
-                return Ok(Some(line));
-            }
-            if self.splitter.begun() > self.limits.line_bytes {
-                return Err(WireError::TooLarge(self.limits.line_bytes));
-            }
-            if self.splitter.begun() > LARGE_LINE && self.large.is_none() {
-                self.make_room(patience).await?;
-            }
-            match self.frame(patience).await? {
-                None if self.splitter.begun() == 0 => return Ok(None),
-                None => return Err(WireError::Broken("the watch ended in the middle of a line".to_owned())),
-                Some(frame) => self.splitter.push(frame.into_data().unwrap_or_default()),
-            }
-        }
-    }
-
-    /// Nothing is read until other large lines are whole.
-    async fn make_room(&mut self, patience: Duration) -> Result<(), WireError> {
-        let room = timeout_at(self.heard + patience, Arc::clone(&self.room).acquire_owned()).await;
-        let permit = room.ok().and_then(Result::ok).ok_or(WireError::Silent(patience))?;
-        let due = Instant::now() + self.limits.answer;
-        self.alarm.as_mut().reset(due);
-        self.large = Some((permit, due));
-        Ok(())
-    }
-
-    async fn frame(&mut self, patience: Duration) -> Result<Option<Frame<Bytes>>, WireError> {
-        loop {
-            let silent = (self.heard + patience, patience);
-            let whole = self.large.as_ref().map(|(_, due)| (*due, self.limits.answer));
-            let (due, waited) = whole.map_or(silent, |whole| whole.min(silent));
-            tokio::select! {
-                biased;
-                frame = self.body.frame() => {
-                    self.heard = Instant::now();
-                    // What drips would keep the alarm from being looked at.
-                    let late = whole.filter(|(due, _)| self.heard > *due);
-                    return match late {
-                        Some((_, waited)) => Err(WireError::Silent(waited)),
-                        None => frame.transpose().map_err(|error| broken(&error)),
-                    };
-                }
-                () = &mut self.alarm => {
-                    if Instant::now() >= due {
-                        return Err(WireError::Silent(waited));
-                    }
-                    self.alarm.as_mut().reset(due);
-                }
-            }
-        }
-    }
-}
-
-/// Cuts what comes into lines. One that comes whole is not copied.
-#[derive(Default)]
-struct Splitter {
-    /// What was not looked at yet.
-    fresh: Bytes,
-    /// The beginning of a line whose end has not come.
-    begun: BytesMut,
-}
-
-impl Splitter {
-    /// Takes in what comes next, when there is no line left in what came before.
-    fn push(&mut self, data: Bytes) {
-        self.fresh = data;
-    }
-
-    /// How much there is of a line whose end has not come, when there is no other.
-    fn begun(&self) -> usize {
-        self.begun.len()
-    }
-
-    /// The next line that is not blank.
-    fn line(&mut self) -> Option<Bytes> {
-        loop {
-            let Some(end) = memchr(b'\n', &self.fresh) else {
-                self.begun.extend_from_slice(&std::mem::take(&mut self.fresh));
-                return None;
-            };
-            let rest = self.fresh.split_to(end);
-            self.fresh.advance(1);
-            // Or a quiet watch would hold on to the whole of what came last.
-            if self.fresh.is_empty() {
-                self.fresh = Bytes::new();
-            }
-            let line = if self.begun.is_empty() {
-                rest
-            } else {
-                self.begun.extend_from_slice(&rest);
-                std::mem::take(&mut self.begun).freeze()
-            };
-            if !line.trim_ascii().is_empty() {
-                return Some(line);
-            }
         }
     }
 }
@@ -731,145 +457,7 @@ fn cut(text: &str, bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use super::*;
-
-    fn page(body: impl Into<Bytes>) -> Page {
-        Page { body: body.into(), _room: None }
-    }
-
-    fn lines_of(chunks: &[&'static str]) -> Vec<String> {
-        let mut splitter = Splitter::default();
-        let mut lines = Vec::new();
-        for chunk in chunks {
-            splitter.push(Bytes::from_static(chunk.as_bytes()));
-            while let Some(line) = splitter.line() {
-                lines.push(String::from_utf8(line.to_vec()).unwrap());
-            }
-        }
-        lines
-    }
-
-    #[test]
-    fn lines_come_whole_and_blank_ones_are_passed_over() {
-        assert_eq!(lines_of(&["{\"a\"", ":1}\n\n  \n{}\n", "[]\n{"]), ["{\"a\":1}", "{}", "[]"]);
-    }
-
-    #[test]
-    fn what_comes_whole_is_not_copied_and_not_held_on_to() {
-        let data = Bytes::from("{}\n".to_owned());
-        let mut splitter = Splitter::default();
-        splitter.push(data.clone());
-        let line = splitter.line().unwrap();
-        assert_eq!(line.as_ptr(), data.as_ptr());
-        drop(line);
-        assert!(data.is_unique(), "something holds on to it");
-    }
-
-    const PATIENCE: Duration = Duration::from_secs(96);
-
-    fn lines(beginning: String, room: &Arc<Semaphore>) -> Lines {
-        let limits = Limits { line_bytes: 1 << 20, ..Limits::default() };
-        let mut lines = Lines::new(Body::empty(), limits, Arc::clone(room));
-        lines.splitter.push(Bytes::from(beginning));
-        lines
-    }
-
-    #[tokio::test]
-    async fn a_watch_cut_in_the_middle_of_a_line_is_broken() {
-        let mut lines = lines("{\"type\":\"ADD".to_owned(), &Arc::new(Semaphore::new(1)));
-        assert!(matches!(lines.next(PATIENCE).await, Err(WireError::Broken(_))));
-    }
-
-    #[tokio::test]
-    async fn a_line_over_the_limit_is_an_error() {
-        let mut lines = lines("1".repeat((1 << 20) + 1), &Arc::new(Semaphore::new(1)));
-        assert!(matches!(lines.next(PATIENCE).await, Err(WireError::TooLarge(_))));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn few_large_lines_are_read_at_a_time_and_each_has_an_end() {
-        let room = Arc::new(Semaphore::new(1));
-        let silent =
-            http_body_util::StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, Infallible>>());
-        let service = tower::service_fn(move |_: http::Request<Body>| {
-            let silent = silent.clone();
-            async move { Ok::<_, Infallible>(http::Response::new(silent)) }
-        });
-        let wire = Wire {
-            room: Arc::clone(&room),
-            ..Wire::new(kube::Client::new(service, "default"), Limits::default())
-        };
-        let collection = Collection::all(Gvr::new("", "v1", "pods"));
-        let mut first = wire.watch(&collection, "1", PATIENCE).await.unwrap();
-        first.splitter.push(Bytes::from("1".repeat(LARGE_LINE + 1)));
-        let mut second = wire.watch(&collection, "1", PATIENCE).await.unwrap();
-        second.splitter.push(Bytes::from("1".repeat(LARGE_LINE + 1)));
-        let start = Instant::now();
-        let (first, second) = tokio::join!(first.next(PATIENCE), second.next(PATIENCE));
-        assert!(matches!(first, Err(WireError::Silent(waited)) if waited == Limits::default().answer));
-        assert!(
-            matches!(second, Err(WireError::Silent(waited)) if waited == PATIENCE),
-            "it got no room in time"
-        );
-        assert_eq!(start.elapsed(), PATIENCE);
-    }
-
-    #[test]
-    fn a_bad_item_hides_no_other_in_its_page() {
-        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
-        let body = format!(
-            r#"{{"kind":"PodList","metadata":{{"resourceVersion":"7","continue":"t"}},"items":[{{"a":1}},{{"a":1e400}},{{"a":"\ud800"}},{{"a":{deep}}},{{"a":2}}]}}"#
-        );
-        let mut items = Vec::new();
-        let end = page(body).each(|raw| items.push(raw.to_owned())).unwrap();
-        assert_eq!(end, PageEnd { version: "7".into(), next: Some("t".into()) });
-        assert_eq!(items.len(), 5);
-        assert_eq!(items[4], r#"{"a":2}"#);
-    }
-
-    #[test]
-    fn an_empty_continue_token_ends_the_list() {
-        let page =
-            page(r#"{"kind":"PodList","metadata":{"resourceVersion":"7","continue":""},"items":null}"#);
-        assert_eq!(page.each(|_| ()).unwrap().next, None);
-    }
-
-    #[test]
-    fn a_list_may_have_any_name_that_a_definition_gives_it() {
-        let body = r#"{"kind":"Odds","metadata":{"resourceVersion":"7"},"items":[{}]}"#;
-        assert!(page(body).each(|_| ()).is_ok());
-    }
-
-    #[test]
-    fn what_is_no_list_is_not_taken_for_an_empty_one() {
-        for body in [
-            r#"{"metadata":{}}"#,
-            r#"{"kind":"PodList","metadata":{"resourceVersion":"7"}}"#,
-            r#"{"kind":"PodList","metadata":{"resourceVersion":""},"items":[]}"#,
-            r#"{"kind":"Status","metadata":{"resourceVersion":"7"},"items":[],"code":500}"#,
-            r#"{"kind":"Pod","metadata":{"resourceVersion":"7"}}"#,
-        ] {
-            let page = page(body);
-            assert!(matches!(page.each(|_| ()), Err(WireError::Unintelligible(_))), "{body}");
-        }
-    }
-
-    #[test]
-    fn an_error_event_is_the_refusal_it_carries() {
-        let line = br#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}}"#;
-        let error = Event::parse(line).err().unwrap();
-        assert!(error.is_expired(), "{error}");
-    }
-
-    #[test]
-    fn an_event_gives_its_object_raw() {
-        let event =
-            Event::parse(br#"{"type":"MODIFIED","object":{"metadata":{"resourceVersion":"12"}}}"#).unwrap();
-        assert_eq!(event.kind, EventType::Modified);
-        assert_eq!(event.object, r#"{"metadata":{"resourceVersion":"12"}}"#);
-    }
 
     #[test]
     fn paths_are_those_of_the_api() {
