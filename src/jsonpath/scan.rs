@@ -176,12 +176,16 @@ fn end_of_list(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let byte = *bytes.get(at)?;
         at += 1;
-        match byte {
-            b'"' => at = end_of_string(bytes, at)? + 1,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' if depth == 1 => return Some(at),
-            b'}' | b']' => depth -= 1,
-            _ => {}
+        if byte == b'"' {
+            at = end_of_string(bytes, at)? + 1;
+        } else if byte >= b'[' {
+            // Brackets of both kinds differ from each other in one bit; below them are marks and digits, beside them letters.
+            match byte | 0x20 {
+                b'{' => depth += 1,
+                b'}' if depth == 1 => return Some(at),
+                b'}' => depth -= 1,
+                _ => {}
+            }
         }
     }
 }
@@ -257,8 +261,9 @@ impl<'r> Raw<'r> {
     /// # Errors
     /// When an escape in it is none.
     pub fn bytes(self) -> Result<Cow<'r, [u8]>, Error> {
-        if let Some(plain) = self.plain() {
-            return Ok(Cow::Borrowed(plain.as_bytes()));
+        let inner = self.inner().as_bytes();
+        if !inner.contains(&b'\\') {
+            return Ok(Cow::Borrowed(inner));
         }
         Deserializer::from_str(self.quoted).deserialize_bytes(Bytes).map(Cow::Owned)
     }
