@@ -134,7 +134,7 @@ impl<'a> Event<'a> {
         Ok(Self { kind, object })
     }
 
-    /// Whether it is the bookmark behind the objects that were there when a [`Wire::watch_list`] began.
+    /// Whether it is the bookmark behind the objects that were there when a [`Wire::watch_list`](super::Wire::watch_list) began.
     pub fn ends_list(&self) -> bool {
         self.kind == EventType::Bookmark && self.object.contains(r#""k8s.io/initial-events-end":"true""#)
     }
