@@ -53,7 +53,8 @@ async fn the_server_selects_its_own_kinds_by_the_fields_of_the_table() {
     }
 }
 
-const COLORED: &str = "
+/// A definition whose objects can be selected by a field of their own.
+pub(crate) const COLORED: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: balls.fields.example.com}

@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use crate::fields::COLORED;
 use crate::harness::{ControlPlane, Operator, eventually};
 use crate::world::{DEADLINE, namespace};
 
@@ -201,26 +202,6 @@ spec:
     assert!(own.err.contains("you may not list watchpolicies.watchpolicy.io"), "{}", own.err);
 }
 
-const COLORED: &str = "
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: balls.scan.example.com}
-spec:
-  group: scan.example.com
-  scope: Namespaced
-  names: {plural: balls, singular: ball, kind: Ball}
-  versions:
-  - name: v1
-    served: true
-    storage: true
-    selectableFields: [{jsonPath: .spec.color}]
-    schema:
-      openAPIV3Schema:
-        type: object
-        properties:
-          spec: {type: object, properties: {color: {type: string}, size: {type: integer}}}
-";
-
 #[tokio::test]
 async fn custom_objects_are_selected_by_the_fields_of_their_definition_and_by_no_others() {
     let rules = "[{apiGroups: [scan.example.com], resources: [balls], verbs: [list]}, {apiGroups: \
@@ -230,7 +211,7 @@ async fn custom_objects_are_selected_by_the_fields_of_their_definition_and_by_no
         prepare("scan-blind", &rules.replace("customresourcedefinitions", "none"), "ClusterRole")
             .await
             .unwrap();
-    plane.kubectl().apply(COLORED).await.unwrap();
+    plane.kubectl().apply(&COLORED.replace("fields.example.com", "scan.example.com")).await.unwrap();
     for (name, color) in [("one", "blue"), ("two", "red")] {
         let ball = format!(
             "{{apiVersion: scan.example.com/v1, kind: Ball, metadata: {{name: {name}, namespace: scan-fields}}, \
