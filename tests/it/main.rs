@@ -30,6 +30,7 @@ mod logs;
 mod namespaced;
 mod pipeline;
 mod proxy;
+mod recipes;
 mod release;
 mod reports;
 mod rights;
