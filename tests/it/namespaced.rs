@@ -1,6 +1,7 @@
 //! A release that is allowed a few namespaces only: what works there, and what is said of the rest.
 
 use serde_json::Value;
+use tokio::process::Command;
 
 use crate::enforce::{deployment, fix};
 use crate::harness::operator::{INSTALL, USER};
@@ -85,6 +86,13 @@ async fn a_policy_works_where_the_operator_is_allowed_and_is_told_elsewhere_what
         ("a".into(), Value::Null)
     );
 
+    let sets = wants("sets", "Plan", IN_SHOP).replace("deployments", "statefulsets");
+    cluster.apply(&sets).await;
+    let told =
+        "the operator lacks the right to fix statefulsets.apps in the namespace shop; add to its Role there";
+    let named = |policy: &Policy| policy.message("Enforcing").contains(told);
+    cluster.until("sets", "the missing right is named for the namespace", named).await;
+
     everywhere(&cluster).await;
     elsewhere(&cluster).await;
     more_kinds(&cluster).await;
@@ -157,15 +165,12 @@ rules: [{apiGroups: [''], resources: [configmaps, namespaces], verbs: [list, wat
         told.contains("beside rbac.targets.namespaces, by a ClusterRole bound to its ServiceAccount"),
         "{told}"
     );
-    let bind = [
-        "create",
-        "clusterrolebinding",
-        "test-maps",
-        "--clusterrole=test-maps",
-        "--serviceaccount=watchpolicy-system:watchpolicy",
-    ];
-    cluster.kubectl(&bind).await.unwrap();
-    cluster.until("maps", "the binding does", Policy::is_ready).await;
+    let file = cluster.plane.folder().join("maps.yaml");
+    std::fs::write(&file, policy).unwrap();
+    let mut rbac = Command::new(env!("CARGO_BIN_EXE_watchpolicy"));
+    let roles = rbac.args(["rbac", "--namespaced", "-p"]).arg(file).output().await.unwrap();
+    cluster.apply(&String::from_utf8(roles.stdout).unwrap()).await;
+    cluster.until("maps", "the roles that the command prints do", Policy::is_ready).await;
 }
 
 /// The operator's own business is not narrowed, and whether a Namespace is being deleted can be read where fixes write.
