@@ -162,10 +162,8 @@ async fn values_that_are_not_known_or_not_of_their_type_are_refused_by_name() {
 async fn values_that_cannot_work_are_refused_with_a_way_out() {
     let (helm, _folder) = helm().await;
     let cases = [
-        (
-            "rbac.targets.defaults=true",
-            "has become rbac.targets.presets: true is [workloads, services, namespaces]",
-        ),
+        ("rbac.targets.defaults=true", "has become rbac.targets.presets=[workloads, services, namespaces]"),
+        ("rbac.targets.defaults=false", "has become rbac.targets.presets=[]. Set that"),
         (
             "rbac.targets.namespaces={shop},rbac.targets.read[0].apiGroups={storage.k8s.io},\
              rbac.targets.read[0].resources={storageclasses}",
