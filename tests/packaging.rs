@@ -123,6 +123,24 @@ fn the_chart_has_the_version_of_the_crate() {
     }
 }
 
+#[test]
+fn whatever_names_a_version_of_the_image_names_that_of_the_crate() {
+    let named = regex::Regex::new("watchpolicy:([0-9][^ ]*)").unwrap();
+    for (page, least) in [("README.md", 1), ("docs/install.md", 1), ("docs/release.md", 1), ("Dockerfile", 2)]
+    {
+        let text = read(page);
+        let found: Vec<_> = named.captures_iter(&text).map(|found| found[1].to_owned()).collect();
+        assert!(found.len() >= least, "{page}");
+        assert!(found.iter().all(|version| version == env!("CARGO_PKG_VERSION")), "{page}: {found:?}");
+    }
+}
+
+#[test]
+fn the_lock_file_of_the_fuzzer_has_the_version_of_the_crate() {
+    let locked = format!("name = \"watchpolicy\"\nversion = \"{}\"\n", env!("CARGO_PKG_VERSION"));
+    assert!(read("fuzz/Cargo.lock").contains(&locked), "run `cargo update --workspace` in fuzz/");
+}
+
 /// The paths of all values; a map without a member, and a list, are values too.
 fn of_values(path: &str, value: &Value, found: &mut Vec<String>) {
     match value.as_object().filter(|members| !members.is_empty() && !path.ends_with("Context")) {
@@ -184,10 +202,10 @@ fn every_value_has_a_default_and_a_schema_and_the_schema_names_no_other() {
     of_values("", &defaults, &mut values);
     let written = serde_json::from_str(&read("charts/watchpolicy/values.schema.json")).unwrap();
     of_schema("", &written, &mut schema);
-    // What is below these is Kubernetes' own, and what an umbrella chart adds has no default here.
-    let own = |path: &String| {
-        ![".nodeSelector", ".resources", ".global", ".enabled"].iter().any(|p| path.starts_with(p))
-    };
+    // What is below these is Kubernetes' own, what an umbrella chart adds has no default here, and what has become
+    // another value is refused in words.
+    let others = [".nodeSelector", ".resources", ".global", ".enabled", ".rbac.targets.defaults"];
+    let own = |path: &String| !others.iter().any(|p| path.starts_with(p));
     values.retain(own);
     schema.retain(own);
     values.sort();

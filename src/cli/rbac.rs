@@ -30,13 +30,13 @@ pub struct RbacArgs {
     /// Files or folders of policies; - for standard input
     #[arg(short, long, required = true, value_name = "PATH")]
     pub policies: Vec<PathBuf>,
-    /// Give rights on targets that name namespaces by a Role in each of them, instead of in all
+    /// Give rights on targets that name namespaces by a Role in each of them, instead of in all; bind what is left
     #[arg(long)]
     pub namespaced: bool,
     /// The name of the roles
     #[arg(long, default_value = "watchpolicy-targets")]
     pub name: String,
-    /// The operator's service account, to which Roles are bound
+    /// The operator's service account, to which --namespaced binds
     #[arg(long, value_name = "NAMESPACE/NAME", default_value = "watchpolicy-system/watchpolicy", value_parser = account)]
     pub service_account: Account,
 }
@@ -74,7 +74,8 @@ pub fn run(args: &RbacArgs) -> anyhow::Result<Answer> {
         bail!("{}", told.join("\n"));
     }
     let mut texts = Vec::new();
-    for manifest in rights.manifests(&args.name, &args.service_account) {
+    let account = args.namespaced.then_some(&args.service_account);
+    for manifest in rights.manifests(&args.name, account) {
         texts.push(format::yaml(&manifest)?);
     }
     let resting = compiled.iter().filter(|policy| policy.program.suspend);
@@ -126,13 +127,16 @@ impl Rights {
         }
     }
 
-    /// A ClusterRole for what is needed everywhere, a Role and its binding for each namespace that needs more.
-    fn manifests(&self, name: &str, account: &Account) -> Vec<Value> {
+    /// A ClusterRole for what is needed everywhere, a Role for each namespace that needs more. They are bound to an
+    /// account; without one the ClusterRole, which is all there is then, has the label by which the chart's takes it over.
+    /// That would not do where the chart's is bound in a few namespaces only.
+    fn manifests(&self, name: &str, account: Option<&Account>) -> Vec<Value> {
         let everywhere = self.0.get(&None);
         let mut manifests = Vec::new();
         for (place, allowed) in &self.0 {
             let Some(namespace) = place else {
-                manifests.push(cluster_role(name, allowed));
+                manifests.push(cluster_role(name, allowed, account.is_none()));
+                manifests.extend(account.map(|account| binding(name, None, account)));
                 continue;
             };
             let covered = |resource: &GroupResource, verbs: &Verbs| {
@@ -143,7 +147,7 @@ impl Rights {
                 more.map(|(resource, verbs)| (resource.clone(), verbs.clone())).collect();
             if !more.is_empty() {
                 manifests.push(role(name, namespace, &more));
-                manifests.push(binding(name, namespace, account));
+                manifests.extend(account.map(|account| binding(name, Some(namespace), account)));
             }
         }
         manifests
@@ -166,11 +170,13 @@ fn places(target: &CompiledTarget, resource: &GroupResource, namespaced: bool) -
     target.namespaces.iter().cloned().map(Some).collect()
 }
 
-fn cluster_role(name: &str, allowed: &BTreeMap<GroupResource, Verbs>) -> Value {
+fn cluster_role(name: &str, allowed: &BTreeMap<GroupResource, Verbs>, aggregated: bool) -> Value {
+    let metadata =
+        if aggregated { json!({"name": name, "labels": {AGGREGATE: "true"}}) } else { json!({"name": name}) };
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
-        "metadata": {"name": name, "labels": {AGGREGATE: "true"}},
+        "metadata": metadata,
         "rules": rules(allowed),
     })
 }
@@ -184,13 +190,18 @@ fn role(name: &str, namespace: &str, allowed: &BTreeMap<GroupResource, Verbs>) -
     })
 }
 
-fn binding(name: &str, namespace: &str, account: &Account) -> Value {
+/// Of the Role in a namespace, or without one of the ClusterRole.
+fn binding(name: &str, namespace: Option<&str>, account: &Account) -> Value {
     let Account { namespace: of, name: to } = account;
+    let (kind, role, metadata) = match namespace {
+        Some(namespace) => ("RoleBinding", "Role", json!({"name": name, "namespace": namespace})),
+        None => ("ClusterRoleBinding", "ClusterRole", json!({"name": name})),
+    };
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": name, "namespace": namespace},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+        "kind": kind,
+        "metadata": metadata,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": name},
         "subjects": [{"kind": "ServiceAccount", "name": to, "namespace": of}],
     })
 }
@@ -221,7 +232,8 @@ mod tests {
         for spec in specs {
             rights.of_policy(&compiled(spec), namespaced);
         }
-        rights.manifests("targets", &account("ops/operator").unwrap())
+        let account = account("ops/operator").unwrap();
+        rights.manifests("targets", namespaced.then_some(&account))
     }
 
     const RULES: &str = "rules: [{name: a, path: $.a, assert: {exists: false}, fix: {remove: true}}]";
@@ -248,14 +260,33 @@ mod tests {
         );
         let roles = manifests(&[&one, &two], true);
         let kinds: Vec<_> = roles.iter().map(|role| role["kind"].as_str().unwrap()).collect();
-        assert_eq!(kinds, ["ClusterRole", "Role", "RoleBinding"]);
+        assert_eq!(kinds, ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]);
         assert_eq!(
             roles[0]["rules"][0]["resources"],
             json!(["persistentvolumes", "pods"]),
             "volumes are in no namespace"
         );
-        assert_eq!(roles[1]["rules"][0]["resources"], json!(["configmaps"]));
-        assert_eq!(roles[2]["subjects"][0]["namespace"], "ops");
+        assert_eq!(roles[2]["rules"][0]["resources"], json!(["configmaps"]));
+        for binding in [&roles[1], &roles[3]] {
+            assert_eq!(binding["subjects"][0]["namespace"], "ops");
+        }
+        assert_eq!(
+            (&roles[1]["roleRef"]["kind"], &roles[3]["roleRef"]["kind"]),
+            (&json!("ClusterRole"), &json!("Role"))
+        );
+    }
+
+    #[test]
+    fn what_is_needed_everywhere_is_taken_over_by_its_label_or_else_bound() {
+        let spec = format!("targets: [{{resources: [persistentvolumes]}}]\n{RULES}");
+        let [labelled, bound] = [false, true].map(|namespaced| manifests(&[&spec], namespaced));
+        assert_eq!(labelled.len(), 1);
+        assert_eq!(labelled[0]["metadata"]["labels"][AGGREGATE], "true");
+        assert_eq!(
+            (bound.len(), &bound[0]["metadata"]["labels"]),
+            (2, &Value::Null),
+            "the label would give it twice"
+        );
     }
 
     #[test]
@@ -292,11 +323,11 @@ mod tests {
         let roles = manifests(&[&spec], true);
         assert_eq!(roles[0]["rules"][0]["resources"], json!(["deployments"]));
         assert_eq!(
-            roles[1]["rules"][1],
+            roles[2]["rules"][1],
             json!({"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["list", "watch"]})
         );
         let alone = manifests(&[&format!("{spec}\nownedObjects: Judge")], true);
-        assert_eq!(alone[1]["rules"].as_array().unwrap().len(), 1, "no owner is looked for");
+        assert_eq!(alone[2]["rules"].as_array().unwrap().len(), 1, "no owner is looked for");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The fixer: takes keys of objects on which rules with fixes fail, reads the object afresh, judges it again, and has
 //! what still fails changed, or tried out. Only the leader fixes.
 
+mod edition;
 mod mend;
 mod outcome;
 mod release;
@@ -35,6 +36,7 @@ use crate::queue::Queue;
 use crate::resource::ObjectKey;
 use crate::store::Store;
 
+use edition::Editions;
 use mend::Ready;
 pub use rights::{Consents, Rights};
 
@@ -91,6 +93,7 @@ struct Memory {
     kept: Rests,
     namespaces: Namespaces,
     denials: Denials,
+    editions: Editions,
     /// Policies whose finalizer something waits for.
     unheld: BTreeSet<Arc<str>>,
 }
@@ -147,6 +150,7 @@ impl Fixer {
             kept: Rests::default(),
             namespaces: Namespaces::default(),
             denials: Denials::default(),
+            editions: Editions::default(),
             unheld: BTreeSet::new(),
         };
         Self { parts, gate, settings, clock, memory: Mutex::new(memory), hasher: RandomState::new() }

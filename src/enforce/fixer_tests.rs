@@ -35,10 +35,16 @@ pub(super) struct Server {
     prunes: AtomicBool,
     /// Whether the object may not be read.
     pub(super) unreadable: AtomicBool,
+    /// What is said of the policy, where it is not as it is known.
+    edition: Mutex<Option<(u16, Value)>>,
 }
 
 impl Server {
     fn answer(&self, method: &str, uri: &http::Uri, body: &[u8]) -> (u16, Value) {
+        if uri.path().contains("watchpolicies") {
+            let edition = self.edition.lock().clone();
+            return edition.map_or((200, json!({"items": [{"metadata": {}}]})), |answer| answer);
+        }
         if !uri.path().contains("configmaps") {
             let ends = self.namespace_ends.load(Ordering::Relaxed);
             let ends = ends.then_some("2026-01-01T00:00:00Z");
@@ -640,4 +646,36 @@ async fn who_begins_to_lead_lets_go_of_what_policies_left_that_ended_before() {
     world.lead.set(true);
     sleep(SECOND).await;
     assert_eq!(world.server.log(), ["GET", "PATCH"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_by_a_policy_that_is_not_as_it_is_known() {
+    for (code, said) in [
+        (200, json!({"items": []})),
+        (200, json!({"items": [{"metadata": {"generation": 7}}]})),
+        (200, json!({"items": [{"metadata": {"uid": "another"}}]})),
+        (500, json!({"message": "no"})),
+        (429, json!({"message": "busy"})),
+    ] {
+        let world = World::new("Enforce", true);
+        *world.server.edition.lock() = Some((code, said.clone()));
+        assert!(world.fix().await.iter().all(|asked| asked == "GET"), "{said}");
+        assert_eq!(world.outcome(), "Waiting", "{said}");
+        *world.server.edition.lock() = None;
+        sleep(SECOND * 60).await;
+        assert_eq!(world.server.value(), "good", "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_policy_is_is_asked_anew_after_ten_seconds() {
+    let world = World::new("Enforce", true);
+    let bad = world.server.object.lock().clone();
+    assert_eq!(world.fix().await, ["GET", "PATCH"]);
+    *world.server.edition.lock() = Some((200, json!({"items": []})));
+    world.show(&bad);
+    assert_eq!(world.fix().await, ["GET", "PATCH"], "it was asked a moment ago");
+    sleep(SECOND * 10).await;
+    world.show(&bad);
+    assert!(world.fix().await.iter().all(|asked| asked == "GET"));
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::client::Body;
+use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::go_json;
@@ -23,6 +24,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// The most bytes of an answer; etcd takes objects of 1.5 MiB.
 const MAX_ANSWER: usize = 16 << 20;
 const JSON: &str = "application/json";
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+const POLICIES: &str = "/apis/watchpolicy.io/v1alpha1/watchpolicies";
 const JSON_PATCH: &str = "application/json-patch+json";
 
 /// Status, body, and what `Retry-After` asks for.
@@ -68,6 +71,26 @@ pub(super) struct Intent<'i> {
     pub(super) dry_run: bool,
 }
 
+/// What tells one state of a policy from another.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Edition {
+    #[serde(default)]
+    pub(super) uid: String,
+    #[serde(default)]
+    pub(super) generation: i64,
+}
+
+/// A list of policies, as far as it is read here.
+#[derive(Deserialize)]
+struct Editions {
+    items: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    metadata: Edition,
+}
+
 /// Reads and patches judged objects.
 pub struct Gate {
     client: kube::Client,
@@ -92,6 +115,20 @@ impl Gate {
     pub(super) async fn read(&self, target: Target<'_>) -> Result<Arc<Document>, Refusal> {
         let request = http::Request::get(target.path()).header(ACCEPT, JSON).body(Vec::new());
         self.send(request, target).await
+    }
+
+    /// The edition that a policy has now; `None` where it is gone. Asked by a list, to which the operator has the right.
+    pub(super) async fn edition(&self, policy: &str) -> Result<Option<Edition>, Refusal> {
+        let path = format!("{POLICIES}?fieldSelector=metadata.name%3D{policy}");
+        let request = http::Request::get(path).header(ACCEPT, METADATA_LIST).body(Body::empty());
+        let request = request.map_err(|error| Refusal::Failed(error.to_string()))?;
+        let (status, body, retry_after) = self.timed(request).await?;
+        if !status.is_success() {
+            return Err(Refusal::of(status, &body, retry_after));
+        }
+        let list: Editions = serde_json::from_slice(&body)
+            .map_err(|error| Refusal::Failed(format!("the answer cannot be read: {error}")))?;
+        Ok(list.items.into_iter().next().map(|listed| listed.metadata))
     }
 
     /// Sends a patch while the permit is valid, and nothing after; gives the object as it is, or would be, then.

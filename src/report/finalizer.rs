@@ -15,12 +15,11 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::patch::WriteFault;
 use super::server::{self, Fault, Refused};
 use super::writer::Settings;
 use crate::backoff::Backoff;
 use crate::crd::TargetState;
-use crate::leader::{Leadership, Permit};
+use crate::leader::{Leadership, Lost, Permit};
 use crate::ledger::Ledger;
 use crate::observe::board::{Board, TargetReport};
 use crate::policy::{FINALIZER, PolicyEntry, PolicySet};
@@ -50,6 +49,19 @@ pub struct FinalizerPatch {
     pub after: Box<[Box<str>]>,
 }
 
+/// Why finalizers were not stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FinalizerFault {
+    /// The policy is gone, or not as it was seen.
+    Changed,
+    /// Leadership was lost before the answer came.
+    Lost(Lost),
+    /// The operator may not, and what to do about it.
+    Denied(String),
+    /// It may work later.
+    Failed(String),
+}
+
 /// Where finalizers are stored; a seam, as [`StatusStore`](super::StatusStore) is.
 pub trait FinalizerStore: Send + Sync + 'static {
     /// Stores them while the permit is valid, and sends nothing after.
@@ -57,19 +69,19 @@ pub trait FinalizerStore: Send + Sync + 'static {
         &self,
         patch: &FinalizerPatch,
         permit: &Permit,
-    ) -> impl Future<Output = Result<(), WriteFault>> + Send;
+    ) -> impl Future<Output = Result<(), FinalizerFault>> + Send;
 }
 
 impl FinalizerStore for kube::Client {
-    async fn store(&self, patch: &FinalizerPatch, permit: &Permit) -> Result<(), WriteFault> {
-        let request = request(patch).map_err(|error| WriteFault::Failed(error.to_string()))?;
+    async fn store(&self, patch: &FinalizerPatch, permit: &Permit) -> Result<(), FinalizerFault> {
+        let request = request(patch).map_err(|error| FinalizerFault::Failed(error.to_string()))?;
         server::send(self, request, permit).await.map_err(|fault| match fault {
-            Fault::Lost(lost) => WriteFault::Lost(lost),
-            Fault::Refused(Refused { code: 404 | 422, .. }) => WriteFault::Gone,
+            Fault::Lost(lost) => FinalizerFault::Lost(lost),
+            Fault::Refused(Refused { code: 404 | 422, .. }) => FinalizerFault::Changed,
             Fault::Refused(refused) if refused.code == 403 => {
-                WriteFault::Failed(format!("{CURE}; the server says: {}", refused.words))
+                FinalizerFault::Denied(format!("{CURE}; the server says: {}", refused.words))
             }
-            other => WriteFault::Failed(other.to_string()),
+            other => FinalizerFault::Failed(other.to_string()),
         })
     }
 }
@@ -190,7 +202,10 @@ impl<S: FinalizerStore> Finalizers<S> {
             let targets = board.policies.get(&entry.name).map(AsRef::as_ref);
             let wanted =
                 wanted(entry, targets, self.settings.allow_enforce, || (self.settings.left)(&entry.name));
-            waits |= wanted != Wanted::AsItIs;
+            match wanted {
+                Wanted::AsItIs => self.settle(&entry.name),
+                Wanted::On | Wanted::Off | Wanted::Later => waits = true,
+            }
             if self.is_due(entry, wanted) {
                 self.write(entry, wanted == Wanted::On, &permit).await;
             }
@@ -219,8 +234,6 @@ impl<S: FinalizerStore> Finalizers<S> {
 
     async fn write(&mut self, entry: &PolicyEntry, on: bool, permit: &Permit) {
         let policy = &*entry.name;
-        let (_, failures) = self.written.get(policy).copied().unwrap_or((Instant::now(), 0));
-        self.written.insert(Arc::clone(&entry.name), (Instant::now(), 0));
         let others = entry.finalizers.iter().filter(|finalizer| &***finalizer != FINALIZER).cloned();
         let patch = FinalizerPatch {
             name: Arc::clone(&entry.name),
@@ -228,21 +241,46 @@ impl<S: FinalizerStore> Finalizers<S> {
             before: entry.finalizers.clone(),
             after: others.chain(on.then(|| FINALIZER.into())).collect(),
         };
-        let resource = GroupResource::new("watchpolicy.io", "watchpolicies");
-        match self.store.store(&patch, permit).await {
+        let begun = Instant::now();
+        let stored = self.store.store(&patch, permit).await;
+        let written = self.written.entry(Arc::clone(&entry.name)).or_insert((begun, 0));
+        written.0 = begun;
+        match stored {
             Ok(()) => {
                 info!(policy, on, "the finalizer was written");
-                self.ledger.note_denied(policy, &resource, None);
+                self.settle(policy);
             }
-            // It changed meanwhile, and is looked at again.
-            Err(WriteFault::Gone | WriteFault::Lost(_)) => {}
-            Err(WriteFault::Failed(error)) => {
-                warn!(policy, error, "cannot write the finalizer; it is tried again");
-                self.ledger.note_denied(policy, &resource, Some(error.into()));
-                self.written.insert(Arc::clone(&entry.name), (Instant::now(), failures.saturating_add(1)));
+            Err(FinalizerFault::Lost(_)) => {}
+            // Our view of it is old, and may stay so while its watch is in trouble.
+            Err(FinalizerFault::Changed) => written.1 = written.1.saturating_add(1),
+            Err(FinalizerFault::Denied(words)) => {
+                written.1 = written.1.saturating_add(1);
+                self.ledger.note_denied(policy, &policies(), Some(complain(policy, words)));
+            }
+            Err(FinalizerFault::Failed(words)) => {
+                written.1 = written.1.saturating_add(1);
+                self.ledger.note_stuck(policy, Some(complain(policy, words)));
             }
         }
     }
+
+    /// Nothing is to be written any more, also where a write was taken of which the answer was lost.
+    fn settle(&mut self, policy: &str) {
+        let Some((_, failures)) = self.written.get_mut(policy) else { return };
+        if std::mem::take(failures) > 0 {
+            self.ledger.note_denied(policy, &policies(), None);
+            self.ledger.note_stuck(policy, None);
+        }
+    }
+}
+
+fn policies() -> GroupResource {
+    GroupResource::new("watchpolicy.io", "watchpolicies")
+}
+
+fn complain(policy: &str, words: String) -> Arc<str> {
+    warn!(policy, error = words, "cannot write the finalizer; it is tried again");
+    words.into()
 }
 
 #[cfg(test)]

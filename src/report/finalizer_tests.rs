@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -115,38 +115,83 @@ fn the_patch_tests_the_uid_and_the_whole_list() {
     assert_eq!(body, expected);
 }
 
-/// Notes what it is to store; the second says whether it is refused.
+/// Notes what it is to store, and answers as it is told to.
 #[derive(Clone, Default)]
-struct Fake(Arc<Mutex<Vec<FinalizerPatch>>>, Arc<AtomicBool>);
+struct Fake(Arc<Mutex<Vec<FinalizerPatch>>>, Arc<Mutex<Option<FinalizerFault>>>);
 
 impl FinalizerStore for Fake {
-    async fn store(&self, patch: &FinalizerPatch, _permit: &Permit) -> Result<(), WriteFault> {
+    async fn store(&self, patch: &FinalizerPatch, _permit: &Permit) -> Result<(), FinalizerFault> {
         self.0.lock().push(patch.clone());
-        match self.1.load(Ordering::Relaxed) {
-            true => Err(WriteFault::Failed("no".to_owned())),
-            false => Ok(()),
-        }
+        self.1.lock().clone().map_or(Ok(()), Err)
+    }
+}
+
+/// A writer of the finalizers of one policy, and what it has written.
+struct Bench {
+    fake: Fake,
+    ledger: Arc<Ledger>,
+    set: watch::Sender<Arc<PolicySet>>,
+    _tasks: tokio::task::JoinSet<()>,
+    _lead: Lead,
+}
+
+impl Bench {
+    fn new(allow_enforce: bool, fault: FinalizerFault, entry: PolicyEntry) -> Self {
+        let (fake, ledger, lead) = (Fake::default(), Ledger::new(), Lead::new(true));
+        *fake.1.lock() = Some(fault);
+        let settings = Settings { interval: SECOND, allow_enforce, left: Arc::new(|_: &str| 0) };
+        let finalizers = Finalizers::new(fake.clone(), Arc::clone(&ledger), settings, lead.leadership());
+        let (set, sets) = watch::channel(Arc::new(set_of(entry)));
+        let (_, boards) = watch::channel(Arc::default());
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(finalizers.run(sets, boards, CancellationToken::new()));
+        Self { fake, ledger, set, _tasks: tasks, _lead: lead }
+    }
+
+    fn written(&self) -> usize {
+        self.fake.0.lock().len()
+    }
+
+    fn obstacles(&self) -> String {
+        self.ledger.page("p", &[], 0).obstacles.to_string()
+    }
+}
+
+fn set_of(entry: PolicyEntry) -> PolicySet {
+    PolicySet { revision: 1, entries: [(Arc::clone(&entry.name), Arc::new(entry))].into() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_taken_is_tried_again_after_longer_and_longer_pauses_and_within_a_minute() {
+    let faults = [
+        FinalizerFault::Denied("no".to_owned()),
+        FinalizerFault::Failed("no".to_owned()),
+        FinalizerFault::Changed,
+    ];
+    for fault in faults {
+        let bench = Bench::new(false, fault.clone(), entry(&json!({}), true, HELD));
+        sleep(SECOND * 3600).await;
+        let tried = bench.written();
+        assert!((60..70).contains(&tried), "{fault:?}: {tried} times in an hour");
+        *bench.fake.1.lock() = None;
+        sleep(SECOND * 61).await;
+        assert!(bench.written() > tried);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_is_tried_again_after_longer_and_longer_pauses_and_within_a_minute() {
-    let (fake, lead) = (Fake::default(), Lead::new(true));
-    fake.1.store(true, Ordering::Relaxed);
-    let settings = Settings { interval: SECOND, allow_enforce: false, left: Arc::new(|_: &str| 0) };
-    let deleted = Arc::new(entry(&json!({}), true, HELD));
-    let set = PolicySet { revision: 1, entries: [(Arc::clone(&deleted.name), deleted)].into() };
-    let (_set, sets) = watch::channel(Arc::new(set));
-    let (_board, boards) = watch::channel(Arc::default());
-    let finalizers = Finalizers::new(fake.clone(), Ledger::new(), settings, lead.leadership());
-    let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(finalizers.run(sets, boards, CancellationToken::new()));
-    sleep(SECOND * 3600).await;
-    let tried = fake.0.lock().len();
-    assert!((60..70).contains(&tried), "{tried} times in an hour");
-    fake.1.store(false, Ordering::Relaxed);
-    sleep(SECOND * 61).await;
-    assert!(fake.0.lock().len() > tried);
+async fn what_is_in_the_way_is_told_until_the_finalizer_is_as_it_should_be() {
+    for fault in [FinalizerFault::Denied("no".to_owned()), FinalizerFault::Failed("no".to_owned())] {
+        let bench = Bench::new(true, fault.clone(), entry(&json!({}), false, &[]));
+        sleep(SECOND * 5).await;
+        assert_eq!(bench.obstacles(), "no");
+        let is_right = matches!(fault, FinalizerFault::Denied(_));
+        assert_eq!(bench.ledger.page("p", &[], 0).obstacles.rights().is_some(), is_right, "{fault:?}");
+        // The write was taken after all: its answer was lost, or somebody else did it.
+        bench.set.send(Arc::new(set_of(entry(&json!({}), false, HELD)))).unwrap();
+        sleep(SECOND).await;
+        assert_eq!(bench.obstacles(), "", "{fault:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,11 +203,9 @@ async fn a_policy_goes_some_calm_after_nothing_is_left() {
         allow_enforce: true,
         left: Arc::new(move |_policy: &str| counted.load(Ordering::Relaxed)),
     };
-    let deleted = Arc::new(entry(&json!({}), true, HELD));
-    let set = PolicySet { revision: 1, entries: [(Arc::clone(&deleted.name), deleted)].into() };
     let targets = [target("deployments", Synced)].into();
     let board = Board { policies: [("p".into(), targets)].into() };
-    let (_set, sets) = watch::channel(Arc::new(set));
+    let (_set, sets) = watch::channel(Arc::new(set_of(entry(&json!({}), true, HELD))));
     let (_board, boards) = watch::channel(Arc::new(board));
     let finalizers = Finalizers::new(fake.clone(), Ledger::new(), settings, lead.leadership());
     let mut tasks = tokio::task::JoinSet::new();

@@ -44,7 +44,8 @@ pub(crate) fn all() -> Vec<Block> {
     found
 }
 
-fn of_page(page: &str) -> Vec<Block> {
+/// Those of one page, in order.
+pub(crate) fn of_page(page: &str) -> Vec<Block> {
     let text = read(page);
     let mut lines = (1..).zip(text.lines());
     let mut blocks = Vec::new();

@@ -9,6 +9,8 @@ pub(crate) struct Line {
     pub(crate) commands: Vec<Vec<String>>,
     /// The here document.
     pub(crate) input: Option<String>,
+    /// All of it, as a shell takes it.
+    pub(crate) script: String,
     /// What the page shows of its output.
     pub(crate) told: String,
 }
@@ -29,11 +31,15 @@ pub(crate) fn lines(block: &Block) -> Vec<Line> {
             let inside = lines.by_ref().take_while(|line| *line != "EOF");
             inside.map(|line| format!("{line}\n")).collect::<String>()
         });
+        let script = format!(
+            "{command}\n{}",
+            input.as_deref().map(|input| format!("{input}EOF\n")).unwrap_or_default()
+        );
         let mut told = String::new();
         while let Some(line) = lines.next_if(|line| !line.starts_with("$ ")) {
             told += &format!("{line}\n");
         }
-        found.push(Line { commands: commands(&command), input, told });
+        found.push(Line { commands: commands(&command), input, script, told });
     }
     found
 }
@@ -107,4 +113,5 @@ fn a_line_falls_apart_as_in_a_shell() {
     assert_eq!((&*found[0].told, found[0].input.as_deref()), ("told\n", None));
     assert_eq!(found[1].commands, [words(&["kubectl", "apply", "-f", "-"])]);
     assert_eq!(found[1].input.as_deref(), Some("a: 1\n"));
+    assert_eq!(found[1].script, "kubectl apply -f - <<'EOF'\na: 1\nEOF\n");
 }

@@ -41,6 +41,9 @@ const TOLD_BY_A_CLUSTER: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Pages whose commands are run on a cluster as they stand, in order, and their output compared: by `tests/it/recipes.rs`.
+const RUN_ON_A_CLUSTER: [&str; 1] = ["docs/rbac.md"];
+
 /// Commands of others, whose words nobody checks here; those of kubectl and helm are checked by the tests that have them.
 const OTHERS: [&str; 8] = ["kubectl", "helm", "curl", "jq", "git", "cargo", "grep", "sha256sum"];
 
@@ -250,7 +253,10 @@ fn check_console(block: &Block, folder: &Folder) {
                 assert!(root().join(path).exists(), "{block}: there is no {path}");
             }
             match words.as_slice() {
-                ["watchpolicy", args @ ..] => told = check_ours(block, args, index > 0, folder),
+                ["watchpolicy", args @ ..] => {
+                    let input = if index > 0 { WEB } else { line.input.as_deref().unwrap_or_default() };
+                    told = check_ours(block, args, input, folder);
+                }
                 ["helm", rest @ ..] => check_values(block, rest),
                 ["docker", rest @ ..] => check_build(block, rest),
                 ["make", target] => {
@@ -261,7 +267,7 @@ fn check_console(block: &Block, folder: &Folder) {
                 [] => {}
             }
         }
-        if line.told.is_empty() {
+        if line.told.is_empty() || RUN_ON_A_CLUSTER.contains(&&*block.page) {
             continue;
         }
         let first = line.told.lines().next().unwrap();
@@ -273,15 +279,16 @@ fn check_console(block: &Block, folder: &Folder) {
     }
 }
 
-/// What a command of ours prints; where it is the last of a pipe, of the Deployment `web`. Nothing, if it needs a cluster.
-fn check_ours(block: &Block, args: &[&str], piped: bool, folder: &Folder) -> Option<String> {
+/// What a command of ours prints; where it is the last of a pipe, its input is the Deployment `web`. Nothing, if it needs
+/// a cluster.
+fn check_ours(block: &Block, args: &[&str], input: &str, folder: &Folder) -> Option<String> {
     if let Err(error) = Cli::try_parse_from([&["watchpolicy"], args].concat()) {
         assert!(error.exit_code() == 0, "{block}: {error}");
     }
     if ONLINE.contains(&args[0]) {
         return None;
     }
-    let output = folder.run(args, if piped { WEB } else { "" });
+    let output = folder.run(args, input);
     // Violations are no fault of the page.
     let expected = if args[0] == "eval" { 0..=1 } else { 0..=0 };
     let code = output.status.code().unwrap();

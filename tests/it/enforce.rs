@@ -121,6 +121,15 @@ fn patches(world: &World<'_>) -> usize {
     requests.iter().filter(|request| request.verb == "patch" && request.resource == "deployments").count()
 }
 
+/// Waits until the policy's entries in managedFields are gone: the last that it writes.
+async fn until_let_go(world: &World<'_>) {
+    let look = async || {
+        let all = object(world, &["deployments", "--show-managed-fields"]).await.to_string();
+        if all.contains("watchpolicy/owners") { Err(all) } else { Ok(()) }
+    };
+    eventually(DEADLINE, "the policy's entries in managedFields go", look).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_policy_goes_from_audit_to_plan_to_enforce_and_back_and_says_at_each_step_what_it_does() {
     let plane = ControlPlane::start().await.unwrap();
@@ -176,6 +185,7 @@ async fn a_policy_goes_from_audit_to_plan_to_enforce_and_back_and_says_at_each_s
 
     world.apply(&owners("Audit")).await.unwrap();
     world.until("owners", "audited", |policy| policy.reason("Enforcing") == "Audit").await.unwrap();
+    until_let_go(&world).await;
     let before = patches(&world);
     annotate(&world, "late", "a<b&c").await;
     world.until("owners", "reported", |policy| policy.count("failed") == 1).await.unwrap();

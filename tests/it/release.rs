@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::chart::{Verb, verbs};
 use crate::harness::helm::CHART;
 use crate::harness::operator::{INSTALL, NAMESPACE, SERVICE_ACCOUNT, USER};
 use crate::harness::{ControlPlane, Helm, Operator, Request, eventually};
+use crate::rights::{Verb, verbs};
 use crate::violations::violations_as;
 use crate::world::{DEADLINE, Policy, QUICK, crd, namespace, shared};
 
@@ -21,7 +21,11 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn install(args: &[&str]) -> (Self, String) {
-        let plane = ControlPlane::start().await.unwrap();
+        Self::install_in(ControlPlane::start().await.unwrap(), args).await
+    }
+
+    /// The same in a control plane that is there.
+    pub(crate) async fn install_in(plane: ControlPlane, args: &[&str]) -> (Self, String) {
         let helm = Helm::with(plane.access().admin_kubeconfig()).await.unwrap();
         let notes = helm.run(&[INSTALL, args].concat()).await.unwrap();
         (Self { plane, helm }, notes)
@@ -31,7 +35,7 @@ impl Cluster {
         self.plane.kubectl().run(args).await
     }
 
-    async fn upgrade(&self, args: &[&str]) {
+    pub(crate) async fn upgrade(&self, args: &[&str]) {
         let upgrade =
             ["upgrade", "watchpolicy", CHART, "--namespace", NAMESPACE, "--reset-then-reuse-values"];
         self.helm.run(&[&upgrade, args].concat()).await.unwrap();
@@ -70,7 +74,7 @@ impl Cluster {
 }
 
 /// What stands between two lines of a text.
-fn between<'t>(text: &'t str, start: &str, end: &str) -> &'t str {
+pub(crate) fn between<'t>(text: &'t str, start: &str, end: &str) -> &'t str {
     let (_, rest) = text.split_once(start).unwrap_or_else(|| panic!("no {start:?} in {text}"));
     rest.split_once(end).unwrap_or_else(|| panic!("no {end:?} in {rest}")).0
 }

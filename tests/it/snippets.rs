@@ -11,13 +11,13 @@ use crate::harness::{Helm, tools};
 
 #[allow(dead_code, reason = "the checks of the other blocks need more of it")]
 #[path = "../docs/blocks.rs"]
-mod blocks;
+pub(crate) mod blocks;
 #[allow(dead_code, reason = "the checks of the other blocks need more of it")]
 #[path = "../docs/shell.rs"]
-mod shell;
+pub(crate) mod shell;
 
 /// Commands of kubectl that have commands of their own.
-const FAMILIES: [&str; 3] = ["create", "rollout", "set"];
+const FAMILIES: [&str; 4] = ["auth", "create", "rollout", "set"];
 /// Flags that may stand before the command, and have a value.
 const BEFORE: [&str; 3] = ["-n", "--namespace", "--context"];
 

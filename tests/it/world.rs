@@ -37,6 +37,12 @@ pub(crate) async fn shared() -> Result<&'static World<'static>> {
     SHARED.get_or_try_init(async || World::start(ControlPlane::shared().await?, QUICK).await).await
 }
 
+/// Reads a WatchPolicy. Not by kubectl: what is looked at many times a second should not start a process for it.
+async fn read(admin: &kube::Client, name: &str) -> Result<Value> {
+    let path = format!("/apis/watchpolicy.io/v1alpha1/watchpolicies/{name}");
+    Ok(admin.request(http::Request::get(path).body(Vec::new())?).await?)
+}
+
 impl<'p> World<'p> {
     /// Installs and starts an operator in a control plane.
     pub(crate) async fn start(plane: &'p ControlPlane, args: &[&str]) -> Result<Self> {
@@ -58,8 +64,7 @@ impl<'p> World<'p> {
 
     /// A WatchPolicy as the server has it.
     pub(crate) async fn policy(&self, name: &str) -> Result<Value> {
-        let text = self.plane.kubectl().run(&["get", "wpol", name, "-o", "json"]).await?;
-        Ok(serde_json::from_str(&text)?)
+        read(&self.plane.access().admin().await?, name).await
     }
 
     /// Waits until a policy's status is as `wanted` says, and gives the policy.
@@ -69,8 +74,9 @@ impl<'p> World<'p> {
         what: &str,
         wanted: impl Fn(&Policy) -> bool,
     ) -> Result<Policy> {
+        let admin = self.plane.access().admin().await?;
         eventually(DEADLINE, what, async || {
-            let policy = Policy(self.policy(name).await.map_err(|error| format!("{error:#}"))?);
+            let policy = Policy(read(&admin, name).await.map_err(|error| format!("{error:#}"))?);
             if wanted(&policy) { Ok(policy) } else { Err(format!("{:#}", policy.0["status"])) }
         })
         .await

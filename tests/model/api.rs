@@ -53,12 +53,17 @@ impl Request {
         self.query.contains_key("watch")
     }
 
+    /// The name that a list is of, where it is of one.
+    fn selected(&self) -> Option<&str> {
+        self.query.get("fieldSelector")?.strip_prefix("metadata.name=")
+    }
+
     /// What it is to the writing side, if anything.
     pub(crate) fn class(&self) -> Option<Class> {
         match (&*self.id.resource, self.is_watch()) {
             (_, true) => None,
             ("leases", _) => Some(Class::Lease),
-            _ => (!self.id.name.is_empty()).then_some(Class::Object),
+            _ => (!self.id.name.is_empty() || self.selected().is_some()).then_some(Class::Object),
         }
     }
 }
@@ -154,7 +159,7 @@ impl State {
                 let stored = self.cluster.replace(id, "watchpolicy", request.body.clone());
                 self.claimed(stored, sent)
             }
-            ("GET", resource, "") => self.list(resource),
+            ("GET", resource, "") => self.list(resource, request.selected()),
             ("GET", _, _) => self.get(id, sent),
             ("PATCH", "configmaps", _) => self.patch(request, sent),
             ("PATCH", "watchpolicies", _) => self.patch_policy(request, sent),
@@ -162,9 +167,10 @@ impl State {
         }
     }
 
-    fn list(&self, resource: &str) -> Answer {
+    fn list(&self, resource: &str, selected: Option<&str>) -> Answer {
         let version = self.cluster.version().to_string();
-        let items: Vec<_> = self.cluster.list(resource).cloned().collect();
+        let is_selected = |object: &&Value| selected.is_none_or(|name| object["metadata"]["name"] == name);
+        let items: Vec<_> = self.cluster.list(resource).filter(is_selected).cloned().collect();
         Answer::ok(json!({"kind": "AnyList", "metadata": {"resourceVersion": version}, "items": items}))
     }
 

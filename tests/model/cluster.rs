@@ -160,6 +160,10 @@ impl Cluster {
         if id.resource == "configmaps" {
             fields::own(manager, before, &mut object);
         }
+        // An empty list is none on the wire.
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.retain(|field, value| field != "finalizers" || *value != json!([]));
+        }
         let object = self.tell(id, kind, object);
         self.objects.insert(id.clone(), object.clone());
         object

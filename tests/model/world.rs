@@ -24,6 +24,8 @@ const RESTART: Duration = Duration::from_secs(2);
 const SETTLED: Duration = Duration::from_secs(240);
 /// The same where nothing goes wrong.
 const CALM: Duration = Duration::from_secs(60);
+/// Between two statuses of one policy.
+const PACE: Duration = Duration::from_secs(5);
 /// And then nothing is written.
 const QUIET: Duration = Duration::from_secs(600);
 /// For so much of that all replicas go on.
@@ -247,6 +249,8 @@ impl World {
             Some(reference) => self.come_right(reference).await,
             None => sleep(CALM).await,
         }
+        // A status that is right may be told once more, for another time in it, at its pace.
+        sleep(PACE * 2).await;
         let (end, writes) = (self.end(), self.server.state.lock().law.writes);
         self.look_for_ghosts();
         self.note("all is settled");

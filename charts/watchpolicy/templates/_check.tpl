@@ -4,6 +4,7 @@
 {{- fail (printf "\n\nthe release is named %s, and names of Services start with a letter. Set fullnameOverride." .Release.Name) }}
 {{- end }}
 {{- include "watchpolicy.check.crds" . }}
+{{- include "watchpolicy.check.targets" . }}
 {{- include "watchpolicy.check.election" . }}
 {{- include "watchpolicy.check.disruption" . }}
 {{- include "watchpolicy.check.flags" . }}
@@ -19,6 +20,33 @@
 {{- define "watchpolicy.check.crds" -}}
 {{- if not (or .Values.crds.enabled .Values.crds.keep) }}
 {{- fail "\n\ncrds.enabled and crds.keep are false: an upgrade of a release that has installed the CustomResourceDefinition would delete it, and with it every policy. Leave crds.keep=true." }}
+{{- end }}
+{{- end }}
+
+{{- define "watchpolicy.check.targets" -}}
+{{- $targets := .Values.rbac.targets }}
+{{- if not (kindIs "invalid" $targets.defaults) }}
+{{- fail "\n\nrbac.targets.defaults has become rbac.targets.presets: true is [workloads, services, namespaces], which is the default, and false is []. Set rbac.targets.defaults=null." }}
+{{- end }}
+{{- if and .Values.rbac.create $targets.namespaces }}
+{{- $inNone := list }}
+{{- range include "watchpolicy.presets" . | fromYaml }}
+{{- range .clusterScoped }}
+{{- $group := first .apiGroups }}
+{{- range .resources }}
+{{- $inNone = append $inNone (printf "%s/%s" $group .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $rule := $targets.read }}
+{{- range $group := $rule.apiGroups }}
+{{- range $resource := $rule.resources }}
+{{- if has (printf "%s/%s" $group $resource) $inNone }}
+{{- fail (printf "\n\nrbac.targets.read has %s, which are in no namespace, and rbac.targets.namespaces allows everything in these alone. Leave them out, and bind a ClusterRole for them to the operator's ServiceAccount by a ClusterRoleBinding of your own." $resource) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -146,6 +174,7 @@
 {{- if and .Values.rbac.create .Values.rbac.aggregate }}
 {{- include "watchpolicy.check.only" . }}
 {{- include "watchpolicy.check.kept" . }}
+{{- include "watchpolicy.check.namespaces" . }}
 {{- end }}
 {{- end }}
 
@@ -166,6 +195,17 @@
 {{- $ours := and (eq (get $annotations "meta.helm.sh/release-name") .Release.Name) (eq (get $annotations "meta.helm.sh/release-namespace") .Release.Namespace) }}
 {{- if and $ours (ne (get $annotations "helm.sh/resource-policy") "keep") }}
 {{- fail "\n\ncrds.enabled is switched off while the CustomResourceDefinition belongs to this release and is not marked to be kept: this upgrade would delete it, and with it every policy. First upgrade with crds.enabled=true and crds.keep=true." }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "watchpolicy.check.namespaces" -}}
+{{- /* Every cluster has this one: where it is not found, nothing is asked. */}}
+{{- if lookup "v1" "Namespace" "" "default" }}
+{{- range .Values.rbac.targets.namespaces }}
+{{- if not (lookup "v1" "Namespace" "" .) }}
+{{- fail (printf "\n\nrbac.targets.namespaces has %s, and there is no such namespace to bind the operator's rights in. Create it first, or leave it out." .) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -129,6 +129,10 @@ impl Fixer {
             Err(next) => return Some((next, None)),
         };
         let dry_run = proposal.only_plans(self.settings.allow);
+        if !dry_run && let Err((then, why)) = self.confirm(&proposal.fixing.policy).await {
+            self.note(key, &proposal, proposal.fixes(Remediation::Waiting, Some(&why)));
+            return Some((next.and(then), None));
+        }
         let order = Order { proposal: &proposal, patch: &patch, dry_run };
         let target = Target { resource: &case.resource, object: &key.object, types: &case.types };
         let intent = Intent { policy: &proposal.fixing.policy.name, patch: &patch, dry_run };

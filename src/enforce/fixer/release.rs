@@ -61,7 +61,7 @@ impl Fixer {
         let ground = Ground::of_release(key, &view.document.id.uid);
         let contested = self.memory.lock().contests.enter(&ground, Instant::now(), || Arc::from(""));
         if let (Err(pause), false) = (contested, left.is_empty()) {
-            left.iter().for_each(|leftover| self.note_stuck(leftover, CONTESTED));
+            left.iter().for_each(|leftover| self.note_stuck(leftover, Some(CONTESTED)));
             return Next::After(pause.left);
         }
         let resource = version_of(key, &view.types);
@@ -95,7 +95,7 @@ impl Fixer {
     fn pay_for(&self, leftover: &Leftover) -> Result<(), Duration> {
         let per_minute = leftover.per_minute.unwrap_or(PER_MINUTE);
         let paid = self.memory.lock().budgets.pay(&leftover.payer(), per_minute, Instant::now());
-        paid.inspect_err(|_wait| self.note_stuck(leftover, THROTTLED))
+        paid.inspect_err(|_wait| self.note_stuck(leftover, Some(THROTTLED)))
     }
 
     async fn let_go(&self, target: Target<'_>, uid: &str, leftover: &Leftover, permit: &Permit) -> Released {
@@ -109,7 +109,10 @@ impl Fixer {
                 }
                 Err(refusal) => return self.not_let_go(target, leftover, refusal).into(),
             };
-            let Some(patch) = patch else { return Next::Done.into() };
+            let Some(patch) = patch else {
+                self.note_stuck(leftover, None);
+                return Next::Done.into();
+            };
             if let Some(wait) = self.rests(target, leftover, &patch) {
                 return Next::After(wait).into();
             }
@@ -152,14 +155,14 @@ impl Fixer {
         let policy = leftover.policy();
         info!(policy, resource = %target.resource, object = %target.object, "an object was let go of");
         self.parts.ledger.note_denied(policy, &target.resource.resource, None);
-        self.parts.ledger.note_stuck(policy, None);
+        self.note_stuck(leftover, None);
         let object = after.root.as_ref().ok();
         if object.and_then(|object| self.patch_of(&after.id.uid, object.node(), leftover)).is_none() {
             return Next::Done;
         }
         self.note_stuck(
             leftover,
-            "the server takes the change, and the policy's entry in managedFields is there again",
+            Some("the server takes the change, and the policy's entry in managedFields is there again"),
         );
         let sent = (self.hash(patch), Vec::new());
         let mut memory = self.memory.lock();
@@ -178,14 +181,12 @@ impl Fixer {
             Refusal::Changed => Next::Retry,
             Refusal::Busy(wait) => Next::After(wait.max(BUSY)),
             Refusal::Failed(words) => {
-                self.note_stuck(leftover, &words);
+                self.note_stuck(leftover, Some(&words));
                 Next::Retry
             }
             Refusal::Refused(words) => {
-                self.note_stuck(
-                    leftover,
-                    &format!("{} {}: {words}", target.resource.resource, target.object),
-                );
+                let words = format!("{} {}: {words}", target.resource.resource, target.object);
+                self.note_stuck(leftover, Some(&words));
                 Next::After(pause)
             }
             Refusal::Denied(words) => {
@@ -197,9 +198,10 @@ impl Fixer {
         }
     }
 
-    fn note_stuck(&self, leftover: &Leftover, words: &str) {
+    /// Tells why a policy's leftover stays; `None` where it does not. One that is gone has no status to tell it in.
+    fn note_stuck(&self, leftover: &Leftover, words: Option<&str>) {
         if leftover.per_minute.is_some() {
-            self.parts.ledger.note_stuck(leftover.policy(), Some(words.into()));
+            self.parts.ledger.note_stuck(leftover.policy(), words.map(Arc::from));
         }
     }
 }

@@ -414,6 +414,7 @@ async fn namespaces_that_are_refused_are_told_with_the_cure() {
     assert_eq!(harbour.target("p").0, TargetState::Forbidden);
     let message = harbour.message("p");
     assert!(message.contains("resources: [\"namespaces\"]") && message.contains("ClusterRole"), "{message}");
+    assert!(message.contains("may not list namespaces; give it by"), "they are in none: {message}");
     harbour.end().await;
 }
 
@@ -548,7 +549,8 @@ async fn who_names_namespaces_is_told_the_roles_that_would_do() {
     harbour.show(&[("p", 1, "[a]", SIZE), ("q", 1, "[]", SIZE)]).await;
     let (narrow, wide) = (harbour.message("p"), harbour.message("q"));
     assert!(narrow.contains("in namespace a") && narrow.contains("a Role there"), "{narrow}");
-    assert!(wide.contains("ClusterRole"), "{wide}");
+    assert!(wide.contains("in all namespaces; name `namespaces` in the target, or give it by"), "{wide}");
+    assert!(wide.contains("rbac.targets.namespaces"), "the label is no cure there: {wide}");
     harbour.end().await;
 }
 
