@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use book::Book;
 pub use book::{Page, Tally, Usage};
@@ -31,6 +30,7 @@ pub use obstacles::Obstacles;
 use standing::Standing;
 use state::State;
 
+use crate::bell::Bell;
 use crate::crd::{FixStatus, WatchPolicyStatus};
 use crate::policy::{Judgement, Outcome};
 use crate::resource::{GroupResource, ObjectKey};
@@ -40,19 +40,28 @@ use crate::resource::{GroupResource, ObjectKey};
 pub struct Judged<'o> {
     /// The object's place.
     pub key: &'o ObjectKey,
-    /// The `apiVersion` in which it was judged.
-    pub api_version: &'o Arc<str>,
-    /// The object's kind.
-    pub kind: &'o Arc<str>,
     /// The object's uid; another one at the same place is another object.
     pub uid: &'o Arc<str>,
     /// It is judged because a list showed it, and not because it changed: an earlier run may have told it all.
     pub listed: bool,
-    /// One judgement of each policy; a policy that is not here has nothing to say of the object any more.
-    pub judgements: Vec<(Arc<str>, Judgement)>,
+    /// One of each policy; a policy that is not here has nothing to say of the object any more.
+    pub said: Vec<Said<'o>>,
 }
 
-/// The object of [`Judged`].
+/// What one policy says of the object.
+#[derive(Debug)]
+pub struct Said<'o> {
+    /// The policy's name.
+    pub policy: Arc<str>,
+    /// The `apiVersion` in which the policy sees the object; others may see it in another one.
+    pub api_version: &'o Arc<str>,
+    /// The object's kind.
+    pub kind: &'o Arc<str>,
+    /// What it says.
+    pub judgement: Judgement,
+}
+
+/// The object of [`Judged`], as one policy sees it.
 #[derive(Clone, Copy)]
 struct Object<'o> {
     key: &'o ObjectKey,
@@ -65,9 +74,9 @@ struct Object<'o> {
 #[derive(Debug, Default)]
 pub struct Ledger {
     state: Mutex<State>,
-    changed: Notify,
-    news: Notify,
-    objects: Notify,
+    changed: Bell,
+    news: Bell,
+    objects: Bell,
 }
 
 impl Ledger {
@@ -194,13 +203,8 @@ impl Ledger {
     /// Waits until verdicts of some policies changed, and names them. For one caller: what it was told once, nobody is
     /// told again. Cancel safe.
     pub async fn changed(&self) -> BTreeSet<Arc<str>> {
-        loop {
-            let dirty = std::mem::take(&mut self.state.lock().dirty);
-            if !dirty.is_empty() {
-                return dirty;
-            }
-            self.changed.notified().await;
-        }
+        let take = || std::mem::take(&mut self.state.lock().dirty);
+        self.changed.taken(|| Some(take()).filter(|dirty| !dirty.is_empty())).await
     }
 
     /// What a policy's status shows: counts, and the worst violations, at most `most` of them. `stale` are resources
@@ -263,13 +267,8 @@ impl Ledger {
 
     /// Waits for news; gives them in order, and how many were lost for want of room. Cancel safe.
     pub async fn news(&self) -> (VecDeque<News>, u64) {
-        loop {
-            let (news, lost) = self.state.lock().followers.take_news();
-            if !news.is_empty() || lost > 0 {
-                return (news, lost);
-            }
-            self.news.notified().await;
-        }
+        let take = || self.state.lock().followers.take_news();
+        self.news.taken(|| Some(take()).filter(|(news, lost)| !news.is_empty() || *lost > 0)).await
     }
 
     /// From now on notes objects that change, for one reader, or does so no more. Begins with all that would have been
@@ -278,18 +277,13 @@ impl Ledger {
         let mut state = self.state.lock();
         state.note_objects(noted);
         drop(state);
-        self.objects.notify_one();
+        self.objects.ring();
     }
 
     /// Waits for objects of which something changed. Cancel safe.
     pub async fn objects(&self) -> Vec<ObjectKey> {
-        loop {
-            let objects = self.state.lock().followers.take_objects();
-            if !objects.is_empty() {
-                return objects;
-            }
-            self.objects.notified().await;
-        }
+        let take = || self.state.lock().followers.take_objects();
+        self.objects.taken(|| Some(take()).filter(|objects| !objects.is_empty())).await
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -298,11 +292,11 @@ impl Ledger {
         let dirty = !state.dirty.is_empty();
         let (news, objects) = (state.followers.has_news(), state.followers.has_objects());
         drop(state);
-        for (_, waiter) in [(dirty, &self.changed), (news, &self.news), (objects, &self.objects)]
+        for (_, bell) in [(dirty, &self.changed), (news, &self.news), (objects, &self.objects)]
             .into_iter()
             .filter(|(due, _)| *due)
         {
-            waiter.notify_one();
+            bell.ring();
         }
     }
 }

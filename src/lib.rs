@@ -15,7 +15,7 @@
 //! | [`report`] | from the ledger to status |
 //! | [`leader`] | which replica may write |
 //! | [`access`] | who may ask the operator for what |
-//! | [`metrics`], [`http`], [`config`], [`logging`], [`shutdown`], [`cluster`], [`bucket`] | run the process |
+//! | [`metrics`], [`http`], [`config`], [`logging`], [`shutdown`], [`cluster`], [`bucket`], [`bell`] | run the process |
 //! | [`app`] | the composition root, the only file that knows everyone |
 //! | [`cli`] | the command line |
 //!
@@ -24,6 +24,7 @@
 pub mod access;
 pub mod app;
 pub mod backoff;
+pub mod bell;
 pub mod bucket;
 pub mod cli;
 pub mod cluster;

@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Command::Scan(args) => return answer(asynchronously(cli::scan::run(&args))),
         Command::Violations(args) => return answer(asynchronously(cli::violations::run(&args))),
         Command::Completion(args) => print(&cli::completion::run(&args)),
-        Command::Query(args) => print(&cli::query::run(&args).unwrap_or_else(|error| fail(&error))),
+        Command::Query(args) => return answer(cli::query::run(&args)),
         Command::Version => print(&cli::version()),
     };
     match outcome {

@@ -17,12 +17,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ("metrics", &["resource"]),
     ("queue", &["backoff", "metrics", "resource"]),
     ("store", &["crd", "jsonpath", "metrics", "policy", "resource"]),
-    ("ledger", &["crd", "policy", "resource"]),
-    ("observe", &["backoff", "crd", "jsonpath", "metrics", "policy", "queue", "resource", "store"]),
+    ("ledger", &["bell", "crd", "policy", "resource"]),
+    ("observe", &["backoff", "bell", "crd", "jsonpath", "metrics", "policy", "queue", "resource", "store"]),
     ("enforce", &["crd", "jsonpath", "leader", "ledger", "metrics", "policy", "queue", "resource", "store"]),
     ("leader", &[]),
     ("report", &["backoff", "bucket", "crd", "leader", "ledger", "metrics", "observe", "policy", "resource"]),
     ("access", &["bucket"]),
+    ("bell", &[]),
     ("bucket", &[]),
     ("cluster", &[]),
     ("http", &["access", "metrics", "report"]),
@@ -303,7 +304,7 @@ fn only_the_gate_the_reporters_and_the_elector_change_anything_in_the_cluster() 
             }
             "enforce" if path.ends_with("enforce/gate.rs") => {
                 assert_eq!(found, [&"Request::patch"], "judged objects are patched, never made or deleted");
-                assert_eq!(product.matches("Request::").count(), 2, "one GET and one PATCH");
+                assert_eq!(product.matches("Request::").count(), 3, "two GETs and one PATCH");
                 assert!(product.contains("permit.guard("), "without a permit nothing is written");
             }
             _ if access_review => assert_eq!(found, [&"Request::post"], "{}", path.display()),

@@ -76,7 +76,7 @@ pub enum Command {
     Rbac(RbacArgs),
     /// Print all violations that the operator in a cluster knows
     #[command(
-        after_help = "Exit status: 0 however many there are, 2 when the operator cannot be asked or refuses."
+        after_help = "Exit status: 0 however many there are, 2 when there is no such policy, or the operator cannot be asked or refuses."
     )]
     Violations(ViolationsArgs),
     /// Print a completion script for a shell

@@ -65,6 +65,9 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<Answer> {
     notes.extend(compiled.iter().filter(|policy| policy.program.suspend).map(|policy| {
         format!("{}: policy {} is suspended, and judges nothing", policy.origin, policy.program.name)
     }));
+    if troubles.is_empty() {
+        notes.extend(results.summary.note(&format!("of the objects ({} in all)", world.len())));
+    }
     Ok(Answer { text: shown.print(args.format)?, notes, exit: shown.exit(args.fail_on.0) })
 }
 

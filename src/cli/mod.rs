@@ -6,6 +6,7 @@
 mod answer;
 mod command;
 pub mod completion;
+mod counted;
 pub mod crd;
 pub mod eval;
 mod family;

@@ -12,6 +12,8 @@ use serde::Serialize;
 use crate::jsonpath::{Budget, Node, Path, Roots, Scope, Tree};
 use crate::resource::GroupResource;
 
+use super::answer::Answer;
+use super::counted::counted;
 use super::format;
 use super::input::documents::{self, Written};
 use super::input::files;
@@ -61,18 +63,22 @@ struct FoundNode {
     document: Option<usize>,
 }
 
-/// What is to be printed. Nothing found is no error.
+/// What is to be printed. Nothing found is no error, and said on stderr.
 ///
 /// # Errors
 /// A path that is refused, a file that cannot be read, or a document in which the path cannot be evaluated.
-pub fn run(args: &QueryArgs) -> anyhow::Result<String> {
+pub fn run(args: &QueryArgs) -> anyhow::Result<Answer> {
     let QueryArgs { path, file, format } = args;
     let path = Path::parse(path).with_context(|| format!("the path `{path}` is refused"))?;
     let source = file.as_deref().unwrap_or(File::new("-"));
     let shown = files::name(source);
     let text = files::text(source).with_context(|| format!("cannot read {shown}"))?;
     let documents = nodes(&shown, &text)?;
-    print(&find(&path, &documents)?, *format)
+    let found = find(&path, &documents)?;
+    let nothing =
+        || format!("`{path}` finds nothing in {}", counted(documents.len(), "document", "documents"));
+    let notes = found.nodes.is_empty().then(nothing).into_iter().collect();
+    Ok(Answer { notes, ..Answer::fine(print(&found, *format)?) })
 }
 
 fn nodes(file: &Arc<str>, text: &str) -> anyhow::Result<Vec<Tree>> {

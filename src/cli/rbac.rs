@@ -78,7 +78,11 @@ pub fn run(args: &RbacArgs) -> anyhow::Result<Answer> {
     for manifest in rights.manifests(&args.name, account) {
         texts.push(format::yaml(&manifest)?);
     }
-    Ok(Answer::fine(texts.join("---\n")))
+    let resting = compiled.iter().filter(|policy| policy.program.suspend);
+    let resting = resting.map(|policy| {
+        format!("{}: policy {} is suspended, and needs no rights", policy.origin, policy.program.name)
+    });
+    Ok(Answer { notes: resting.collect(), ..Answer::fine(texts.join("---\n")) })
 }
 
 type Verbs = BTreeSet<&'static str>;

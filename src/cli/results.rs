@@ -123,6 +123,16 @@ impl std::ops::AddAssign for Summary {
 }
 
 impl Summary {
+    /// A note where there is nothing to sum up though nothing went wrong: it must not look like all being well.
+    pub(super) fn note(self, objects: &str) -> Option<String> {
+        let note = || {
+            format!(
+                "nothing was judged: no policy takes any {objects}; look at targets, selectors and `match`"
+            )
+        };
+        (self == Self::default()).then(note)
+    }
+
     pub(super) fn of<'e>(results: impl Iterator<Item = &'e Entry>) -> Self {
         let mut summary = Self::default();
         results.for_each(|entry| summary.add(entry));

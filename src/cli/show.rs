@@ -41,7 +41,7 @@ impl Shown<'_> {
     /// Never for what was judged.
     pub(super) fn print(self, format: Format) -> anyhow::Result<String> {
         match format {
-            Format::Table => Ok(format::table(self.results)),
+            Format::Table => Ok(format::table(self.results, self.troubles.len())),
             Format::Json => format::json(&self),
             Format::Yaml => format::yaml(&self),
             Format::Junit => format::junit(self.cases()),

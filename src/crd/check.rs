@@ -15,8 +15,9 @@ use super::{free, schema};
 #[serde(rename_all = "camelCase")]
 pub struct Check {
     /// What is looked at, as an RFC 9535 JSONPath from `$` (the object, or the element of forEach), `$object`,
-    /// `$pod`, `$podSpec`, `$containers`, `$appContainers` or `$namespace`.
-    /// Examples: `$.spec.replicas`, `$containers[*].image`, `$.metadata.annotations['corp.io/owner']`.
+    /// `$pod` (a Pod, or the pod template of any workload), `$podSpec`, `$containers` (all of its containers, init and
+    /// ephemeral ones too), `$appContainers` (those that run for the pod's life) or `$namespace` (the metadata of the
+    /// object's Namespace). Examples: `$.spec.replicas`, `$containers[*].image`, `$.metadata.annotations['corp.io/owner']`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub path: Option<String>,
@@ -33,17 +34,18 @@ pub struct Check {
     #[schemars(schema_with = "free::any_json")]
     pub default: Option<Value>,
 
-    /// What a place where a value is due and none is there means: Fail or Pass. If left out, Pass when assert has
-    /// only negative operators or the quantifier is None, else Fail.
+    /// Whether the check holds where a value is due and none is there: Fail or Pass. If left out, Pass when assert has
+    /// only negative operators (such as notEquals) or the quantifier is None, else Fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when_absent: Option<WhenAbsent>,
 
-    /// What of a found value is judged: Value (if left out), Keys, Length, Count (how many nodes were found),
-    /// ImageRegistry, ImageRepository, ImageTag, ImageDigest, Age or Until (the time since or to a timestamp).
+    /// What of a found value is judged: Value (if left out), Keys (each member's name), Length (of a string, an array or
+    /// an object), Count (how many nodes were found), ImageRegistry, ImageRepository, ImageTag, ImageDigest, Age or Until
+    /// (the time since or to a timestamp).
     #[serde(default, skip_serializing_if = "free::is_default")]
     pub measure: Measure,
 
-    /// How many of the values must satisfy assert: All (if left out), Any or None.
+    /// How many of the values that path finds must satisfy assert: All (if left out), Any or None.
     #[serde(default, skip_serializing_if = "free::is_default")]
     pub quantifier: Quantifier,
 
@@ -152,12 +154,12 @@ pub struct Assert {
     #[schemars(schema_with = "free::any_json")]
     pub at_most: Option<Value>,
 
-    /// The value is more than this.
+    /// The value is more than this. Example: `0`.
     #[serde(default, deserialize_with = "free::present", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "free::any_json")]
     pub above: Option<Value>,
 
-    /// The value is less than this.
+    /// The value is less than this. Example: `1.30.0` with `as: Version`.
     #[serde(default, deserialize_with = "free::present", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "free::any_json")]
     pub below: Option<Value>,

@@ -47,7 +47,8 @@ pub struct Rule {
     #[schemars(length(max = 8), transform = schema::complete_checks)]
     pub when: Vec<Check>,
 
-    /// A path; the rule is judged once for each element that it finds, which is then `$`. Example: `$containers`.
+    /// A path; the rule is judged once for each element that it finds, which is then `$`. One array stands for its
+    /// elements; where there are none, the rule passes. Example: `$containers`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub for_each: Option<String>,
@@ -81,7 +82,8 @@ pub struct Rule {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
 
-    /// How a failure is mended in the modes Plan and Enforce. Never needed for a report.
+    /// How a failure is mended in the modes Plan and Enforce: one of set, setFrom, remove and append. Never needed for a
+    /// report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<Fix>,
 }
@@ -124,7 +126,7 @@ pub struct Fix {
     #[schemars(length(min = 1, max = 1024))]
     pub set_from: Option<String>,
 
-    /// With true, what failed the check is removed.
+    /// With true, the values that failed the check are removed.
     #[serde(default, skip_serializing_if = "free::is_default")]
     #[x_kube(validation = Rule::new("self").message("remove is true or left out"))]
     pub remove: bool,

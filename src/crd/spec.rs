@@ -59,7 +59,7 @@ pub struct WatchPolicySpec {
     pub severity: Severity,
 
     /// Audit judges and reports. Plan also works out fixes and dry-runs them. Enforce sends them, if the operator
-    /// allows it.
+    /// allows it (`--allow-enforce`) and has the right to patch; the condition Enforcing says what is missing.
     #[serde(default)]
     pub mode: Mode,
 
@@ -76,11 +76,13 @@ pub struct WatchPolicySpec {
     #[schemars(length(max = MAX_MATCH), transform = schema::complete_checks)]
     pub match_: Vec<Check>,
 
-    /// What is demanded of each object.
+    /// What is demanded of each object. A rule has a name and one body: a check (path and assert), allOf, anyOf or
+    /// forbid.
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub rules: Vec<rule::Rule>, // `Rule` alone is the CEL rule of kube inside the derive
 
-    /// Objects that rules leave alone, with the reason why.
+    /// Objects that rules leave alone. An exception has a name, a reason, and at least one of namespaces, names,
+    /// labelSelector and images, all of which must fit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub exceptions: Vec<Exception>,
@@ -96,7 +98,7 @@ pub struct WatchPolicySpec {
     pub owned_objects: OwnedObjects,
 
     /// Whether objects in the system namespaces (kube-system, kube-public, kube-node-lease and the operator's own)
-    /// are left out (Exclude) or judged (Include, which needs the operator's consent).
+    /// are left out (Exclude) or judged (Include, which needs the operator's consent, `--allow-system-namespaces`).
     #[serde(default)]
     pub system_namespaces: SystemNamespaces,
 }
@@ -126,7 +128,8 @@ pub struct Target {
     #[schemars(length(min = 1, max = 63))]
     pub version: Option<String>,
 
-    /// Names of the namespaces to judge. If left out, all. With few names, a Role in each is enough for the operator.
+    /// Names of the namespaces to judge. If left out, all. Says nothing of cluster-scoped objects. With few names, a Role
+    /// in each is enough for the operator.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
     pub namespaces: Vec<String>,

@@ -65,7 +65,8 @@ pub struct WatchPolicyStatus {
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
 
-    /// Counts of objects and violations.
+    /// Counts of the objects that a target takes: those that spec.match leaves out (excluded), and those that are judged
+    /// (matched), which are passed, failed, errored and skipped together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
 
@@ -112,7 +113,7 @@ pub struct Summary {
     pub errored: u64,
     /// Judged objects to which no rule applied.
     pub skipped: u64,
-    /// Skipped objects whose defects are reported at their controller.
+    /// Skipped objects whose defects are reported at their controller, as spec.ownedObjects wants it.
     pub owned: u64,
     /// Skipped objects that an exception covers.
     pub excepted: u64,
@@ -267,7 +268,9 @@ pub struct ViolationObject {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FixStatus {
-    /// In one word, such as Planned, Refused, NotVerified, Ineffective or Contested.
+    /// In one word: Fixed, Planned, NotVerified (a right is missing), Ineffective (the rule fails all the same), Refused
+    /// (by the API server), NotAllowed or Impossible, Yielded, Contested or Conflict (somebody else wants another value),
+    /// Stopped, Throttled, Waiting or Deleting.
     #[schemars(length(max = 63))]
     pub outcome: String,
     /// The place that the fix changes. Example: `metadata.annotations['corp.io/owner']`.
@@ -282,7 +285,7 @@ pub struct FixStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_ACTUAL))]
     pub to: Option<String>,
-    /// Why it is so, such as the server's refusal or the manager that owns the field.
+    /// Why it is so, such as what the API server does not take, or the manager that owns the field.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_MESSAGE))]
     pub message: Option<String>,
@@ -298,7 +301,7 @@ pub struct ExceptionStatus {
     /// How many judged objects it fits; one with images, those that have such a container.
     #[serde(default)]
     pub used: u64,
-    /// On how many of these no rule would fail or err without it. An exception that is only needless can go.
+    /// On how many of these no rule would fail or err without it. Where that is all of them, the exception can go.
     #[serde(default)]
     pub needless: u64,
     /// Whether its time is over.

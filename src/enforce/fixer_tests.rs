@@ -13,7 +13,7 @@ use super::*;
 use crate::crd::WatchPolicy;
 use crate::jsonpath::{Document, Projection, TypeMeta};
 use crate::leader::testing::Lead;
-use crate::ledger::Judged;
+use crate::ledger::{Judged, Said};
 use crate::policy::{self, CompiledPolicy, PolicyEntry, PolicyState, compile};
 use crate::queue::Retries;
 use crate::resource::{Gvr, ObjectName};
@@ -192,16 +192,16 @@ impl World {
         let object = ObjectName { namespace: Some("n".into()), name: "c".into() };
         let key = ObjectKey { resource: resource.resource.clone(), object };
         let (ledger, store) = (Ledger::new(), Arc::new(Store::default()));
-        let judged = served.iter().map(|Served { policy, roots, .. }| {
+        let (api_version, kind) = (&types.api_version, &types.kind);
+        let said = served.iter().map(|Served { policy, roots, .. }| {
             let now = Timestamp::UNIX_EPOCH;
             let (resource, document) = (&key.resource, &document);
             let subject =
                 policy::Subject { resource, kind: "ConfigMap", roots, document, namespace: None, now };
-            (Arc::clone(&policy.name), policy.judge_among(&subject, &*store))
+            let judgement = policy.judge_among(&subject, &*store);
+            Said { policy: Arc::clone(&policy.name), api_version, kind, judgement }
         });
-        let judgements = judged.collect();
-        let (api_version, kind, uid) = (&"v1".into(), &"ConfigMap".into(), &"u".into());
-        let judged = Judged { key: &key, api_version, kind, uid, listed: false, judgements };
+        let judged = Judged { key: &key, uid: &"u".into(), listed: false, said: said.collect() };
         ledger.enter(judged, Timestamp::UNIX_EPOCH);
         let shelf = Arc::new(Shelf::new(1, resource, types, Arc::default()));
         shelf.serve(served);

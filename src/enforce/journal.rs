@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tracing::info;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Said};
 use crate::policy::{Judgement, Outcome};
 use crate::resource::ObjectKey;
 
@@ -23,7 +23,7 @@ pub(super) fn before(ledger: &Ledger, key: &ObjectKey) -> Vec<(Rule, Outcome)> {
 }
 
 /// Writes what changed.
-pub(super) fn tell(key: &ObjectKey, before: &[(Rule, Outcome)], now: &[(Arc<str>, Judgement)]) {
+pub(super) fn tell(key: &ObjectKey, before: &[(Rule, Outcome)], now: &[Said<'_>]) {
     let ObjectKey { resource, object } = key;
     for ((policy, rule), result) in changes(before, now) {
         info!(
@@ -41,11 +41,11 @@ pub(super) fn tell(key: &ObjectKey, before: &[(Rule, Outcome)], now: &[(Arc<str>
 }
 
 /// Each rule whose result changed, and what it is now.
-fn changes(before: &[(Rule, Outcome)], now: &[(Arc<str>, Judgement)]) -> Vec<(Rule, &'static str)> {
+fn changes(before: &[(Rule, Outcome)], now: &[Said<'_>]) -> Vec<(Rule, &'static str)> {
     let mut changes = Vec::new();
     let mut known: Vec<&Rule> = Vec::new();
     for (policy, rule) in
-        now.iter().flat_map(|(policy, judgement)| rules(judgement).map(move |r| (policy, r)))
+        now.iter().flat_map(|said| rules(&said.judgement).map(move |rule| (&said.policy, rule)))
     {
         let is_same = |((of, name), _): &&(Rule, Outcome)| of == policy && *name == rule.rule;
         let old = before.iter().find(is_same);
@@ -71,6 +71,8 @@ fn rules(judgement: &Judgement) -> impl Iterator<Item = &crate::policy::RuleVerd
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::crd::Severity;
     use crate::policy::{RuleVerdict, Verdict};
@@ -79,7 +81,12 @@ mod tests {
         ("owners".into(), name.into())
     }
 
-    fn judged(rules: &[(&str, Outcome)]) -> Vec<(Arc<str>, Judgement)> {
+    fn said(judgement: Judgement) -> [Said<'static>; 1] {
+        static TYPE: LazyLock<Arc<str>> = LazyLock::new(|| "v1".into());
+        [Said { policy: "owners".into(), api_version: &TYPE, kind: &TYPE, judgement }]
+    }
+
+    fn judged(rules: &[(&str, Outcome)]) -> [Said<'static>; 1] {
         let verdict = |(name, outcome): &(&str, Outcome)| RuleVerdict {
             rule: (*name).into(),
             severity: Severity::Low,
@@ -91,7 +98,7 @@ mod tests {
         };
         let rules = rules.iter().map(verdict).collect();
         let verdict = Verdict { outcome: Outcome::Pass, rules, grants: Vec::new(), again: None };
-        vec![("owners".into(), Judgement::Judged(verdict))]
+        said(Judgement::Judged(verdict))
     }
 
     #[test]
@@ -117,7 +124,7 @@ mod tests {
     fn what_is_no_longer_judged_is_gone() {
         let old = [(rule("a"), Outcome::Fail), (rule("b"), Outcome::Error)];
         assert_eq!(changes(&old, &judged(&[("b", Outcome::Error)])), [(rule("a"), "Gone")]);
-        let excluded = [("owners".into(), Judgement::Excluded { again: None })];
+        let excluded = said(Judgement::Excluded { again: None });
         assert_eq!(changes(&old, &excluded), [(rule("a"), "Gone"), (rule("b"), "Gone")]);
         assert_eq!(changes(&old, &[]).len(), 2);
     }

@@ -1,10 +1,11 @@
 //! Why the server did not do what a fix asks for.
 
+mod cause;
+
 use std::time::Duration;
 
 use http::StatusCode;
 use kube::core::Status;
-use kube::core::response::StatusCause;
 
 /// The most bytes of the server's words that are kept.
 const MAX_WORDS: usize = 512;
@@ -30,15 +31,6 @@ pub(super) enum Refusal {
     Lost,
 }
 
-/// What is wrong with which field. Of the words, only those which cannot repeat a value: it may be a secret one.
-fn told(StatusCause { reason, field, message }: &StatusCause) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    match reason.as_str() {
-        "FieldValueForbidden" | "FieldValueRequired" => format!("{field}: {line}"),
-        _ => format!("{field} ({reason})"),
-    }
-}
-
 impl Refusal {
     /// Reads an answer that is no success. A failed `test` is a 422 without causes; what a schema, a quota or an
     /// admission webhook refuses has words or causes of its own.
@@ -55,10 +47,10 @@ impl Refusal {
             StatusCode::CONFLICT => Self::Changed,
             StatusCode::UNPROCESSABLE_ENTITY if !is_explained && is_failed_test(&words) => Self::Changed,
             StatusCode::UNAUTHORIZED => Self::Failed(cut(&words)),
-            StatusCode::UNPROCESSABLE_ENTITY if is_explained => {
-                let told: Vec<_> = causes.iter().map(told).collect();
-                Self::Refused(cut(&format!("the server refuses the change: {}", told.join("; "))))
-            }
+            StatusCode::UNPROCESSABLE_ENTITY if is_explained => Self::Refused(cut(&format!(
+                "the API server does not take the change: {}",
+                cause::told(&causes)
+            ))),
             StatusCode::FORBIDDEN if is_of_rights(&words) => Self::Denied(cut(&words)),
             StatusCode::TOO_MANY_REQUESTS => Self::Busy(retry_after.unwrap_or_default().min(LONGEST_WAIT)),
             status if status.is_client_error() => Self::Refused(cut(&words)),
@@ -108,7 +100,8 @@ mod tests {
         assert_eq!(refusal(422, failed, 0), Refusal::Changed);
         assert_eq!(refusal(409, "object has been modified", 0), Refusal::Changed);
         let invalid = "Pod \"a\" is invalid: spec.x: Invalid value: \"hunter2\"";
-        let told = "the server refuses the change: spec.x (FieldValueInvalid)".to_owned();
+        let told = "the API server does not take the change: spec.x: the field does not take the value; `kubectl edit` with the \
+                    same change shows why".to_owned();
         assert_eq!(refusal(422, invalid, 1), Refusal::Refused(told), "no value is repeated");
         let admission = "ValidatingAdmissionPolicy 'x' with binding 'y' denied request: no";
         assert_eq!(refusal(422, admission, 0), Refusal::Refused(admission.to_owned()));

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::{journal, leftovers};
-use crate::jsonpath::Document;
+use crate::jsonpath::{Document, TypeMeta};
 use crate::leader::Leadership;
-use crate::ledger::{Judged, Ledger};
+use crate::ledger::{Judged, Ledger, Said};
 use crate::metrics::{Metrics, Priority, VerdictResult};
 use crate::policy::{CompiledPolicy, Judgement, Outcome, Subject};
 use crate::queue::Queue;
@@ -58,20 +58,18 @@ impl Worker {
             self.tell(key, &[]);
             return self.ledger.forget(key, now);
         };
-        let (judgements, fails) = judge(key, &views, &self.store, now);
+        let (said, fails) = judge(key, &views, &self.store, now);
         let is_for_fixers = fails || leftovers::may_be_left(&views, priority);
-        self.tell(key, &judgements);
-        let again = judgements.iter().filter_map(|(_, judgement)| judgement.again()).min();
+        self.tell(key, &said);
+        let again = said.iter().filter_map(|said| said.judgement.again()).min();
         if let Some(again) = again {
             self.queue.add_after(key, Priority::LiveChange, wait(now, again));
         }
         let judged = Judged {
             key,
-            api_version: &newest.types.api_version,
-            kind: &newest.types.kind,
             uid: &newest.document.id.uid,
             listed: matches!(priority, Priority::InitialList | Priority::Resync),
-            judgements,
+            said,
         };
         self.ledger.enter(judged, now);
         // Asked after the entry: whoever begins to lead later finds it there.
@@ -81,22 +79,17 @@ impl Worker {
     }
 
     /// A key has one worker at a time, so the ledger says what was before until the new verdicts are entered.
-    fn tell(&self, key: &ObjectKey, judgements: &[(Arc<str>, Judgement)]) {
+    fn tell(&self, key: &ObjectKey, said: &[Said<'_>]) {
         if self.journal {
-            journal::tell(key, &journal::before(&self.ledger, key), judgements);
+            journal::tell(key, &journal::before(&self.ledger, key), said);
         }
     }
 }
 
 /// Judges by every policy that is served, by the newest document that carries what it reads. A document of another uid
 /// is of an object that had the name before. Also says whether a policy that fixes has something to fix.
-fn judge(
-    key: &ObjectKey,
-    views: &[View],
-    store: &Store,
-    now: Timestamp,
-) -> (Vec<(Arc<str>, Judgement)>, bool) {
-    let mut judged: Vec<(Arc<str>, Judgement)> = Vec::new();
+fn judge<'v>(key: &ObjectKey, views: &'v [View], store: &Store, now: Timestamp) -> (Vec<Said<'v>>, bool) {
+    let mut said = Vec::new();
     let mut fails = false;
     let newest = views.first().map(|newest| &newest.document.id.uid);
     // One view has each policy once.
@@ -131,10 +124,11 @@ fn judge(
                 served.series.evaluated(result(verdict.outcome));
                 fails |= policy.mends() && verdict.rules.iter().any(|rule| rule.outcome == Outcome::Fail);
             }
-            judged.push((Arc::clone(&policy.name), judgement));
+            let TypeMeta { api_version, kind } = &view.types;
+            said.push(Said { policy: Arc::clone(&policy.name), api_version, kind, judgement });
         }
     }
-    (judged, fails)
+    (said, fails)
 }
 
 /// The Namespace of an object, if the policy reads it and it is there. `None` while Namespaces are not known at all.

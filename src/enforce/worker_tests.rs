@@ -82,6 +82,32 @@ fn worker(policy: CompiledPolicy, resource: &Gvr) -> Arc<Worker> {
     })
 }
 
+/// A shelf with one object in a version, which serves one policy that the object breaks.
+fn shelf(epoch: u64, version: &str, policy: &str, metrics: &Metrics) -> Shelf {
+    let resource = Gvr::new("", version, "configmaps");
+    let object = json!({
+        "apiVersion": "watchpolicy.io/v1alpha1",
+        "kind": "WatchPolicy",
+        "metadata": {"name": policy},
+        "spec": {
+            "targets": [{"resources": ["configmaps"], "version": version}],
+            "rules": [{"name": "a", "path": "$.data.a", "assert": {"exists": true}}],
+        },
+    });
+    let object: WatchPolicy = serde_json::from_value(object).unwrap();
+    let policy = Arc::new(compile(&object, &Settings::default()).unwrap());
+    let roots = Arc::new(policy.roots(&resource.resource));
+    let mut projection = Projection::default();
+    policy.read(&resource.resource, &roots, &mut projection);
+    let types = TypeMeta { api_version: version.into(), kind: "ConfigMap".into() };
+    let object = json!({"metadata": {"name": "c", "namespace": "n", "uid": "u"}}).to_string();
+    let shelf = Shelf::new(epoch, resource, types.clone(), Arc::default());
+    let series = metrics.policy(&policy.name);
+    shelf.serve(vec![Served { policy, roots, series }]);
+    shelf.put(Document::decode(&object, &projection, &types).unwrap());
+    shelf
+}
+
 fn key(resource: Gvr) -> ObjectKey {
     let object = ObjectName { namespace: Some("n".into()), name: "c".into() };
     ObjectKey { resource: resource.resource, object }
@@ -123,4 +149,18 @@ async fn an_object_that_does_not_change_is_judged_again_when_time_changes_the_an
     assert_eq!(counts(), (0, 1));
     worker.queue.shutdown();
     workers.join_next().await.unwrap().unwrap();
+}
+
+#[test]
+fn what_a_policy_finds_names_the_version_in_which_the_policy_sees_the_object() {
+    let resource = Gvr::new("", "v1", "configmaps");
+    let (worker, key) = (worker(policy(), &resource), key(resource));
+    let store = Arc::new(Store::default());
+    store.open(Arc::new(shelf(1, "v1", "old", &worker.metrics)));
+    store.open(Arc::new(shelf(2, "v2", "new", &worker.metrics)));
+    let worker = Worker { store, ledger: Ledger::new(), ..Arc::into_inner(worker).unwrap() };
+    worker.judge(&key, Priority::LiveChange);
+    let found = worker.ledger.findings_on(&key);
+    let found: Vec<_> = found.iter().map(|(policy, _, found)| (&**policy, &*found.api_version)).collect();
+    assert_eq!(found, [("new", "v2"), ("old", "v1")]);
 }

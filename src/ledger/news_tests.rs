@@ -1,7 +1,7 @@
 use futures::FutureExt;
 
 use super::super::tests::{at, enter, fail, pass, pod};
-use super::super::{Judged, Ledger};
+use super::super::{Judged, Ledger, Said};
 use super::*;
 use crate::crd::{FixStatus, WatchPolicyStatus};
 
@@ -78,10 +78,9 @@ fn what_a_list_shows_after_a_restart_is_no_news_and_of_a_new_policy_it_is() {
         let summary = stored.then(Default::default);
         ledger.seed_first_seen(&"p".into(), &WatchPolicyStatus { summary, ..WatchPolicyStatus::default() });
         let judge = |judgement, listed| {
-            let (key, judgements) = (pod("a"), vec![("p".into(), judgement)]);
-            let (api_version, kind, uid) = ("v1".into(), "Pod".into(), "a".into());
-            let (api_version, kind, uid) = (&api_version, &kind, &uid);
-            ledger.enter(Judged { key: &key, api_version, kind, uid, listed, judgements }, at(0));
+            let (api_version, kind) = (&"v1".into(), &"Pod".into());
+            let said = vec![Said { policy: "p".into(), api_version, kind, judgement }];
+            ledger.enter(Judged { key: &pod("a"), uid: &"a".into(), listed, said }, at(0));
             turns(&ledger)
         };
         assert_eq!(judge(fail(), true), expected);

@@ -11,7 +11,7 @@ use super::book::{Book, Posted};
 use super::news::{Followers, News, Noted, Turn};
 use super::obstacles::Obstacles;
 use super::standing::Standing;
-use super::{Judged, Object};
+use super::{Judged, Object, Said};
 use crate::crd::FixStatus;
 use crate::policy::Outcome;
 use crate::resource::{GroupResource, ObjectKey, ObjectName};
@@ -82,19 +82,19 @@ impl State {
     }
 
     pub(super) fn enter(&mut self, judged: Judged<'_>, now: Timestamp) {
-        let Judged { key, api_version, kind, uid, listed, mut judgements } = judged;
-        judgements.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        let object = Object { key, api_version, kind, uid };
-        let uid = self.uids.hash_one(uid);
+        let Judged { key, uid, listed, mut said } = judged;
+        said.sort_unstable_by(|one, other| one.policy.cmp(&other.policy));
+        let hash = self.uids.hash_one(uid);
         let (same, another) = match self.take(key) {
-            Some(record) if record.uid == uid => (record.standings, Box::default()),
+            Some(record) if record.uid == hash => (record.standings, Box::default()),
             Some(record) => (Box::default(), record.standings),
             None => Default::default(),
         };
         self.strike(key, another, now);
         let mut before = same.into_iter().peekable();
-        let mut standings = Vec::with_capacity(judgements.len());
-        for (policy, judgement) in judgements {
+        let mut standings = Vec::with_capacity(said.len());
+        for Said { policy, api_version, kind, judgement } in said {
+            let object = Object { key, api_version, kind, uid };
             while let Some(silent) = before.next_if(|(other, _)| *other < policy) {
                 self.strike(key, [silent], now);
             }
@@ -115,7 +115,7 @@ impl State {
         self.strike(key, before, now);
         if !standings.is_empty() {
             let ObjectKey { resource, object } = key.clone();
-            let record = Record { uid, standings: standings.into() };
+            let record = Record { uid: hash, standings: standings.into() };
             self.records += record.bytes();
             self.objects.entry(resource).or_default().insert(object, record);
         }

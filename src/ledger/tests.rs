@@ -45,18 +45,10 @@ pub(super) fn fail() -> Judgement {
 
 /// Enters what policies say of an object.
 fn enter_as(ledger: &Ledger, key: &ObjectKey, uid: &str, judgements: Vec<(&str, Judgement)>, now: Timestamp) {
-    let judgements = judgements.into_iter().map(|(policy, judgement)| (policy.into(), judgement)).collect();
-    ledger.enter(
-        Judged {
-            key,
-            api_version: &"v1".into(),
-            kind: &"Pod".into(),
-            uid: &uid.into(),
-            listed: false,
-            judgements,
-        },
-        now,
-    );
+    let (api_version, kind) = (&"v1".into(), &"Pod".into());
+    let said = |(policy, judgement): (&str, _)| Said { policy: policy.into(), api_version, kind, judgement };
+    let said = judgements.into_iter().map(said).collect();
+    ledger.enter(Judged { key, uid: &uid.into(), listed: false, said }, now);
 }
 
 /// How many objects there are verdicts on.

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
+use crate::bell::Bell;
 use crate::crd::WatchPolicyStatus;
 
 /// What the server holds of one policy.
@@ -26,7 +26,7 @@ pub struct Shown {
 #[derive(Debug, Default)]
 pub struct Statuses {
     state: Mutex<State>,
-    changed: Notify,
+    changed: Bell,
 }
 
 #[derive(Debug, Default)]
@@ -44,13 +44,8 @@ impl Statuses {
     /// Waits until some statuses changed, and names their policies. For one caller: what it was told once, nobody is
     /// told again. Cancel safe.
     pub async fn changed(&self) -> BTreeSet<Arc<str>> {
-        loop {
-            let dirty = std::mem::take(&mut self.state.lock().dirty);
-            if !dirty.is_empty() {
-                return dirty;
-            }
-            self.changed.notified().await;
-        }
+        let take = || std::mem::take(&mut self.state.lock().dirty);
+        self.changed.taken(|| Some(take()).filter(|dirty| !dirty.is_empty())).await
     }
 
     /// The watch showed this. It is news where it differs from what was shown before: an edit of something else shows
@@ -64,7 +59,7 @@ impl Statuses {
         state.shown.insert(Arc::clone(policy), shown);
         state.dirty.insert(Arc::clone(policy));
         drop(state);
-        self.changed.notify_one();
+        self.changed.ring();
     }
 
     /// Forgets a policy that is gone.

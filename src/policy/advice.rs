@@ -5,6 +5,7 @@ mod arrays;
 mod fixes;
 mod images;
 mod kinds;
+mod labels;
 mod names;
 mod operators;
 mod patterns;
@@ -19,6 +20,8 @@ use crate::crd::{Check, Exception, Rule, Target, WatchPolicy};
 use crate::jsonpath::{Path, Root};
 
 use super::fault::Field;
+
+pub(super) use names::misspelt;
 
 /// One thing that the author of a policy should look at again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +102,7 @@ fn of_rule(rule: &Rule, policy: Within<'_>, at: &Field<'_>, advices: &mut Advice
         let at = at.name("forEach");
         images::of_containers(elements, &at, advices);
         arrays::of_path(elements, None, &at, advices);
+        labels::of_elements(elements, &at, advices);
         names::of_path(elements, policy, &at, advices);
         arrays::of_elements(elements, checks(rule).flat_map(paths), &at, advices);
     }
@@ -132,6 +136,7 @@ fn of_check(check: &Check, within: Within<'_>, at: &Field<'_>, advices: &mut Adv
     images::of_containers(path, &at.name("path"), advices);
     let mut of_path = |path: &str, at: &Field<'_>| {
         arrays::of_path(path, elements, at, advices);
+        labels::of_path(path, elements, at, advices);
         names::of_path(path, within, at, advices);
     };
     of_path(path, &at.name("path"));

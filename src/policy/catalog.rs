@@ -110,7 +110,11 @@ impl fmt::Display for Unresolved {
                 )
             }
             Self::OtherVersions { resource, version, served } => {
-                write!(f, "{resource} is not served in version {version}, but in {}", served.join(", "))
+                write!(
+                    f,
+                    "{resource} is not served in version {version}, but in {}: name one that is, or leave `version` out",
+                    served.join(", ")
+                )
             }
             Self::NotSelectable { resource, field, known } => {
                 let known: Vec<_> = [NAME].into_iter().chain(known.iter().map(|known| &**known)).collect();
@@ -213,7 +217,12 @@ impl Catalog {
             }
             None => {}
         }
-        let of_group = self.groups.get(&wanted.group)?.iter().flat_map(|version| &version.resources);
+        let Some(versions) = self.groups.get(&wanted.group) else {
+            let near = |group: &&Arc<str>| strsim::damerau_levenshtein(group, &wanted.group) <= 2;
+            let group = self.groups.keys().find(|group| !group.is_empty() && near(group))?;
+            return Some(format!("did you mean the group {group}?"));
+        };
+        let of_group = versions.iter().flat_map(|version| &version.resources);
         let similar = of_group.filter(|(name, served)| is_similar(&wanted.resource, name, &served.kind));
         let (name, _) = similar.min_by_key(|(name, _)| name.len())?;
         Some(format!("did you mean {name}? resources are plural and lower case"))
@@ -267,7 +276,7 @@ mod tests {
     fn what_is_not_found_says_why() {
         assert_eq!(
             resolve("gadgets", Some("v9")).unwrap_err().to_string(),
-            "gadgets.example.com is not served in version v9, but in v1"
+            "gadgets.example.com is not served in version v9, but in v1: name one that is, or leave `version` out"
         );
         assert!(resolve("reviews", None).unwrap_err().to_string().contains("cannot be listed"));
     }
@@ -281,6 +290,8 @@ mod tests {
             ("example.com", "gizmos", "the cluster serves no gizmos.example.com; it is watched as soon as"),
             ("", "widgets", "widgets is served by group example.com: write `group: example.com`"),
             ("exampel.com", "widgets", "write `group: example.com`"),
+            ("exampel.com", "*", "did you mean the group example.com?"),
+            ("other.io", "*", "the cluster serves no *.other.io; it is watched as soon as"),
             ("core", "pods", "leaving `group` out"),
             ("example.com", "widgts", "did you mean widgets?"),
             ("example.com", "Gadget", "did you mean gadgets?"),

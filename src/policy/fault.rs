@@ -15,17 +15,6 @@ pub enum FaultReason {
     FixNotAllowed,
 }
 
-impl FaultReason {
-    /// The reason as conditions write it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Invalid => "Invalid",
-            Self::TargetNotAllowed => "TargetNotAllowed",
-            Self::FixNotAllowed => "FixNotAllowed",
-        }
-    }
-}
-
 /// One thing that is wrong with a policy. Shown as `spec.rules[2] (owner).path: at character 7: ...`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {

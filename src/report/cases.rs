@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::crd::TargetState;
 use crate::crd::{Exception, Mode, Severity, WatchPolicy};
-use crate::ledger::{Judged, Ledger};
+use crate::ledger::{Judged, Ledger, Said};
 use crate::observe::board::TargetReport;
 use crate::policy::{
     Judgement, NodeVerdict, Outcome, PolicyEntry, PolicyState, RuleVerdict, Settings, Verdict, compile,
@@ -157,16 +157,7 @@ pub(super) fn enter(ledger: &Ledger, policy: &str, object: &str, judgement: Judg
     let object = ObjectName { namespace: Some("shop".into()), name: object.into() };
     let uid: Arc<str> = object.name.clone();
     let key = ObjectKey { resource: GroupResource::new("apps", "deployments"), object };
-    let judgements = vec![(policy.into(), judgement)];
-    ledger.enter(
-        Judged {
-            key: &key,
-            api_version: &"apps/v1".into(),
-            kind: &"Deployment".into(),
-            uid: &uid,
-            listed: false,
-            judgements,
-        },
-        now,
-    );
+    let (api_version, kind) = (&"apps/v1".into(), &"Deployment".into());
+    let said = vec![Said { policy: policy.into(), api_version, kind, judgement }];
+    ledger.enter(Judged { key: &key, uid: &uid, listed: false, said }, now);
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::reason::Reason;
 use super::shown::{shown, shown_lines};
 use crate::crd::{Mode, TargetState};
 use crate::ledger::Obstacles;
@@ -27,17 +28,12 @@ const UNKNOWN: &str = "Unknown";
 pub(super) struct Statement {
     pub(super) kind: &'static str,
     pub(super) status: &'static str,
-    pub(super) reason: &'static str,
+    pub(super) reason: Reason,
     pub(super) message: String,
 }
 
 impl Statement {
-    fn new(
-        kind: &'static str,
-        status: &'static str,
-        reason: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
+    fn new(kind: &'static str, status: &'static str, reason: Reason, message: impl Into<String>) -> Self {
         Self { kind, status, reason, message: message.into() }
     }
 
@@ -52,7 +48,7 @@ impl Statement {
             last_transition_time: same.map_or(Time(now), |old| old.last_transition_time.clone()),
             message,
             observed_generation: Some(generation),
-            reason: self.reason.to_owned(),
+            reason: self.reason.as_str().to_owned(),
             status: self.status.to_owned(),
             type_: self.kind.to_owned(),
         }
@@ -63,23 +59,23 @@ impl Statement {
 pub(super) fn ready(entry: &PolicyEntry, targets: Option<&[TargetReport]>) -> Statement {
     match &entry.state {
         PolicyState::Compiled(_) if entry.deleting => {
-            Statement::new("Ready", FALSE, "Deleting", "the policy is being deleted: nothing is judged")
+            Statement::new("Ready", FALSE, Reason::Deleting, "the policy is being deleted: nothing is judged")
         }
         PolicyState::Compiled(policy) if policy.suspend => Statement::new(
             "Ready",
             TRUE,
-            "Suspended",
+            Reason::Suspended,
             "the policy is suspended: nothing is watched or judged",
         ),
         PolicyState::Compiled(_) => Survey::of(targets).ready(),
         PolicyState::Invalid(faults) => {
             let first = faults.iter().next().map(ToString::to_string).unwrap_or_default();
-            let reason = faults.reason().as_str();
+            let reason = faults.reason().into();
             Statement::new("Ready", FALSE, reason, format!("the policy is not run: {first}"))
         }
         PolicyState::Unreadable(_) => {
             let message = "the policy is not run: this version of the operator cannot read it";
-            Statement::new("Ready", FALSE, "Unreadable", message)
+            Statement::new("Ready", FALSE, Reason::Unreadable, message)
         }
     }
 }
@@ -87,16 +83,17 @@ pub(super) fn ready(entry: &PolicyEntry, targets: Option<&[TargetReport]>) -> St
 /// All conditions of a policy, `Ready` first.
 pub(super) fn statements(entry: &PolicyEntry, targets: Option<&[TargetReport]>) -> Vec<Statement> {
     let ready = ready(entry, targets);
-    let valid = || Statement::new("Validated", TRUE, "Valid", "the policy is understood as a whole");
+    let valid = || Statement::new("Validated", TRUE, Reason::Valid, "the policy is understood as a whole");
     let mut statements = match &entry.state {
         PolicyState::Compiled(_) if entry.deleting => {
             let mut statements = vec![valid()];
-            statements.extend(unasked("Deleting", "nothing is judged for a policy that is being deleted"));
+            statements
+                .extend(unasked(Reason::Deleting, "nothing is judged for a policy that is being deleted"));
             statements
         }
         PolicyState::Compiled(policy) if policy.suspend => {
             let mut statements = vec![valid()];
-            statements.extend(unasked("Suspended", "nothing is watched while the policy is suspended"));
+            statements.extend(unasked(Reason::Suspended, "nothing is watched while the policy is suspended"));
             statements
         }
         PolicyState::Compiled(policy) => {
@@ -106,9 +103,9 @@ pub(super) fn statements(entry: &PolicyEntry, targets: Option<&[TargetReport]>) 
             statements.extend(survey.stalled().or_else(|| survey.reconciling()));
             statements
         }
-        PolicyState::Invalid(faults) => refused(faults.reason().as_str(), faults.to_string()),
+        PolicyState::Invalid(faults) => refused(faults.reason().into(), faults.to_string()),
         PolicyState::Unreadable(error) => refused(
-            "Unreadable",
+            Reason::Unreadable,
             format!(
                 "the policy was stored in a form that this version of the operator cannot read: {error}; install the CRD of this version and apply the policy again"
             ),
@@ -158,8 +155,8 @@ pub(super) fn releasing(
     message.push_str(&format!("; to leave the rest as it is, take the finalizer {FINALIZER} off the policy"));
     let works = "the policy takes back what it wrote; see the condition Enforcing";
     [
-        Statement::new("Enforcing", FALSE, "Releasing", message),
-        Statement::new("Reconciling", TRUE, "Releasing", works),
+        Statement::new("Enforcing", FALSE, Reason::Releasing, message),
+        Statement::new("Reconciling", TRUE, Reason::Releasing, works),
     ]
 }
 
@@ -168,40 +165,42 @@ pub(super) fn enforcing(policy: &CompiledPolicy, writes: Writes, denied: Option<
     let not = |reason, message: String| Statement::new("Enforcing", FALSE, reason, message);
     let unverified = denied.map(|denied| format!("; fixes are not verified: {denied}")).unwrap_or_default();
     match policy.mode {
-        Mode::Audit => not("Audit", "the mode is Audit: the policy reports and writes nothing".to_owned()),
+        Mode::Audit => {
+            not(Reason::Audit, "the mode is Audit: the policy reports and writes nothing".to_owned())
+        }
         Mode::Plan => {
             let message = "the mode is Plan: fixes are worked out, sent as a dry run, and reported";
-            not("Plan", format!("{message}{unverified}"))
+            not(Reason::Plan, format!("{message}{unverified}"))
         }
-        Mode::Enforce if !policy.mends() => not("NoFix", "no rule of the policy has a fix".to_owned()),
+        Mode::Enforce if !policy.mends() => not(Reason::NoFix, "no rule of the policy has a fix".to_owned()),
         Mode::Enforce if !writes.allowed => {
             let message = "the operator does not allow it: start it with --allow-enforce (enforcement.enabled in the \
                            chart); until then fixes are planned";
-            not("NotAllowed", format!("{message}{unverified}"))
+            not(Reason::NotAllowed, format!("{message}{unverified}"))
         }
         Mode::Enforce if writes.stopped => {
             let message = "writes are stopped for the whole operator, by the annotation watchpolicy.io/writes of its \
                            Lease; take it off to go on";
-            not("Stopped", format!("{message}{unverified}"))
+            not(Reason::Stopped, format!("{message}{unverified}"))
         }
         Mode::Enforce => match denied {
-            Some(denied) => not("Forbidden", denied.to_owned()),
-            None => Statement::new("Enforcing", TRUE, "Enforcing", "fixes are written"),
+            Some(denied) => not(Reason::Forbidden, denied.to_owned()),
+            None => Statement::new("Enforcing", TRUE, Reason::Enforcing, "fixes are written"),
         },
     }
 }
 
 /// A policy that is not run at all.
-fn refused(reason: &'static str, message: String) -> Vec<Statement> {
+fn refused(reason: Reason, message: String) -> Vec<Statement> {
     let stalled = "the policy is not run until it is edited; see the condition Validated";
     let mut statements = vec![Statement::new("Validated", FALSE, reason, message)];
-    statements.extend(unasked("NotValidated", "nothing is watched for a policy that is not valid"));
+    statements.extend(unasked(Reason::NotValidated, "nothing is watched for a policy that is not valid"));
     statements.push(Statement::new("Stalled", TRUE, reason, stalled));
     statements
 }
 
 /// What is said of targets that nobody asked about: nothing is known of them, and nothing is written.
-fn unasked(reason: &'static str, message: &str) -> [Statement; 3] {
+fn unasked(reason: Reason, message: &str) -> [Statement; 3] {
     let unknown = |kind| Statement::new(kind, UNKNOWN, reason, message);
     let enforcing = Statement::new("Enforcing", FALSE, reason, format!("nothing is written: {message}"));
     [unknown("TargetsResolved"), unknown("Authorized"), enforcing]
@@ -236,23 +235,25 @@ impl<'t> Survey<'t> {
     /// What a person is to know of the targets in a state: the first one's own words, and the names of all.
     fn explained(&self, state: TargetState) -> String {
         let first = self.targets.iter().find(|target| target.state == state);
-        let words = first.and_then(|target| target.message.as_deref()).unwrap_or_default();
-        match words {
-            "" => self.named(state),
-            words => format!("{}: {words}", self.named(state)),
-        }
+        with_words(self.named(state), first.and_then(|target| target.message.as_deref()))
+    }
+
+    /// What whoever wrote the policy should know of targets that are followed: the first one's words.
+    fn remark(&self) -> String {
+        let followed =
+            |target: &&TargetReport| target.state == TargetState::Synced && target.message.is_some();
+        let remarked = self.targets.iter().find(followed);
+        remarked.map(|target| format!("; {}", told(target))).unwrap_or_default()
     }
 
     /// What is served, and not as the policy asks for it.
     fn mismatched(&self) -> Option<String> {
-        let mismatched = self.targets.iter().find(|target| target.mismatched)?;
-        Some(format!("{}: {}", name(mismatched), mismatched.message.as_deref().unwrap_or_default()))
+        self.targets.iter().find(|target| target.mismatched).map(told)
     }
 
     /// Which limit of the operator keeps the policy from seeing everything.
     fn exceeded(&self) -> Option<String> {
-        let limited = self.targets.iter().find(|target| target.limited)?;
-        Some(format!("{}: {}", name(limited), limited.message.as_deref().unwrap_or_default()))
+        self.targets.iter().find(|target| target.limited).map(told)
     }
 
     fn resolving(&self) -> bool {
@@ -262,27 +263,29 @@ impl<'t> Survey<'t> {
     fn ready(&self) -> Statement {
         let not = |reason, message| Statement::new("Ready", FALSE, reason, message);
         if self.any(TargetState::Forbidden) {
-            not("Forbidden", self.explained(TargetState::Forbidden))
+            not(Reason::Forbidden, self.explained(TargetState::Forbidden))
         } else if let Some(mismatched) = self.mismatched() {
-            not("TargetMismatch", mismatched)
+            not(Reason::TargetMismatch, mismatched)
         } else if let Some(exceeded) = self.exceeded() {
-            not("LimitExceeded", exceeded)
+            not(Reason::LimitExceeded, exceeded)
         } else if self.any(TargetState::Degraded) {
-            not("Degraded", self.explained(TargetState::Degraded))
+            not(Reason::Degraded, self.explained(TargetState::Degraded))
         } else if self.resolving() {
-            not("Resolving", "what the cluster serves of the targets is being looked up".to_owned())
+            not(Reason::Resolving, "what the cluster serves of the targets is being looked up".to_owned())
         } else if self.any(TargetState::Listing) {
-            not("Listing", format!("objects are being listed: {}", self.named(TargetState::Listing)))
+            not(Reason::Listing, format!("objects are being listed: {}", self.named(TargetState::Listing)))
         } else if !self.any(TargetState::Synced) {
-            let message = "no target exists in the cluster yet; each is watched as soon as it is served";
-            let message = format!("{message}: {}", self.explained(TargetState::Absent));
-            Statement::new("Ready", TRUE, "TargetsAbsent", message)
+            let message =
+                format!("no target exists in the cluster yet: {}", self.explained(TargetState::Absent));
+            Statement::new("Ready", TRUE, Reason::TargetsAbsent, message)
         } else if self.any(TargetState::Absent) {
             let message =
                 format!("followed, but for what does not exist: {}", self.explained(TargetState::Absent));
-            Statement::new("Ready", TRUE, "SomeTargetsAbsent", message)
+            let message = message + &self.remark();
+            Statement::new("Ready", TRUE, Reason::SomeTargetsAbsent, message)
         } else {
-            Statement::new("Ready", TRUE, "Synced", "every target is followed")
+            let message = format!("every target is followed{}", self.remark());
+            Statement::new("Ready", TRUE, Reason::Synced, message)
         }
     }
 
@@ -290,39 +293,39 @@ impl<'t> Survey<'t> {
         let resolved =
             |status, reason, message: String| Statement::new("TargetsResolved", status, reason, message);
         if let Some(mismatched) = self.mismatched() {
-            resolved(FALSE, "TargetMismatch", mismatched)
+            resolved(FALSE, Reason::TargetMismatch, mismatched)
         } else if self.any(TargetState::Absent) {
-            resolved(FALSE, "Absent", self.explained(TargetState::Absent))
+            resolved(FALSE, Reason::Absent, self.explained(TargetState::Absent))
         } else if self.resolving() {
-            resolved(UNKNOWN, "Resolving", "the targets are being looked up".to_owned())
+            resolved(UNKNOWN, Reason::Resolving, "the targets are being looked up".to_owned())
         } else {
             let except = match left_out {
                 [] => String::new(),
                 names => format!("; system namespaces are left out: {}", names.join(", ")),
             };
-            resolved(TRUE, "Resolved", format!("the cluster serves every target{except}"))
+            resolved(TRUE, Reason::Resolved, format!("the cluster serves every target{except}"))
         }
     }
 
     fn authorized(&self) -> Statement {
         let allowed = [TargetState::Listing, TargetState::Synced, TargetState::Degraded];
         if self.any(TargetState::Forbidden) {
-            Statement::new("Authorized", FALSE, "Forbidden", self.explained(TargetState::Forbidden))
+            Statement::new("Authorized", FALSE, Reason::Forbidden, self.explained(TargetState::Forbidden))
         } else if allowed.iter().any(|state| self.any(*state)) {
-            Statement::new("Authorized", TRUE, "Allowed", "the operator may list and watch the targets")
+            Statement::new("Authorized", TRUE, Reason::Allowed, "the operator may list and watch the targets")
         } else {
-            Statement::new("Authorized", UNKNOWN, "NothingToAsk", "no target is served yet")
+            Statement::new("Authorized", UNKNOWN, Reason::NothingToAsk, "no target is served yet")
         }
     }
 
     fn reconciling(&self) -> Option<Statement> {
         let failing = |target: &TargetReport| target.state == TargetState::Degraded && !target.limited;
         let reason = if self.targets.iter().any(failing) {
-            "Degraded"
+            Reason::Degraded
         } else if self.resolving() {
-            "Resolving"
+            Reason::Resolving
         } else if self.any(TargetState::Listing) {
-            "Listing"
+            Reason::Listing
         } else {
             return None;
         };
@@ -331,12 +334,26 @@ impl<'t> Survey<'t> {
 
     fn stalled(&self) -> Option<Statement> {
         let forbidden =
-            || Statement::new("Stalled", TRUE, "Forbidden", self.explained(TargetState::Forbidden));
+            || Statement::new("Stalled", TRUE, Reason::Forbidden, self.explained(TargetState::Forbidden));
         let mismatched =
-            || self.mismatched().map(|words| Statement::new("Stalled", TRUE, "TargetMismatch", words));
+            || self.mismatched().map(|words| Statement::new("Stalled", TRUE, Reason::TargetMismatch, words));
         let exceeded =
-            || self.exceeded().map(|words| Statement::new("Stalled", TRUE, "LimitExceeded", words));
+            || self.exceeded().map(|words| Statement::new("Stalled", TRUE, Reason::LimitExceeded, words));
         self.any(TargetState::Forbidden).then(forbidden).or_else(mismatched).or_else(exceeded)
+    }
+}
+
+/// A target's words, after its name.
+fn told(target: &TargetReport) -> String {
+    with_words(name(target), target.message.as_deref())
+}
+
+/// Words after what they are about, unless they name it themselves.
+fn with_words(name: String, words: Option<&str>) -> String {
+    match words.unwrap_or_default() {
+        "" => name,
+        words if words.contains(&name) => words.to_owned(),
+        words => format!("{name}: {words}"),
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conditions::ready;
 use super::question::{Position, Question};
+use super::reason::Reason;
 use super::shown::shown;
 use super::status::violation;
 use crate::crd::Violation;
@@ -21,10 +22,6 @@ use crate::policy::{PolicyEntry, PolicySet};
 const CHUNK: usize = 256;
 /// Findings that one page looks through. A rare one may come after some pages that are short or empty.
 const MAX_LOOKED_AT: usize = 20_000;
-/// The reason of policies of which not everything is kept.
-const LIMIT_EXCEEDED: &str = "LimitExceeded";
-/// The reason of policies that are not there.
-const NOT_FOUND: &str = "NotFound";
 /// The most policies that a page says are not ready.
 const MAX_NOT_READY: usize = 100;
 
@@ -131,7 +128,7 @@ fn not_ready(entry: &PolicyEntry, board: &Board) -> Option<NotReady> {
     let ready = ready(entry, board.policies.get(&entry.name).map(AsRef::as_ref));
     (ready.status != "True" || entry.running().is_none()).then(|| NotReady {
         policy: entry.name.to_string(),
-        reason: ready.reason.to_owned(),
+        reason: ready.reason.as_str().to_owned(),
         message: shown(&ready.message, MAX_MESSAGE),
     })
 }
@@ -140,7 +137,7 @@ fn not_ready(entry: &PolicyEntry, board: &Board) -> Option<NotReady> {
 fn unknown(policy: &str) -> NotReady {
     NotReady {
         policy: shown(policy, MAX_NAME),
-        reason: NOT_FOUND.to_owned(),
+        reason: Reason::NotFound.as_str().to_owned(),
         message: "there is no policy of this name".to_owned(),
     }
 }
@@ -150,7 +147,7 @@ fn cut(entry: &PolicyEntry, ledger: &Ledger) -> Option<NotReady> {
     let unlisted = ledger.unlisted(&entry.name);
     (unlisted > 0).then(|| NotReady {
         policy: entry.name.to_string(),
-        reason: LIMIT_EXCEEDED.to_owned(),
+        reason: Reason::LimitExceeded.as_str().to_owned(),
         message: format!("{unlisted} violations are counted and not listed: raise --max-verdict-bytes"),
     })
 }
@@ -272,7 +269,7 @@ mod tests {
         enter(&ledger, "a", "a-0", verdict(vec![node("bad")]), at(0));
         let page = list(&Question::read("").unwrap(), &set, &board, &ledger);
         let of_a = page.not_ready.iter().find(|lacking| lacking.policy == "a").unwrap();
-        assert!(page.violations.is_empty() && of_a.reason == LIMIT_EXCEEDED, "{page:?}");
+        assert!(page.violations.is_empty() && of_a.reason == Reason::LimitExceeded.as_str(), "{page:?}");
         assert!(of_a.message.starts_with("1 violations are counted and not listed"), "{of_a:?}");
     }
 }

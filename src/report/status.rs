@@ -5,14 +5,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 
 use super::conditions::{Writes, enforcing, releasing, statements};
+use super::reason::Reason;
 use super::shown::shown;
 use crate::crd::status::{
     MAX_ACTUAL, MAX_API_VERSION, MAX_LABEL, MAX_MESSAGE, MAX_NAME, MAX_OTHER_PATHS, MAX_PATH, MAX_TARGETS,
     MAX_UID, MAX_VIOLATIONS,
 };
 use crate::crd::{
-    ExceptionStatus, FixStatus, TargetState, TargetStatus, Violation, ViolationObject, ViolationResult,
-    WatchPolicyStatus,
+    ExceptionStatus, FixStatus, Summary, TargetState, TargetStatus, Violation, ViolationObject,
+    ViolationResult, WatchPolicyStatus,
 };
 use crate::ledger::{Finding, Page, Place, Usage};
 use crate::observe::board::TargetReport;
@@ -119,14 +120,10 @@ fn base(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
             statements.extend(releasing(left, writes.stopped, &page.obstacles, *targets));
         }
     }
-    if page.tally.summary.errored > 0
-        && let Some(ready) = statements.first_mut()
+    if let Some(ready) = statements.first_mut()
+        && let Some(words) = of_objects(&page.tally.summary, ready.reason)
     {
-        let objects = match page.tally.summary.errored {
-            1 => "1 object".to_owned(),
-            errored => format!("{errored} objects"),
-        };
-        ready.message.push_str(&format!("; {objects} could not be judged, see the violations"));
+        ready.message.push_str(&format!("; {words}"));
     }
     let conditions: Vec<_> =
         statements.into_iter().map(|statement| statement.condition(generation, before, now)).collect();
@@ -138,6 +135,26 @@ fn base(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
         summary: entry.running().map(|_| page.tally.summary),
         conditions,
         ..WatchPolicyStatus::default()
+    }
+}
+
+/// What should be known of the objects beside the targets: a policy that judges none looks like one that finds nothing.
+fn of_objects(summary: &Summary, ready: Reason) -> Option<String> {
+    let Summary { excluded, matched, errored, skipped, owned, excepted, .. } = *summary;
+    let objects = |number: u64| if number == 1 { "1 object".to_owned() } else { format!("{number} objects") };
+    if errored > 0 {
+        return Some(format!("{} could not be judged, see the violations", objects(errored)));
+    }
+    match matched {
+        _ if !matches!(ready, Reason::Synced | Reason::SomeTargetsAbsent) => None,
+        0 if excluded > 0 => Some(format!("{} seen, and `match` leaves all out", objects(excluded))),
+        0 => Some(
+            "so far no object is taken; if there should be some, see selectors and namespaces".to_owned(),
+        ),
+        _ if skipped == matched && owned + excepted == 0 => {
+            Some(format!("{} taken, and no rule applies: see `when` and `forEach`", objects(matched)))
+        }
+        _ => None,
     }
 }
 

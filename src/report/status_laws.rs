@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::ledger::{Judged, Ledger};
+use crate::ledger::{Judged, Ledger, Said};
 use crate::policy::{Judgement, NodeVerdict, RuleVerdict, Verdict};
 use crate::report::cases::{at, running, target};
 use crate::resource::{ObjectKey, ObjectName};
@@ -112,15 +112,9 @@ fn enter(ledger: &Ledger, found: Found) {
     };
     let judgement =
         Judgement::Judged(Verdict { outcome, rules: vec![rule], grants: Vec::new(), again: None });
-    let judged = Judged {
-        key: &key,
-        api_version: &format!("{group}/{version}").into(),
-        kind: &kind.into(),
-        uid: &uid.into(),
-        listed: false,
-        judgements: vec![("p".into(), judgement)],
-    };
-    ledger.enter(judged, at(0));
+    let (api_version, kind) = (&format!("{group}/{version}").into(), &kind.into());
+    let said = vec![Said { policy: "p".into(), api_version, kind, judgement }];
+    ledger.enter(Judged { key: &key, uid: &uid.into(), listed: false, said }, at(0));
 }
 
 fn report() -> impl Strategy<Value = TargetReport> {

@@ -111,6 +111,45 @@ fn conditions_follow_the_states_of_the_targets() {
 }
 
 #[test]
+fn a_policy_that_judges_nothing_does_not_look_like_one_that_finds_nothing() {
+    let told = |state, summary| {
+        let mut page = Page::default();
+        page.tally.summary = summary;
+        let targets = [target("deployments", state)];
+        let (entry, targets) = (running("p"), Some(&targets[..]));
+        let view = View { entry: &entry, targets, page: &page, previous: None, writes: Writes::default() };
+        message(&render(&view, at(0)), "Ready").to_owned()
+    };
+    let (none, followed) = (Summary::default(), "every target is followed");
+    assert!(told(Synced, none).starts_with("every target is followed; so far no object is taken"));
+    assert!(!told(Absent, none).contains("is taken"), "there is nothing to take");
+    let left_out = Summary { excluded: 2, ..none };
+    assert_eq!(told(Synced, left_out), format!("{followed}; 2 objects seen, and `match` leaves all out"));
+    let skipped = Summary { matched: 1, skipped: 1, ..none };
+    assert!(told(Synced, skipped).contains("; 1 object taken, and no rule applies: see"));
+    for summary in [
+        Summary { matched: 1, skipped: 1, owned: 1, ..none },
+        Summary { matched: 2, skipped: 1, passed: 1, ..none },
+    ] {
+        assert_eq!(told(Synced, summary), followed);
+    }
+    let errored = Summary { matched: 1, errored: 1, ..none };
+    assert!(told(Synced, errored).ends_with("; 1 object could not be judged, see the violations"));
+}
+
+#[test]
+fn what_should_be_known_of_a_target_that_is_followed_is_told_with_it_and_its_name_once() {
+    let told = |state, words: &str| {
+        let targets = [TargetReport { message: Some(words.into()), ..target("deployments", state) }];
+        message(&status(&running("p"), Some(&targets)), "Ready").to_owned()
+    };
+    let slip = "a rule reads `spec.a`";
+    assert!(told(Synced, slip).starts_with(&format!("every target is followed; deployments.apps: {slip}")));
+    let absent = "the cluster serves no deployments.apps; it is watched as soon as it is installed";
+    assert_eq!(told(Absent, absent), format!("no target exists in the cluster yet: {absent}"));
+}
+
+#[test]
 fn who_waits_for_a_policy_that_needs_somebody_need_not_wait_for_its_other_targets() {
     for state in [Listing, Degraded, Resolving] {
         let targets = [target("deployments", state), target("jobs", Forbidden)];
@@ -205,7 +244,7 @@ fn a_missing_right_is_told_in_the_words_of_its_target() {
     let forbidden = TargetReport { message: Some(cure.into()), ..target("deployments", Forbidden) };
     let status = status(&running("p"), Some(&[target("statefulsets", Synced), forbidden]));
     for kind in ["Ready", "Authorized", "Stalled"] {
-        assert_eq!(message(&status, kind), format!("deployments.apps: {cure}"));
+        assert_eq!(message(&status, kind), cure);
     }
     assert_eq!(status.targets[1].message.as_deref(), Some(cure));
     assert_eq!(status.targets_summary.as_deref(), Some("1/2"));
@@ -352,7 +391,7 @@ fn every_consent_that_is_missing_is_named() {
     let tell = |allowed, stopped, denied: Option<&str>| {
         let writes = Writes { allowed, stopped, left: None };
         let told = enforcing(enforces.running().unwrap(), writes, denied);
-        (told.status, told.reason, told.message)
+        (told.status, told.reason.as_str(), told.message)
     };
     let lacks = Some("the operator lacks the right");
     assert_eq!(tell(true, false, None), ("True", "Enforcing", "fixes are written".to_owned()));

@@ -21,6 +21,8 @@ use clap::CommandFactory;
 use regex::Regex;
 use serde_json::Value;
 use watchpolicy::cli::Cli;
+use watchpolicy::metrics::Remediation;
+use watchpolicy::report::Reason;
 
 use crate::blocks::{pages, read, root};
 
@@ -49,42 +51,45 @@ fn each_alert_has_a_runbook_where_it_says_and_each_runbook_an_alert() {
     assert_eq!(headings("docs/runbooks.md"), alerts);
 }
 
+/// The states that a target can have, as the definition lists them.
+fn target_states() -> BTreeSet<String> {
+    let crd: Value = serde_saphyr::from_str(&read("crds/watchpolicy.yaml")).unwrap();
+    let status = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
+    let states = &status["properties"]["targets"]["items"]["properties"]["state"]["enum"];
+    states.as_array().unwrap().iter().map(|state| state.as_str().unwrap().to_owned()).collect()
+}
+
 #[test]
-fn each_reason_that_a_condition_can_have_has_a_section() {
-    let headings = headings("docs/troubleshooting.md");
-    let product = |path: &str| read(path).split("#[cfg(test)]").next().unwrap().to_owned();
-    let words = product("src/report/conditions.rs")
-        + product("src/policy/fault.rs")
-            .split("impl FaultReason")
-            .nth(1)
-            .unwrap()
-            .split("\n}\n")
-            .next()
-            .unwrap();
-    // Words in quotation marks that begin with a capital are types, statuses and reasons of conditions.
-    let others = [
-        "Ready",
-        "Validated",
-        "TargetsResolved",
-        "Authorized",
-        "Enforcing",
-        "Reconciling",
-        "Stalled",
-        "True",
-        "False",
-        "Unknown",
-    ];
-    let reasons: BTreeSet<_> = Regex::new("\"([A-Z][A-Za-z]+)\"")
-        .unwrap()
-        .captures_iter(&words)
-        .map(|found| found[1].to_owned())
-        .collect();
-    assert!(reasons.len() > 15, "{reasons:?}");
-    let missing: Vec<_> = reasons
-        .iter()
-        .filter(|reason| !others.contains(&reason.as_str()) && !headings.contains(*reason))
-        .collect();
-    assert!(missing.is_empty(), "docs/troubleshooting.md has no section for {missing:?}");
+fn each_reason_of_a_condition_and_each_state_of_a_target_has_a_section_and_each_section_of_one_word_is_one() {
+    let mut words: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.as_str().to_owned()).collect();
+    words.extend(target_states());
+    let mut sections = headings("docs/troubleshooting.md");
+    sections.retain(|heading| heading.chars().all(char::is_alphanumeric));
+    assert_eq!(sections, words);
+}
+
+#[test]
+fn each_reason_is_given_by_some_condition() {
+    let conditions = read("src/report/conditions.rs") + &read("src/report/listing.rs");
+    let is_given = |reason: &&Reason| {
+        let is_of_fault = [Reason::Invalid, Reason::TargetNotAllowed, Reason::FixNotAllowed].contains(reason);
+        is_of_fault || conditions.contains(&format!("Reason::{}", reason.as_str()))
+    };
+    let unused: Vec<_> = Reason::ALL.iter().filter(|reason| !is_given(reason)).collect();
+    assert!(unused.is_empty(), "no condition has the reason {unused:?}");
+}
+
+#[test]
+fn each_outcome_of_a_fix_is_explained() {
+    let (page, explain) = (read("docs/enforcement.md"), read("docs/reference.md"));
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let row = explain.lines().find(|line| line.starts_with("| `violations[].fix.outcome`")).unwrap();
+    for outcome in Remediation::ALL {
+        let word = outcome.as_str();
+        let is_told = rows.iter().any(|row| row.split(" | ").next().unwrap().contains(&format!("`{word}`")));
+        assert!(is_told, "docs/enforcement.md does not explain {word}");
+        assert!(row.contains(word), "kubectl explain does not name {word}");
+    }
 }
 
 /// The reference of the flags, from what `--help` is made of.

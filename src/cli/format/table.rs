@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::cli::counted::counted;
 use crate::cli::results::{Entry, Results, RuleResult, Summary};
 use crate::report::printable;
 
@@ -41,8 +42,8 @@ fn line(text: &mut String, widths: &[usize], cells: &[impl AsRef<str>]) {
 /// The column that is left out where nothing is in a file.
 const FILE: usize = 5;
 
-/// What is wrong, and how many results there are of each kind.
-pub(in crate::cli) fn results(results: &Results) -> String {
+/// What is wrong, how many results there are of each kind, and how much could not be read or judged.
+pub(in crate::cli) fn results(results: &Results, troubles: usize) -> String {
     let mut rows: Vec<_> = results.results.iter().flat_map(of_entry).collect();
     let mut header = vec!["RESULT", "SEVERITY", "POLICY", "RULE", "OBJECT", "FILE", "MESSAGE"];
     if rows.iter().all(|row| row.get(FILE).is_some_and(String::is_empty)) {
@@ -53,13 +54,19 @@ pub(in crate::cli) fn results(results: &Results) -> String {
     if !rows.is_empty() {
         text = plain(&header, &rows) + "\n";
     }
-    let Summary { pass, fail, error, skip, violations } = results.summary;
-    let s = if violations == 1 { "" } else { "s" };
-    let _infallible = writeln!(
-        text,
-        "{pass} passed, {fail} failed, {error} errors, {skip} skipped; {violations} violation{s}"
-    );
-    text
+    text + &sentence(results.summary, troubles) + "\n"
+}
+
+fn sentence(Summary { pass, fail, error, skip, violations }: Summary, troubles: usize) -> String {
+    let errors = counted(error, "error", "errors");
+    let violations = counted(violations, "violation", "violations");
+    let incomplete = match troubles {
+        0 => String::new(),
+        troubles => {
+            format!("; incomplete: {} on stderr", counted(troubles, "problem is told", "problems are told"))
+        }
+    };
+    format!("{pass} passed, {fail} failed, {errors}, {skip} skipped; {violations}{incomplete}")
 }
 
 fn of_entry(entry: &Entry) -> impl Iterator<Item = Vec<String>> {

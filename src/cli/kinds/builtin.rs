@@ -98,7 +98,7 @@ pub(in crate::cli) fn is_cluster_scoped(group: &str, plural: &str) -> bool {
 pub(in crate::cli) fn oddity(group: &str, plural: &str) -> Option<String> {
     let all = || NAMESPACED.iter().chain(CLUSTER_SCOPED);
     let of_group = || all().filter(|(g, _, _)| *g == group);
-    if group == "core" {
+    if matches!(group, "core" | "v1" | "api") {
         return Some("the core group has no name: leave `group` out".to_owned());
     }
     if of_group().next().is_none() || plural == "*" || of_group().any(|(_, _, known)| *known == plural) {
@@ -125,6 +125,7 @@ mod tests {
         for (group, plural, words) in [
             ("apps", "deployment", "did you mean deployments?"),
             ("core", "pods", "leave `group` out"),
+            ("v1", "pods", "leave `group` out"),
             ("", "deployments", "of group apps"),
             ("apps", "pods", "of the core group"),
             ("networking.k8s.io", "ingress", "did you mean ingresses?"),

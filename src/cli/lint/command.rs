@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::answer::{Answer, FINE, UNSURE, WRONG};
+use crate::cli::counted::counted;
 use crate::cli::finding::{Finding, named};
 use crate::cli::format::junit::{Case, Status};
 use crate::cli::format::{self, Format};
@@ -74,26 +75,9 @@ fn table(drafts: &[Draft], remarks: &[Remark], troubles: &[Trouble]) -> String {
     if !remarks.is_empty() {
         text.push('\n');
     }
-    let faults = match remarks.iter().filter(|remark| remark.is_fault()).count() {
-        0 => "no fault".to_owned(),
-        1 => "1 fault".to_owned(),
-        faults => format!("{faults} faults"),
-    };
-    let warnings = match remarks.iter().filter(|remark| !remark.is_fault()).count() {
-        0 => String::new(),
-        1 => ", 1 warning".to_owned(),
-        warnings => format!(", {warnings} warnings"),
-    };
-    let policies = match drafts.len() {
-        1 => "1 policy".to_owned(),
-        policies => format!("{policies} policies"),
-    };
-    let unread = match troubles.len() {
-        0 => String::new(),
-        1 => ", 1 input that cannot be used".to_owned(),
-        unread => format!(", {unread} inputs that cannot be used"),
-    };
-    text + &format!("{policies}, {faults}{warnings}{unread}\n")
+    let faults = remarks.iter().filter(|remark| remark.is_fault()).count();
+    let summary = Summary { policies: drafts.len(), faults, warnings: remarks.len() - faults };
+    text + &summary.sentence(troubles.len()) + "\n"
 }
 
 /// Shown as `owner.yaml:7: owner: spec.rules[0].path: what is wrong`, a warning as `owner.yaml:7: warning: owner: …`.
@@ -159,6 +143,32 @@ struct Summary {
     policies: usize,
     faults: usize,
     warnings: usize,
+}
+
+impl Summary {
+    /// What cannot be read has no faults, and is not well for that.
+    fn sentence(&self, unread: usize) -> String {
+        let Self { policies, faults, warnings } = *self;
+        let unread = match unread {
+            0 => String::new(),
+            unread => counted(unread, "input that cannot be used", "inputs that cannot be used"),
+        };
+        if policies == 0 {
+            return format!("no policy was looked at: {unread}");
+        }
+        let faults = match faults {
+            0 => "no fault".to_owned(),
+            faults => counted(faults, "fault", "faults"),
+        };
+        let mut sentence = format!("{}, {faults}", counted(policies, "policy", "policies"));
+        if warnings > 0 {
+            sentence += &format!(", {}", counted(warnings, "warning", "warnings"));
+        }
+        if !unread.is_empty() {
+            sentence += &format!("; not looked at: {unread}");
+        }
+        sentence
+    }
 }
 
 impl<'r> Report<'r> {

@@ -13,7 +13,7 @@ use crate::cli::input::lines::Lines;
 use crate::cli::input::policies::Draft;
 use crate::cli::input::{Origin, Trouble};
 use crate::cli::kinds::builtin;
-use crate::crd::WatchPolicy;
+use crate::crd::{Target, WatchPolicy};
 use crate::policy::{CompiledPolicy, advise};
 
 use super::schema;
@@ -153,15 +153,32 @@ fn faults(draft: &Draft, schema: &Value) -> (Vec<Remark>, Option<(WatchPolicy, C
     (remarks, None)
 }
 
-/// Targets that no cluster serves, by their fields.
+/// Targets that no cluster serves, or that are not narrowed by what should narrow them, by their fields.
 fn odd_targets(policy: &WatchPolicy) -> impl Iterator<Item = (String, String)> {
     policy.spec.targets.iter().enumerate().flat_map(|(index, target)| {
         let odd = |(place, plural): (usize, &String)| {
             let words = builtin::oddity(&target.group, plural)?;
             Some((format!("spec.targets[{index}].resources[{place}]"), words))
         };
-        target.resources.iter().enumerate().filter_map(odd).collect::<Vec<_>>()
+        let odd = target.resources.iter().enumerate().filter_map(odd);
+        odd.chain(in_no_namespace(index, target)).collect::<Vec<_>>()
     })
+}
+
+/// Namespaces that are named of resources that are in none.
+fn in_no_namespace(index: usize, target: &Target) -> Option<(String, String)> {
+    let fields = [
+        ("namespaces", !target.namespaces.is_empty()),
+        ("excludeNamespaces", !target.exclude_namespaces.is_empty()),
+        ("namespaceSelector", target.namespace_selector.is_some()),
+    ];
+    let (field, _) = fields.into_iter().find(|(_, is_given)| *is_given)?;
+    // Of Namespaces it means themselves.
+    let is_in_none =
+        |plural: &&String| builtin::is_cluster_scoped(&target.group, plural) && *plural != "namespaces";
+    let plural = target.resources.iter().find(is_in_none)?;
+    let words = format!("says nothing of {plural}, which are in no namespace: all of them are taken");
+    Some((format!("spec.targets[{index}].{field}"), words))
 }
 
 impl Draft {

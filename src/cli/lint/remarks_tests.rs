@@ -120,7 +120,10 @@ fn a_misspelt_enum_hides_no_other_fault() {
 #[test]
 fn a_name_that_yaml_reads_as_a_boolean_is_told_and_hides_no_other_fault() {
     let told = told(&policy("on", PODS, "path: '$.a[', assert: {exists: true}", ""));
-    assert!(told.contains(&"metadata.name: is a boolean, wanted string".to_owned()), "{told:?}");
+    assert!(
+        told.contains(&"metadata.name: is a boolean, wanted string; put it in quotes".to_owned()),
+        "{told:?}"
+    );
     assert!(told.iter().any(|told| told.starts_with("spec.rules[0].path: ")), "{told:?}");
 }
 
@@ -136,4 +139,25 @@ fn what_is_seldom_meant_is_a_warning_and_no_fault() {
     let told = told(&policy("one", PODS, "path: $podSpec.hostNetwork, assert: {equals: false}", ""));
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("warning: spec.rules[0].assert.equals: fails where"), "{told:?}");
+}
+
+#[test]
+fn namespaces_that_say_nothing_of_what_is_in_none_are_a_warning() {
+    let told = |target: &str| told(&policy("one", target, CHECK, ""));
+    assert_eq!(
+        told("resources: [pods, nodes], namespaces: [a]"),
+        [
+            "warning: spec.targets[0].namespaces: says nothing of nodes, which are in no namespace: all of them are taken"
+        ]
+    );
+    let of_roles =
+        told("group: rbac.authorization.k8s.io, resources: [clusterroles], excludeNamespaces: [a]");
+    assert!(of_roles[0].contains("excludeNamespaces: says nothing of clusterroles"), "{of_roles:?}");
+    for target in [
+        "resources: [namespaces], namespaces: [a]",
+        "resources: [pods], namespaces: [a]",
+        "resources: [nodes]",
+    ] {
+        assert_eq!(told(target), [""; 0]);
+    }
 }

@@ -59,7 +59,12 @@ impl Walk<'_> {
         if let Some(wanted) = schema.get("type").and_then(Value::as_str)
             && !is_of(wanted, value)
         {
-            return self.note_unreadable(field, format_args!("is {}, wanted {wanted}", kind(value)));
+            // YAML makes other things of `on`, `1.30` and their like.
+            let quote = match (wanted, value) {
+                ("string", Value::Bool(_) | Value::Number(_)) => "; put it in quotes",
+                _ => "",
+            };
+            return self.note_unreadable(field, format_args!("is {}, wanted {wanted}{quote}", kind(value)));
         }
         self.choices(schema, value, field);
         match value {

@@ -96,6 +96,9 @@ pub async fn run(args: &ScanArgs) -> anyhow::Result<Answer> {
     let mut notes: Vec<String> = troubles.iter().map(ToString::to_string).collect();
     notes.extend(unread.map(|unread| unread.to_string()));
     notes.extend(policies.iter().filter(|policy| policy.suspend).map(|policy| resting(policy)));
+    if troubles.is_empty() {
+        notes.extend(results.summary.note("object of the cluster"));
+    }
     Ok(Answer { text: shown.print(args.format)?, notes, exit: shown.exit(args.fail_on.0) })
 }
 

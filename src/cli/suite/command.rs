@@ -1,12 +1,12 @@
 //! The command: which suites are run, and what is printed of them.
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::answer::{Answer, FINE, UNSURE, WRONG};
+use crate::cli::counted::counted;
 use crate::cli::finding::{Finding, Level};
 use crate::cli::format::junit::{Case, Status};
 use crate::cli::format::{self, Format};
@@ -81,9 +81,7 @@ fn table(outcomes: &[Outcome]) -> String {
     }
     let failed = outcomes.iter().filter(|outcome| !outcome.passed()).count();
     let passed = outcomes.len() - failed;
-    let _infallible =
-        writeln!(text, "\n{passed} suite{} passed, {failed} failed", if passed == 1 { "" } else { "s" });
-    text
+    text + &format!("\n{} passed, {failed} failed\n", counted(passed, "suite", "suites"))
 }
 
 fn lines(outcome: &Outcome) -> String {

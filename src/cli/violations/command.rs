@@ -6,9 +6,9 @@ use clap::{Args, ValueEnum};
 
 use super::ask::{Door, Place};
 use super::print::print;
-use crate::cli::Answer;
+use crate::cli::answer::{Answer, FINE, UNSURE};
 use crate::cli::severity::{SeverityFlag, text};
-use crate::report::Listing;
+use crate::report::{Listing, NotReady, Reason};
 
 /// What can be written after `watchpolicy violations`.
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ pub enum ViolationsFormat {
     Yaml,
 }
 
-/// Asks for all pages. Violations are no failure: the exit status is that of the question.
+/// Asks for all pages. Violations are no failure: the exit status is that of the question, and whether its policy is there.
 ///
 /// # Errors
 /// When there is no usable kubeconfig, or the operator cannot be asked or refuses.
@@ -65,11 +65,19 @@ pub async fn run(args: &ViolationsArgs) -> anyhow::Result<Answer> {
         all.not_ready.extend(page.not_ready);
         next = page.next;
     }
-    let notes = all.not_ready.iter().map(|one| {
-        format!("{} is not ready, there may be more: {}: {}", one.policy, one.reason, one.message)
-    });
-    let notes = notes.collect();
-    Ok(Answer { notes, ..Answer::fine(print(&all, args.format)?) })
+    let notes = all.not_ready.iter().map(note).collect();
+    // A misspelt name has no violations either.
+    let is_known = all.not_ready.iter().all(|one| one.reason != Reason::NotFound.as_str());
+    let exit = if is_known { FINE } else { UNSURE };
+    Ok(Answer { text: print(&all, args.format)?, notes, exit })
+}
+
+/// Why there may be more violations of a policy.
+fn note(NotReady { policy, reason, message }: &NotReady) -> String {
+    if reason == Reason::NotFound.as_str() {
+        return format!("policy {policy}: {message}");
+    }
+    format!("policy {policy}: there may be more violations ({reason}): {message}")
 }
 
 fn query(args: &ViolationsArgs, begin: &str) -> String {

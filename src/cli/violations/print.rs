@@ -9,7 +9,10 @@ use crate::report::{Listed, Listing};
 /// All violations in a format.
 pub(super) fn print(listing: &Listing, format: ViolationsFormat) -> anyhow::Result<String> {
     match format {
-        ViolationsFormat::Table if listing.violations.is_empty() => Ok("no violations\n".to_owned()),
+        ViolationsFormat::Table if listing.violations.is_empty() => Ok(match &*listing.not_ready {
+            [] => "no violations\n".to_owned(),
+            _ => "no violations are known; why there may be some is told on stderr\n".to_owned(),
+        }),
         ViolationsFormat::Table => {
             let header = ["POLICY", "SEVERITY", "RESULT", "OBJECT", "RULE", "PATH", "MESSAGE"];
             Ok(plain(&header, &listing.violations.iter().map(row).collect::<Vec<_>>()))

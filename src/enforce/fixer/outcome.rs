@@ -102,7 +102,7 @@ impl Fixer {
                 Next::After(wait.max(BUSY))
             }
             Refusal::Failed(words) => {
-                waiting(&words);
+                waiting(&format!("it is tried again: {words}"));
                 Next::Retry
             }
             Refusal::Denied(words) => {

@@ -1,7 +1,8 @@
 //! Names that a kind of Kubernetes does not have, and that are nearly those which it has.
 
 use crate::crd::Target;
-use crate::jsonpath::{Path, Root};
+use crate::jsonpath::{Level, Path, Root};
+use crate::resource::GroupResource;
 
 use super::super::fault::Field;
 use super::kinds::{self, CONTAINER, Kind, POD_SPEC, TEMPLATE};
@@ -24,6 +25,27 @@ pub(super) fn of_path(path: &str, within: Within<'_>, at: &Field<'_>, advices: &
             format!("finds nothing: there is no `{name}` there in Kubernetes; did you mean `{near}`?"),
         );
     }
+}
+
+/// In words, the first name on the way of what is read of a resource that its kind does not have, where it has one that is
+/// nearly that.
+pub(in crate::policy) fn misspelt(read: Level<'_>, resource: &GroupResource) -> Option<String> {
+    misspelt_below(read, kinds::of_resource(&resource.group, &resource.resource)?, "")
+}
+
+fn misspelt_below(read: Level<'_>, kind: &'static Kind, place: &str) -> Option<String> {
+    read.members().find_map(|(name, below)| {
+        let place = if place.is_empty() { name.to_string() } else { format!("{place}.{name}") };
+        if !kind.fields().contains(&&**name) {
+            let near = nearest(name, kind.fields())?;
+            return Some(format!(
+                "a rule reads `{place}`, which there is not in Kubernetes; did you mean `{near}`?"
+            ));
+        }
+        let kind = kind.below(name)?;
+        let of_elements = |below| misspelt_below(below, kind, &format!("{place}[*]"));
+        misspelt_below(below, kind, &place).or_else(|| below.element().and_then(of_elements))
+    })
 }
 
 fn slip_of(path: &str, within: Within<'_>) -> Option<Slip> {

@@ -339,6 +339,29 @@ fn labels_and_annotations_are_texts() {
 }
 
 #[test]
+fn a_key_of_labels_that_is_written_like_fields_is_told_how_it_is_written() {
+    check(&[
+        (
+            "path: $.metadata.labels.app.kubernetes.io, assert: {exists: true}",
+            "path",
+            "`$.metadata.labels['app.kubernetes.io']`",
+        ),
+        (
+            "path: $pod.metadata.annotations.a.b, assert: {exists: true}",
+            "path",
+            "`$pod.metadata.annotations['a.b']`",
+        ),
+        ("forEach: $.metadata.labels, path: $, assert: {type: string}", "forEach", "`$.metadata.labels[*]`"),
+    ]);
+    check_silent(&[
+        "path: \"$.metadata.labels['app.kubernetes.io/name']\", assert: {exists: true}",
+        "path: '$.metadata.labels[*]', assert: {type: string}",
+        "path: $.spec.labels.a.b, assert: {exists: true}",
+        "forEach: '$.metadata.labels[*]', path: $, assert: {type: string}",
+    ]);
+}
+
+#[test]
 fn a_slip_in_the_name_of_a_field_of_kubernetes_is_named() {
     check(&[
         ("path: $podSpec.contianers, assert: {exists: true}", "path", "`containers`"),

@@ -211,7 +211,7 @@ pub(super) fn refuse_contradictions(rules: &[(usize, Rule)], at: &Field<'_>, fin
                 let message = format!(
                     "wants {value} at {path}, and the rule `{other}` wants {known} there; keep one of them"
                 );
-                findings.invalid(&at.index(*index), message);
+                findings.invalid(&at.entry(*index, &rule.name), message);
             }
             Some(_) => {}
             None => drop(wanted.insert(path, (&rule.name, value))),

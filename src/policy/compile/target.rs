@@ -46,7 +46,11 @@ fn compile(target: &Target, at: &Field<'_>, findings: &mut Findings) -> Compiled
         pod,
     } = target;
     if !group.is_empty() {
-        check_name(group, "an API group, such as apps", &at.name("group"), findings);
+        let what = match group.as_str() {
+            ALL => "an API group: give each group an entry of its own",
+            _ => "an API group, such as apps",
+        };
+        check_name(group, what, &at.name("group"), findings);
     }
     if let Some(version) = version {
         check_name(version, "a version, such as v1", &at.name("version"), findings);
@@ -88,7 +92,13 @@ fn check_resources(group: &str, resources: &[String], at: &Field<'_>, findings: 
         if resource == ALL {
             refuse_ambiguous(group, resources.len(), &at, findings);
         } else {
-            check_name(resource, "the plural name of a resource, such as deployments", &at, findings);
+            let what = match resource.split_once('/') {
+                Some(_) => {
+                    "the name of a resource but of a subresource, which has no objects: leave the end from `/` out"
+                }
+                None => "the plural name of a resource, such as deployments",
+            };
+            check_name(resource, what, &at, findings);
         }
         if is_never_judged(group, resource) {
             let shown = GroupResource::new(group, resource.as_str());

@@ -205,6 +205,21 @@ fn a_field_that_a_definition_does_not_know_is_told_of_a_kind_that_is_named() {
 }
 
 #[test]
+fn a_slip_in_the_name_of_a_field_of_kubernetes_is_told_of_the_kind_that_it_is_of() {
+    let told = |target: &str, path: &str| {
+        let mut found = demand(&set(&[(target, path)]), &catalog());
+        found.targets.remove("p0").unwrap().remove(0).unknown
+    };
+    let words = told(DEPLOYMENTS, "$.spec.template.spec.contianers[*].image").unwrap();
+    assert!(words.contains("`spec.template.spec.contianers`") && words.contains("`containers`"), "{words}");
+    let words = told(DEPLOYMENTS, "$containers[*].resources.limit.cpu").unwrap();
+    assert!(words.contains("did you mean `limits`?"), "{words}");
+    for path in ["$containers[*].resources.limits.cpu", "$.spec.somethingNew", "$.metadata.labels.nmae"] {
+        assert_eq!(told(DEPLOYMENTS, path), None, "{path}");
+    }
+}
+
+#[test]
 fn namespaces_are_watched_where_a_policy_reads_them_and_that_watch_is_shared() {
     let team = "$namespace.metadata.labels.team";
     assert_eq!(watches(&[(DEPLOYMENTS, team)]), ["namespaces! 0", "deployments.apps! 1"]);

@@ -3,6 +3,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::leader::testing::Lead;
+use crate::ledger::{Judged, Said};
 use crate::observe::wire::Limits;
 use crate::policy::PolicyEntry;
 use crate::policy::catalog::{ServedResource, ServedVersion};
@@ -244,15 +245,13 @@ fn enter_in(ledger: &Ledger, namespace: &str, object: &str) {
     let object = crate::resource::ObjectName { namespace: Some(namespace.into()), name: object.into() };
     let uid: Arc<str> = object.name.clone();
     let key = ObjectKey { resource: GroupResource::new("apps", "deployments"), object };
-    let judged = crate::ledger::Judged {
-        key: &key,
+    let said = Said {
+        policy: "p".into(),
         api_version: &"apps/v1".into(),
         kind: &"Deployment".into(),
-        uid: &uid,
-        listed: false,
-        judgements: vec![("p".into(), verdict(vec![node("spec.a")]))],
+        judgement: verdict(vec![node("spec.a")]),
     };
-    ledger.enter(judged, at(0));
+    ledger.enter(Judged { key: &key, uid: &uid, listed: false, said: vec![said] }, at(0));
 }
 
 #[tokio::test(start_paused = true)]
