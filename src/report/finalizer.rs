@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::patch::WriteFault;
 use super::server::{self, Fault, Refused};
@@ -30,7 +30,8 @@ use crate::resource::GroupResource;
 const LOOK: Duration = Duration::from_millis(500);
 /// For so long nothing must be left: a write under way when the policy ended is seen by then.
 const CALM: Duration = Duration::from_secs(2);
-/// The pauses between two writes of one policy, whatever became of the first; longer after failures.
+/// The pauses between two writes of one policy, whatever became of the first; longer while the watch of policies shows
+/// none of it: who goes by an old view is refused each time.
 const PAUSES: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(60) };
 /// What to do about a 403.
 const CURE: &str = "the operator may not put its finalizer on policies with onDelete: Release, nor take it off; add to \
@@ -147,8 +148,19 @@ pub struct Finalizers<S> {
     leadership: Leadership,
     /// Since when nothing is left, by policy.
     calm: BTreeMap<Arc<str>, Instant>,
-    /// When it was last written, and how often that has failed since it last did not, by policy.
-    written: BTreeMap<Arc<str>, (Instant, u32)>,
+    /// What was last sent, by policy.
+    written: BTreeMap<Arc<str>, Written>,
+}
+
+/// A policy's finalizers were written, or refused.
+struct Written {
+    at: Instant,
+    /// The policy as it was known then.
+    entry: Arc<PolicyEntry>,
+    /// How often, by the same view of the policy.
+    times: u32,
+    /// The ledger says that it failed.
+    is_told: bool,
 }
 
 impl<S: FinalizerStore> Finalizers<S> {
@@ -191,6 +203,9 @@ impl<S: FinalizerStore> Finalizers<S> {
             let wanted =
                 wanted(entry, targets, self.settings.allow_enforce, || (self.settings.left)(&entry.name));
             waits |= wanted != Wanted::AsItIs;
+            if wanted == Wanted::AsItIs {
+                self.is_as_wanted(&entry.name);
+            }
             if self.is_due(entry, wanted) {
                 self.write(entry, wanted == Wanted::On, &permit).await;
             }
@@ -198,12 +213,13 @@ impl<S: FinalizerStore> Finalizers<S> {
         waits
     }
 
-    fn is_due(&mut self, entry: &PolicyEntry, wanted: Wanted) -> bool {
+    fn is_due(&mut self, entry: &Arc<PolicyEntry>, wanted: Wanted) -> bool {
         let now = Instant::now();
-        let rests = self
-            .written
-            .get(&entry.name)
-            .is_some_and(|(written, failures)| now.duration_since(*written) < PAUSES.wait(*failures));
+        let pause = |written: &Written| {
+            PAUSES.wait(if Arc::ptr_eq(&written.entry, entry) { written.times } else { 1 })
+        };
+        let written = self.written.get(&entry.name);
+        let rests = written.is_some_and(|written| now.duration_since(written.at) < pause(written));
         let is_calm = match wanted {
             Wanted::Off => {
                 let since = *self.calm.entry(Arc::clone(&entry.name)).or_insert(now);
@@ -217,10 +233,12 @@ impl<S: FinalizerStore> Finalizers<S> {
         is_calm && !rests
     }
 
-    async fn write(&mut self, entry: &PolicyEntry, on: bool, permit: &Permit) {
+    async fn write(&mut self, entry: &Arc<PolicyEntry>, on: bool, permit: &Permit) {
         let policy = &*entry.name;
-        let (_, failures) = self.written.get(policy).copied().unwrap_or((Instant::now(), 0));
-        self.written.insert(Arc::clone(&entry.name), (Instant::now(), 0));
+        let before = self.written.get(policy).filter(|written| Arc::ptr_eq(&written.entry, entry));
+        let times = before.map_or(1, |before| before.times.saturating_add(1));
+        let is_told = self.written.get(policy).is_some_and(|before| before.is_told);
+        let mut written = Written { at: Instant::now(), entry: Arc::clone(entry), times, is_told };
         let others = entry.finalizers.iter().filter(|finalizer| &***finalizer != FINALIZER).cloned();
         let patch = FinalizerPatch {
             name: Arc::clone(&entry.name),
@@ -228,19 +246,37 @@ impl<S: FinalizerStore> Finalizers<S> {
             before: entry.finalizers.clone(),
             after: others.chain(on.then(|| FINALIZER.into())).collect(),
         };
-        let resource = GroupResource::new("watchpolicy.io", "watchpolicies");
         match self.store.store(&patch, permit).await {
             Ok(()) => {
                 info!(policy, on, "the finalizer was written");
-                self.ledger.note_denied(policy, &resource, None);
+                self.tell(policy, None);
+                written.is_told = false;
             }
-            // It changed meanwhile, and is looked at again.
-            Err(WriteFault::Gone | WriteFault::Lost(_)) => {}
+            Err(WriteFault::Gone) => {
+                debug!(policy, on, "the policy is not as it was last seen; its watch has yet to show it");
+            }
+            // Nothing is known to have been sent.
+            Err(WriteFault::Lost(_)) => return,
             Err(WriteFault::Failed(error)) => {
                 warn!(policy, error, "cannot write the finalizer; it is tried again");
-                self.ledger.note_denied(policy, &resource, Some(error.into()));
-                self.written.insert(Arc::clone(&entry.name), (Instant::now(), failures.saturating_add(1)));
+                self.tell(policy, Some(error.into()));
+                written.is_told = true;
             }
+        }
+        self.written.insert(Arc::clone(&entry.name), Written { at: Instant::now(), ..written });
+    }
+
+    /// Says what keeps the finalizer from being written; nothing where nothing does.
+    fn tell(&self, policy: &str, why: Option<Arc<str>>) {
+        self.ledger.note_denied(policy, &GroupResource::new("watchpolicy.io", "watchpolicies"), why);
+    }
+
+    /// A write of which no answer came may have been done all the same.
+    fn is_as_wanted(&mut self, policy: &str) {
+        let told = self.written.get_mut(policy).filter(|written| written.is_told);
+        if let Some(written) = told {
+            written.is_told = false;
+            self.tell(policy, None);
         }
     }
 }

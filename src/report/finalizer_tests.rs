@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -117,36 +117,62 @@ fn the_patch_tests_the_uid_and_the_whole_list() {
 
 /// Notes what it is to store; the second says whether it is refused.
 #[derive(Clone, Default)]
-struct Fake(Arc<Mutex<Vec<FinalizerPatch>>>, Arc<AtomicBool>);
+struct Fake(Arc<Mutex<Vec<FinalizerPatch>>>, Arc<Mutex<Option<WriteFault>>>);
 
 impl FinalizerStore for Fake {
     async fn store(&self, patch: &FinalizerPatch, _permit: &Permit) -> Result<(), WriteFault> {
         self.0.lock().push(patch.clone());
-        match self.1.load(Ordering::Relaxed) {
-            true => Err(WriteFault::Failed("no".to_owned())),
-            false => Ok(()),
-        }
+        self.1.lock().clone().map_or(Ok(()), Err)
     }
+}
+
+/// The policy of this entry, alone.
+fn set_of(entry: PolicyEntry) -> Arc<PolicySet> {
+    let entries = [(Arc::clone(&entry.name), Arc::new(entry))].into();
+    Arc::new(PolicySet { revision: 1, entries })
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_refused_is_tried_again_after_longer_and_longer_pauses_and_within_a_minute() {
-    let (fake, lead) = (Fake::default(), Lead::new(true));
-    fake.1.store(true, Ordering::Relaxed);
-    let settings = Settings { interval: SECOND, allow_enforce: false, left: Arc::new(|_: &str| 0) };
-    let deleted = Arc::new(entry(&json!({}), true, HELD));
-    let set = PolicySet { revision: 1, entries: [(Arc::clone(&deleted.name), deleted)].into() };
-    let (_set, sets) = watch::channel(Arc::new(set));
+    // No right; a view of the policy that is no longer true; an answer that changes nothing of what is seen.
+    for fault in [Some(WriteFault::Failed("no".to_owned())), Some(WriteFault::Gone), None] {
+        let (fake, lead) = (Fake::default(), Lead::new(true));
+        *fake.1.lock() = fault.clone();
+        let settings = Settings { interval: SECOND, allow_enforce: false, left: Arc::new(|_: &str| 0) };
+        let (set, sets) = watch::channel(set_of(entry(&json!({}), true, HELD)));
+        let (_board, boards) = watch::channel(Arc::default());
+        let finalizers = Finalizers::new(fake.clone(), Ledger::new(), settings, lead.leadership());
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(finalizers.run(sets, boards, CancellationToken::new()));
+        sleep(SECOND * 3600).await;
+        let tried = fake.0.lock().len();
+        assert!((60..70).contains(&tried), "{fault:?}: {tried} times in an hour");
+        sleep(SECOND * 61).await;
+        assert!(fake.0.lock().len() > tried, "{fault:?}");
+        // The watch shows the policy as it is.
+        let newest: &[&str] = &["other.io/y", FINALIZER];
+        set.send_replace(set_of(entry(&json!({}), true, newest)));
+        sleep(SECOND * 3).await;
+        assert_eq!(*fake.0.lock().last().unwrap().after, ["other.io/y".into()], "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_without_an_answer_is_no_obstacle_once_it_is_seen_to_be_done() {
+    let (fake, lead, ledger) = (Fake::default(), Lead::new(true), Ledger::new());
+    *fake.1.lock() = Some(WriteFault::Failed("no answer within 10s".to_owned()));
+    let settings = Settings { interval: SECOND, allow_enforce: true, left: Arc::new(|_: &str| 0) };
+    let (set, sets) = watch::channel(set_of(entry(&json!({}), false, &[])));
     let (_board, boards) = watch::channel(Arc::default());
-    let finalizers = Finalizers::new(fake.clone(), Ledger::new(), settings, lead.leadership());
+    let finalizers = Finalizers::new(fake.clone(), Arc::clone(&ledger), settings, lead.leadership());
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(finalizers.run(sets, boards, CancellationToken::new()));
-    sleep(SECOND * 3600).await;
-    let tried = fake.0.lock().len();
-    assert!((60..70).contains(&tried), "{tried} times in an hour");
-    fake.1.store(false, Ordering::Relaxed);
-    sleep(SECOND * 61).await;
-    assert!(fake.0.lock().len() > tried);
+    sleep(SECOND).await;
+    let rights = || ledger.page("p", &[], 0).obstacles.rights();
+    assert_eq!(rights().as_deref(), Some("no answer within 10s"));
+    set.send_replace(set_of(entry(&json!({}), false, HELD)));
+    sleep(SECOND).await;
+    assert_eq!(rights(), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,11 +184,9 @@ async fn a_policy_goes_some_calm_after_nothing_is_left() {
         allow_enforce: true,
         left: Arc::new(move |_policy: &str| counted.load(Ordering::Relaxed)),
     };
-    let deleted = Arc::new(entry(&json!({}), true, HELD));
-    let set = PolicySet { revision: 1, entries: [(Arc::clone(&deleted.name), deleted)].into() };
     let targets = [target("deployments", Synced)].into();
     let board = Board { policies: [("p".into(), targets)].into() };
-    let (_set, sets) = watch::channel(Arc::new(set));
+    let (_set, sets) = watch::channel(set_of(entry(&json!({}), true, HELD)));
     let (_board, boards) = watch::channel(Arc::new(board));
     let finalizers = Finalizers::new(fake.clone(), Ledger::new(), settings, lead.leadership());
     let mut tasks = tokio::task::JoinSet::new();
