@@ -124,11 +124,13 @@ impl Operator {
         // All that is read shares what there is of memory for answers that are under way.
         let wire = wire(config, client.clone());
         let mut observing = (CancellationToken::new(), JoinSet::new());
+        let (looked_through, kinds) = watch::channel(enforce::Kinds::default());
         let parts = fleet::Parts {
             wire: wire.clone(),
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
             metrics: Arc::clone(&metrics),
+            looked_through: kinds,
         };
         let ((set, board), statuses, catalog) = observe(config, parts, &readiness, &mut observing);
 
@@ -150,23 +152,11 @@ impl Operator {
             leadership: leadership.clone(),
             set: set.clone(),
             leftovers: Arc::clone(&leftovers),
+            looked_through,
         };
+        let workers = judge(config, &queue, &parts);
         let server = (wire.clone(), client.clone());
         fixing::fix(config, parts, server, &mut fixing);
-        let worker = Arc::new(Worker {
-            queue: Arc::clone(&queue),
-            store: Arc::clone(&store),
-            ledger: Arc::clone(&ledger),
-            fixes: Arc::clone(&fixes),
-            leadership: leadership.clone(),
-            metrics: Arc::clone(&metrics),
-            clock: jiff::Timestamp::now,
-            journal: config.log_verdicts,
-        });
-        let mut workers = JoinSet::new();
-        for _ in 0..config.workers.get() {
-            workers.spawn(Arc::clone(&worker).run());
-        }
         expose(&metrics, Arc::clone(&store), (&ledger, &leadership), &(set.clone(), board.clone()))?;
 
         let mut serving = (CancellationToken::new(), JoinSet::new());
@@ -230,6 +220,25 @@ fn queue(
     let processing: std::sync::Weak<Queue<ObjectKey>> = Arc::downgrade(&queue);
     metrics.follow_queue(name, processing, workers);
     queue
+}
+
+/// Starts the workers. What fails and has a fix goes to those who have these parts.
+fn judge(config: &Config, queue: &Arc<Queue<ObjectKey>>, parts: &enforce::Parts) -> JoinSet<()> {
+    let worker = Arc::new(Worker {
+        queue: Arc::clone(queue),
+        store: Arc::clone(&parts.store),
+        ledger: Arc::clone(&parts.ledger),
+        fixes: Arc::clone(&parts.queue),
+        leadership: parts.leadership.clone(),
+        metrics: Arc::clone(&parts.metrics),
+        clock: jiff::Timestamp::now,
+        journal: config.log_verdicts,
+    });
+    let mut workers = JoinSet::new();
+    for _ in 0..config.workers.get() {
+        workers.spawn(Arc::clone(&worker).run());
+    }
+    workers
 }
 
 /// Takes part in the election, on a client of its own: no other request stands before a renewal.

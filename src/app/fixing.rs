@@ -27,6 +27,10 @@ pub(super) fn fix(
     };
     let fixer = Arc::new(Fixer::new(parts, Gate::new(client), settings, jiff::Timestamp::now));
     tasks.spawn(Arc::clone(&fixer).sweep(stop.clone()));
+    // Who never writes leaves what is said of others' writes as it is.
+    if config.enforcement.allow {
+        tasks.spawn(Arc::clone(&fixer).record(stop.clone()));
+    }
     let consents = Consents::new(Reviews(wire), Arc::clone(&fixer), config.watch.access_check);
     tasks.spawn(consents.run(stop.clone()));
     for _ in 0..FIXERS {

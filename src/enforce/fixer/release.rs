@@ -203,3 +203,7 @@ impl Fixer {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "release_tests.rs"]
+mod tests;
