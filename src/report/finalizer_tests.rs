@@ -176,6 +176,11 @@ async fn what_is_not_taken_is_tried_again_after_longer_and_longer_pauses_and_wit
         *bench.fake.1.lock() = None;
         sleep(SECOND * 61).await;
         assert!(bench.written() > tried);
+        // The watch shows the policy as it is.
+        let newest = entry(&json!({}), true, &["other.io/y", FINALIZER]);
+        bench.set.send_replace(Arc::new(set_of(newest)));
+        sleep(SECOND * 3).await;
+        assert_eq!(*bench.fake.0.lock().last().unwrap().after, ["other.io/y".into()], "{fault:?}");
     }
 }
 

@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Obstacles};
 use crate::policy::Judgement;
 use crate::report::cases::{
     at, deleted, enter, excepting, invalid, mending, node, planning, running, suspended, target, unreadable,
     verdict,
 };
+use crate::resource::{ObjectKey, ObjectName};
 use TargetState::{Absent, Degraded, Forbidden, Listing, Resolving, Synced};
 
 /// The status of a policy with these targets and no verdicts.
@@ -388,14 +389,21 @@ fn a_policy_that_is_not_run_says_that_it_does_not_enforce_either() {
 #[test]
 fn every_consent_that_is_missing_is_named() {
     let enforces = mending("p", crate::crd::Mode::Enforce);
-    let tell = |allowed, stopped, denied: Option<&str>| {
+    let tell = |allowed, stopped, obstacles: &Obstacles| {
         let writes = Writes { allowed, stopped, left: None };
-        let told = enforcing(enforces.running().unwrap(), writes, denied);
+        let told = enforcing(enforces.running().unwrap(), writes, obstacles);
         (told.status, told.reason.as_str(), told.message)
     };
-    let lacks = Some("the operator lacks the right");
-    assert_eq!(tell(true, false, None), ("True", "Enforcing", "fixes are written".to_owned()));
-    assert_eq!(tell(true, false, lacks).1, "Forbidden");
+    let pods = GroupResource::new("", "pods");
+    let denied = [(pods.clone(), "the operator lacks the right".into())].into();
+    let lacks = &Obstacles { denied, ..Obstacles::default() };
+    let written = |obstacles: &Obstacles| tell(true, false, obstacles);
+    assert_eq!(written(&Obstacles::default()), ("True", "Enforcing", "fixes are written".to_owned()));
+    assert_eq!(written(lacks).1, "Forbidden");
+    let object = ObjectName { namespace: Some("shop".into()), name: "web".into() };
+    let untracked = Some(ObjectKey { resource: pods, object });
+    let (status, _, message) = written(&Obstacles { untracked, ..Obstacles::default() });
+    assert!(status == "True" && message.contains("managedFields of pods shop/web"), "{message}");
     for (allowed, stopped, reason, word) in
         [(false, false, "NotAllowed", "--allow-enforce"), (true, true, "Stopped", "watchpolicy.io/writes")]
     {
