@@ -43,13 +43,15 @@ pub(super) fn report(
     let announcer = tell_events(config, &parts, set.clone(), (stop, tasks));
     write_reports(config, &parts, (set.clone(), board.clone()), (stop, tasks));
     let Parts { client, ledger, metrics, leadership, leftovers, .. } = parts;
+    let sent = Arc::clone(&leftovers);
     let settings = report::Settings {
         interval: config.status_interval,
         allow_enforce: config.enforcement.allow,
         left: Arc::new(move |policy: &str| leftovers.count(policy)),
     };
     let finalizers =
-        Finalizers::new(client.clone(), Arc::clone(&ledger), settings.clone(), leadership.clone());
+        Finalizers::new(client.clone(), Arc::clone(&ledger), settings.clone(), leadership.clone())
+            .awaiting(Arc::new(move |policy: &str| sent.awaits(policy)));
     tasks.spawn(finalizers.run(set.clone(), board.clone(), stop.clone()));
     let writer = StatusWriter::new(client, ledger, metrics, settings, leadership).announcing(announcer);
     tasks.spawn(writer.run(Sources { set, board, statuses }, stop.clone()));

@@ -79,6 +79,10 @@ pub struct Elector<S> {
     stepped: Instant,
     term: watch::Sender<Option<Term>>,
     terms: u64,
+    /// There was a Lease: it being gone says nothing of whoever was in it.
+    seen: bool,
+    /// When the term began, if it was not given to us.
+    inherited: Option<Instant>,
 }
 
 impl<S: LeaseStore> Elector<S> {
@@ -101,6 +105,8 @@ impl<S: LeaseStore> Elector<S> {
             stepped: now,
             term,
             terms: 0,
+            seen: false,
+            inherited: None,
         };
         (elector, Leadership::new(reader))
     }
@@ -214,6 +220,7 @@ impl<S: LeaseStore> Elector<S> {
             // Whoever held it may not know yet that it was deleted.
             (Known::Present(_), None) => now + own,
         };
+        self.seen |= found.is_some();
         self.known = found.map_or(Known::Absent, Known::Present);
     }
 
@@ -229,6 +236,10 @@ impl<S: LeaseStore> Elector<S> {
         let (started, now) = (Instant::now(), (self.wall)());
         let Settings { identity, lease: duration, renew, .. } = &self.settings;
         let (valid_until, held_until) = (started + *renew, started + *duration);
+        let is_given = match &self.known {
+            Known::Present(lease) => lease.is_released(),
+            Known::Unread | Known::Absent => !self.seen,
+        };
         let (claim, is_new) = match &self.known {
             Known::Present(lease) => (lease.take(identity, *duration, now), false),
             Known::Unread | Known::Absent => {
@@ -248,7 +259,7 @@ impl<S: LeaseStore> Elector<S> {
         };
         self.held_until = held_until;
         self.observe(Some(stored));
-        self.lead(valid_until);
+        self.lead(valid_until, is_given);
         Ok(())
     }
 
@@ -266,12 +277,14 @@ impl<S: LeaseStore> Elector<S> {
         Some(valid_until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
     }
 
-    fn lead(&mut self, valid_until: Instant) {
+    fn lead(&mut self, valid_until: Instant, is_given: bool) {
         if self.left().is_none() {
             self.terms += 1;
+            self.inherited = (!is_given).then(Instant::now);
             info!(identity = &*self.settings.identity, "leading");
         }
-        self.term.send_replace(Some(Term { number: self.terms, valid_until, stopped: self.stopped }));
+        let Self { terms: number, stopped, inherited, .. } = *self;
+        self.term.send_replace(Some(Term { number, valid_until, stopped, inherited }));
     }
 
     /// Ends the term, and with it every permit.

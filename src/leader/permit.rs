@@ -11,6 +11,10 @@ use tokio::time::{Instant, sleep};
 /// Longer than any process runs; what "for ever" is to a timer.
 const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
+/// For so long a request may still be carried out whose sender waits for it no more: the API server's own time limit
+/// (`--request-timeout`), as it is by default.
+pub const AFTERMATH: Duration = Duration::from_secs(60);
+
 /// Leadership is not, or no longer, held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this replica is not the leader")]
@@ -24,6 +28,8 @@ pub(super) struct Term {
     pub(super) valid_until: Instant,
     /// Somebody stopped writes to judged objects, by an annotation of the Lease.
     pub(super) stopped: bool,
+    /// When it began, where whoever led before did not give the Lease back: what that has sent may come yet.
+    pub(super) inherited: Option<Instant>,
 }
 
 /// Whether this replica leads. Cheap to clone.
@@ -37,8 +43,9 @@ impl Leadership {
 
     /// Of a replica that is alone: always held.
     pub fn alone() -> Self {
-        let valid_until = Instant::now() + FOR_EVER;
-        Self(watch::channel(Some(Term { number: 0, valid_until, stopped: false })).1)
+        let now = Instant::now();
+        let term = Term { number: 0, valid_until: now + FOR_EVER, stopped: false, inherited: Some(now) };
+        Self(watch::channel(Some(term)).1)
     }
 
     /// A permit for what is about to be written.
@@ -82,6 +89,13 @@ impl Permit {
         if left.is_zero() { Err(Lost) } else { Ok(left) }
     }
 
+    /// Whether what an earlier leader has sent may still be carried out. Of a replica that is alone that is the process
+    /// before it.
+    pub fn predecessor_may_write(&self) -> bool {
+        let inherited = (*self.term.borrow()).and_then(|term| term.inherited);
+        inherited.is_some_and(|began| began.elapsed() < AFTERMATH)
+    }
+
     /// Does a piece of work for as long as the permit is valid, and drops it there and then when it is not.
     ///
     /// The permit is compared each time before the work goes on: a process that was stopped for longer than its lease
@@ -115,7 +129,8 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn term(number: u64, seconds: u32) -> Option<Term> {
-        Some(Term { number, valid_until: Instant::now() + SECOND * seconds, stopped: false })
+        let valid_until = Instant::now() + SECOND * seconds;
+        Some(Term { number, valid_until, stopped: false, inherited: None })
     }
 
     #[tokio::test(start_paused = true)]
@@ -185,6 +200,21 @@ mod tests {
         tokio::time::advance(SECOND * 20).await;
         assert_eq!(guarded.await, Err(Lost));
         assert_eq!(polls.get(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_earlier_leader_sent_is_awaited_for_a_minute() {
+        let inherited = term(1, 1000).map(|term| Term { inherited: Some(Instant::now()), ..term });
+        for (term, awaits) in [(term(1, 1000), false), (inherited, true)] {
+            let (_sender, receiver) = watch::channel(term);
+            let permit = Leadership::new(receiver).permit().unwrap();
+            assert_eq!(permit.predecessor_may_write(), awaits);
+        }
+        let permit = Leadership::alone().permit().unwrap();
+        sleep(SECOND * 59).await;
+        assert!(permit.predecessor_may_write());
+        sleep(SECOND).await;
+        assert!(!permit.predecessor_may_write());
     }
 
     #[tokio::test(start_paused = true)]

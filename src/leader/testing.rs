@@ -24,8 +24,15 @@ impl Lead {
     pub(crate) fn set(&self, leads: bool) {
         let valid_until = Instant::now() + Duration::from_secs(24 * 3600);
         self.0.send_modify(|term| {
-            *term = leads.then_some(Term { number: 1, valid_until, stopped: false });
+            *term = leads.then_some(Term { number: 1, valid_until, stopped: false, inherited: None });
         });
+    }
+
+    /// Whoever led before did not give the Lease back.
+    pub(crate) fn inherit(&self) {
+        let inherit =
+            |term: &mut Option<Term>| term.iter_mut().for_each(|term| term.inherited = Some(Instant::now()));
+        self.0.send_modify(inherit);
     }
 
     /// Leadership is lost and gained so fast that nobody sees the loss.

@@ -4,7 +4,7 @@
 //! policy that is deleted waits until then. Nobody else's object ever gets one. What cannot be taken back because its
 //! kind is gone, or because the operator writes nothing at all, holds no policy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const CALM: Duration = Duration::from_secs(2);
 /// The pauses between two writes of one policy, whatever became of the first; longer after failures.
 const PAUSES: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(60) };
+const AWAITED: &str = "a write of which it is not known what became, or the replica that led before, may still change an \
+    object; that is over within a minute";
 /// What to do about a 403.
 const CURE: &str = "the operator may not put its finalizer on policies with onDelete: Release, nor take it off; add to \
     its ClusterRole: {apiGroups: [\"watchpolicy.io\"], resources: [\"watchpolicies\"], verbs: [\"patch\"]} \
@@ -151,22 +153,35 @@ fn is_looked_through(entry: &PolicyEntry, targets: Option<&[TargetReport]>) -> b
     entry.watching().is_none() || targets.is_some_and(|targets| targets.iter().all(known))
 }
 
+/// Whether something that was sent for the policy of a name may still be carried out.
+pub type Awaits = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// Puts the finalizer on and takes it off.
 pub struct Finalizers<S> {
     store: S,
     ledger: Arc<Ledger>,
     settings: Settings,
     leadership: Leadership,
+    awaits: Awaits,
     /// Since when nothing is left, by policy.
     calm: BTreeMap<Arc<str>, Instant>,
     /// When it was last written, and how often that has failed since it last did not, by policy.
     written: BTreeMap<Arc<str>, (Instant, u32)>,
+    /// Policies of which something was noted that is in the way.
+    told: BTreeSet<Arc<str>>,
 }
 
 impl<S: FinalizerStore> Finalizers<S> {
     /// Missing rights are noted in the ledger.
     pub fn new(store: S, ledger: Arc<Ledger>, settings: Settings, leadership: Leadership) -> Self {
-        Self { store, ledger, settings, leadership, calm: BTreeMap::new(), written: BTreeMap::new() }
+        let awaits = Arc::new(|_: &str| false);
+        let (calm, written, told) = Default::default();
+        Self { store, ledger, settings, leadership, awaits, calm, written, told }
+    }
+
+    /// The finalizer stays while something may still be written.
+    pub fn awaiting(self, awaits: Awaits) -> Self {
+        Self { awaits, ..self }
     }
 
     /// Works until told to stop.
@@ -196,12 +211,16 @@ impl<S: FinalizerStore> Finalizers<S> {
     async fn step(&mut self, set: &PolicySet, board: &Board) -> bool {
         self.calm.retain(|name, _| set.entries.contains_key(name));
         self.written.retain(|name, _| set.entries.contains_key(name));
+        self.told.retain(|name| set.entries.contains_key(name));
         let Ok(permit) = self.leadership.permit() else { return false };
         let mut waits = false;
         for entry in set.entries.values() {
             let targets = board.policies.get(&entry.name).map(AsRef::as_ref);
-            let wanted =
+            let mut wanted =
                 wanted(entry, targets, self.settings.allow_enforce, || (self.settings.left)(&entry.name));
+            if wanted == Wanted::Off && self.may_still_write(entry, &permit) {
+                wanted = Wanted::Later;
+            }
             match wanted {
                 Wanted::AsItIs => self.settle(&entry.name),
                 Wanted::On | Wanted::Off | Wanted::Later => waits = true,
@@ -211,6 +230,18 @@ impl<S: FinalizerStore> Finalizers<S> {
             }
         }
         waits
+    }
+
+    /// Whether something may still be written for a policy that takes it back: who takes the finalizer off before would
+    /// leave it for good.
+    fn may_still_write(&mut self, entry: &PolicyEntry, permit: &Permit) -> bool {
+        let takes_back = entry.takes_back() && self.settings.allow_enforce;
+        let awaits = takes_back && (permit.predecessor_may_write() || (self.awaits)(&entry.name));
+        if awaits {
+            self.ledger.note_stuck(&entry.name, Some(AWAITED.into()));
+            self.told.insert(Arc::clone(&entry.name));
+        }
+        awaits
     }
 
     fn is_due(&mut self, entry: &PolicyEntry, wanted: Wanted) -> bool {
@@ -256,18 +287,22 @@ impl<S: FinalizerStore> Finalizers<S> {
             Err(FinalizerFault::Denied(words)) => {
                 written.1 = written.1.saturating_add(1);
                 self.ledger.note_denied(policy, &policies(), Some(complain(policy, words)));
+                self.told.insert(Arc::clone(&entry.name));
             }
             Err(FinalizerFault::Failed(words)) => {
                 written.1 = written.1.saturating_add(1);
                 self.ledger.note_stuck(policy, Some(complain(policy, words)));
+                self.told.insert(Arc::clone(&entry.name));
             }
         }
     }
 
     /// Nothing is to be written any more, also where a write was taken of which the answer was lost.
     fn settle(&mut self, policy: &str) {
-        let Some((_, failures)) = self.written.get_mut(policy) else { return };
-        if std::mem::take(failures) > 0 {
+        if let Some((_, failures)) = self.written.get_mut(policy) {
+            *failures = 0;
+        }
+        if self.told.remove(policy) {
             self.ledger.note_denied(policy, &policies(), None);
             self.ledger.note_stuck(policy, None);
         }

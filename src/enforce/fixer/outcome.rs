@@ -102,6 +102,9 @@ impl Fixer {
                 Next::After(wait.max(BUSY))
             }
             Refusal::Failed(words) => {
+                if !order.dry_run {
+                    self.parts.leftovers.note_unanswered(&proposal.fixing.policy.name);
+                }
                 waiting(&words);
                 Next::Retry
             }
