@@ -3,8 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ahash::RandomState;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
 use crate::crd::Mode;
 use crate::jsonpath::{Document, Projection};
+use crate::leader::AFTERMATH;
 use crate::metrics::Priority;
 use crate::policy::{Claim, Fences, PolicySet, lets_go};
 use crate::resource::{GroupResource, ObjectKey, ObjectName};
@@ -40,6 +46,8 @@ impl Leftover {
 /// Finds what is left.
 pub struct Leftovers {
     store: Arc<Store>,
+    /// When a write of a policy last had no answer. As many as in [`AFTERMATH`].
+    unanswered: Mutex<HashMap<Arc<str>, Instant, RandomState>>,
     /// What no fix writes is let be here too.
     pub(super) fences: Fences,
     namespace: Arc<str>,
@@ -48,7 +56,20 @@ pub struct Leftovers {
 impl Leftovers {
     /// In all that is watched, but for what the fences keep and the operator's own namespace.
     pub fn new(store: Arc<Store>, fences: Fences, namespace: Arc<str>) -> Self {
-        Self { store, fences, namespace }
+        Self { store, unanswered: Mutex::default(), fences, namespace }
+    }
+
+    /// A write of a policy had no answer, or none that says what became of it.
+    pub(super) fn note_unanswered(&self, policy: &Arc<str>) {
+        let now = Instant::now();
+        let mut unanswered = self.unanswered.lock();
+        unanswered.retain(|_, noted| now.duration_since(*noted) < AFTERMATH);
+        unanswered.insert(Arc::clone(policy), now);
+    }
+
+    /// Whether a write of a policy may still be carried out, of which nobody knows what became.
+    pub fn awaits(&self, policy: &str) -> bool {
+        self.unanswered.lock().get(policy).is_some_and(|noted| noted.elapsed() < AFTERMATH)
     }
 
     /// On how many objects a policy that ended has left something.

@@ -85,6 +85,10 @@ pub struct Elector<S> {
     wishes: watch::Receiver<Wish>,
     /// The newest of them that it is known to have.
     kept: u64,
+    /// There was a Lease: it being gone says nothing of whoever was in it.
+    seen: bool,
+    /// When the term began, if it was not given to us.
+    inherited: Option<Instant>,
 }
 
 impl<S: LeaseStore> Elector<S> {
@@ -110,6 +114,8 @@ impl<S: LeaseStore> Elector<S> {
             terms: 0,
             wishes,
             kept: 0,
+            seen: false,
+            inherited: None,
         };
         (elector, Leadership::new(reader, wisher))
     }
@@ -234,6 +240,7 @@ impl<S: LeaseStore> Elector<S> {
             // Whoever held it may not know yet that it was deleted.
             (Known::Present(_), None) => now + own,
         };
+        self.seen |= found.is_some();
         self.known = found.map_or(Known::Absent, Known::Present);
     }
 
@@ -249,6 +256,10 @@ impl<S: LeaseStore> Elector<S> {
         let (started, now) = (Instant::now(), (self.wall)());
         let Settings { identity, lease: duration, renew, .. } = &self.settings;
         let (valid_until, held_until) = (started + *renew, started + *duration);
+        let is_given = match &self.known {
+            Known::Present(lease) => lease.is_released(),
+            Known::Unread | Known::Absent => !self.seen,
+        };
         let (claim, is_new) = match &self.known {
             Known::Present(lease) => (lease.take(identity, *duration, now), false),
             Known::Unread | Known::Absent => {
@@ -274,7 +285,7 @@ impl<S: LeaseStore> Elector<S> {
         self.held_until = held_until;
         self.kept = wish.map_or(self.kept, |wish| wish.number);
         self.observe(Some(stored));
-        self.lead(valid_until);
+        self.lead(valid_until, is_given);
         Ok(())
     }
 
@@ -292,9 +303,10 @@ impl<S: LeaseStore> Elector<S> {
         Some(valid_until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
     }
 
-    fn lead(&mut self, valid_until: Instant) {
+    fn lead(&mut self, valid_until: Instant, is_given: bool) {
         if self.left().is_none() {
             self.terms += 1;
+            self.inherited = (!is_given).then(Instant::now);
             info!(identity = &*self.settings.identity, "leading");
         }
         let memo = match &self.known {
@@ -302,8 +314,8 @@ impl<S: LeaseStore> Elector<S> {
             Known::Unread | Known::Absent => "",
         };
         let memo = Some(memo.into());
-        let (number, stopped, kept) = (self.terms, self.stopped, self.kept);
-        self.term.send_replace(Some(Term { number, valid_until, stopped, memo, kept }));
+        let Self { terms: number, stopped, kept, inherited, .. } = *self;
+        self.term.send_replace(Some(Term { number, valid_until, stopped, inherited, memo, kept }));
     }
 
     /// Ends the term, and with it every permit.

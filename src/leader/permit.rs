@@ -12,6 +12,10 @@ use tokio::time::{Instant, sleep};
 /// Longer than any process runs; what "for ever" is to a timer.
 const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
+/// For so long a request may still be carried out whose sender waits for it no more: the API server's own time limit
+/// (`--request-timeout`), as it is by default.
+pub const AFTERMATH: Duration = Duration::from_secs(60);
+
 /// Leadership is not, or no longer, held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this replica is not the leader")]
@@ -25,6 +29,8 @@ pub(super) struct Term {
     pub(super) valid_until: Instant,
     /// Somebody stopped writes to judged objects, by an annotation of the Lease.
     pub(super) stopped: bool,
+    /// When it began, where whoever led before did not give the Lease back: what that has sent may come yet.
+    pub(super) inherited: Option<Instant>,
     /// What the Lease keeps for whoever leads next; `None` without a Lease.
     pub(super) memo: Option<Arc<str>>,
     /// The newest wish that the Lease is known to have.
@@ -55,8 +61,9 @@ impl Leadership {
 
     /// Of a replica that is alone: always held.
     pub fn alone() -> Self {
-        let valid_until = Instant::now() + FOR_EVER;
-        let term = Term { number: 0, valid_until, stopped: false, memo: None, kept: 0 };
+        let now = Instant::now();
+        let (valid_until, inherited) = (now + FOR_EVER, Some(now));
+        let term = Term { number: 0, valid_until, stopped: false, inherited, memo: None, kept: 0 };
         Self::new(watch::channel(Some(term)).1, watch::Sender::default())
     }
 
@@ -135,6 +142,13 @@ impl Permit {
         self.guard(kept).await
     }
 
+    /// Whether what an earlier leader has sent may still be carried out. Of a replica that is alone that is the process
+    /// before it.
+    pub fn predecessor_may_write(&self) -> bool {
+        let inherited = self.term.borrow().as_ref().and_then(|term| term.inherited);
+        inherited.is_some_and(|began| began.elapsed() < AFTERMATH)
+    }
+
     /// Does a piece of work for as long as the permit is valid, and drops it there and then when it is not.
     ///
     /// The permit is compared each time before the work goes on: a process that was stopped for longer than its lease
@@ -169,7 +183,7 @@ mod tests {
 
     fn term(number: u64, seconds: u32) -> Option<Term> {
         let valid_until = Instant::now() + SECOND * seconds;
-        Some(Term { number, valid_until, stopped: false, memo: Some("".into()), kept: 0 })
+        Some(Term { number, valid_until, stopped: false, inherited: None, memo: Some("".into()), kept: 0 })
     }
 
     fn leadership(term: watch::Receiver<Option<Term>>) -> Leadership {
@@ -243,6 +257,21 @@ mod tests {
         tokio::time::advance(SECOND * 20).await;
         assert_eq!(guarded.await, Err(Lost));
         assert_eq!(polls.get(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_earlier_leader_sent_is_awaited_for_a_minute() {
+        let inherited = term(1, 1000).map(|term| Term { inherited: Some(Instant::now()), ..term });
+        for (term, awaits) in [(term(1, 1000), false), (inherited, true)] {
+            let (_sender, receiver) = watch::channel(term);
+            let permit = leadership(receiver).permit().unwrap();
+            assert_eq!(permit.predecessor_may_write(), awaits);
+        }
+        let permit = Leadership::alone().permit().unwrap();
+        sleep(SECOND * 59).await;
+        assert!(permit.predecessor_may_write());
+        sleep(SECOND).await;
+        assert!(!permit.predecessor_may_write());
     }
 
     #[tokio::test(start_paused = true)]

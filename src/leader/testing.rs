@@ -38,8 +38,16 @@ impl Lead {
         let valid_until = Instant::now() + Duration::from_secs(24 * 3600);
         let gained = || self.terms.fetch_add(1, Ordering::Relaxed) + 1;
         let number = self.term.borrow().as_ref().map(|term| term.number);
-        let term = |number| Term { number, valid_until, stopped: false, memo: None, kept: 0 };
+        let term =
+            |number| Term { number, valid_until, stopped: false, inherited: None, memo: None, kept: 0 };
         self.term.send_replace(leads.then(|| term(number.unwrap_or_else(gained))));
+    }
+
+    /// Whoever led before did not give the Lease back.
+    pub(crate) fn inherit(&self) {
+        let inherit =
+            |term: &mut Option<Term>| term.iter_mut().for_each(|term| term.inherited = Some(Instant::now()));
+        self.term.send_modify(inherit);
     }
 
     /// Leadership is lost and gained so fast that nobody sees the loss.

@@ -32,6 +32,8 @@ const CALM: Duration = Duration::from_secs(2);
 /// The pauses between two writes of one policy, whatever became of the first; longer while the watch of policies shows
 /// none of it: who goes by an old view is refused each time.
 const PAUSES: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(60) };
+const AWAITED: &str = "a write of which it is not known what became, or the replica that led before, may still change an \
+    object; that is over within a minute";
 /// What to do about a 403.
 const CURE: &str = "the operator may not put its finalizer on policies with onDelete: Release, nor take it off; add to \
     its ClusterRole: {apiGroups: [\"watchpolicy.io\"], resources: [\"watchpolicies\"], verbs: [\"patch\"]} \
@@ -152,12 +154,16 @@ fn is_looked_through(entry: &PolicyEntry, targets: Option<&[TargetReport]>) -> b
     entry.watching().is_none() || targets.is_some_and(|targets| targets.iter().all(known))
 }
 
+/// Whether something that was sent for the policy of a name may still be carried out.
+pub type Awaits = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// Puts the finalizer on and takes it off.
 pub struct Finalizers<S> {
     store: S,
     ledger: Arc<Ledger>,
     settings: Settings,
     leadership: Leadership,
+    awaits: Awaits,
     /// Since when nothing is left, by policy.
     calm: BTreeMap<Arc<str>, Instant>,
     /// What was last sent, by policy.
@@ -178,8 +184,14 @@ struct Written {
 impl<S: FinalizerStore> Finalizers<S> {
     /// Missing rights are noted in the ledger.
     pub fn new(store: S, ledger: Arc<Ledger>, settings: Settings, leadership: Leadership) -> Self {
+        let awaits = Arc::new(|_: &str| false);
         let (calm, written, told) = Default::default();
-        Self { store, ledger, settings, leadership, calm, written, told }
+        Self { store, ledger, settings, leadership, awaits, calm, written, told }
+    }
+
+    /// The finalizer stays while something may still be written.
+    pub fn awaiting(self, awaits: Awaits) -> Self {
+        Self { awaits, ..self }
     }
 
     /// Works until told to stop.
@@ -214,8 +226,11 @@ impl<S: FinalizerStore> Finalizers<S> {
         let mut waits = false;
         for entry in set.entries.values() {
             let targets = board.policies.get(&entry.name).map(AsRef::as_ref);
-            let wanted =
+            let mut wanted =
                 wanted(entry, targets, self.settings.allow_enforce, || (self.settings.left)(&entry.name));
+            if wanted == Wanted::Off && self.may_still_write(entry, &permit) {
+                wanted = Wanted::Later;
+            }
             match wanted {
                 Wanted::AsItIs => self.settle(&entry.name),
                 Wanted::On | Wanted::Off | Wanted::Later => waits = true,
@@ -225,6 +240,18 @@ impl<S: FinalizerStore> Finalizers<S> {
             }
         }
         waits
+    }
+
+    /// Whether something may still be written for a policy that takes it back: who takes the finalizer off before would
+    /// leave it for good.
+    fn may_still_write(&mut self, entry: &PolicyEntry, permit: &Permit) -> bool {
+        let takes_back = entry.takes_back() && self.settings.allow_enforce;
+        let awaits = takes_back && (permit.predecessor_may_write() || (self.awaits)(&entry.name));
+        if awaits {
+            self.ledger.note_stuck(&entry.name, Some(AWAITED.into()));
+            self.told.insert(Arc::clone(&entry.name));
+        }
+        awaits
     }
 
     fn is_due(&mut self, entry: &Arc<PolicyEntry>, wanted: Wanted) -> bool {

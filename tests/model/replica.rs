@@ -120,9 +120,11 @@ impl Replica {
             allow_enforce: true,
             left: Arc::new(move |policy: &str| left.count(policy)),
         };
+        let sent = Arc::clone(&parts.leftovers);
         let (ledger, metrics) = (Arc::clone(&parts.ledger), Arc::clone(&parts.metrics));
         let finalizers =
-            Finalizers::new(line.client(), Arc::clone(&ledger), settings.clone(), parts.leadership.clone());
+            Finalizers::new(line.client(), Arc::clone(&ledger), settings.clone(), parts.leadership.clone())
+                .awaiting(Arc::new(move |policy: &str| sent.awaits(policy)));
         reporting.spawn(finalizers.run(sources.set.clone(), sources.board.clone(), reporting.stop.clone()));
         let writer = StatusWriter::new(line.client(), ledger, metrics, settings, parts.leadership.clone());
         reporting.spawn(writer.run(sources, reporting.stop.clone()));

@@ -106,6 +106,9 @@ impl Fixer {
                 Next::After(wait.max(BUSY))
             }
             Refusal::Failed(words) => {
+                if !order.dry_run {
+                    self.parts.leftovers.note_unanswered(&proposal.fixing.policy.name);
+                }
                 waiting(&format!("it is tried again: {words}"));
                 Next::Retry
             }
