@@ -45,7 +45,7 @@ const TOLD_BY_A_CLUSTER: &[(&str, &str, &str)] = &[
 const RUN_ON_A_CLUSTER: [&str; 1] = ["docs/rbac.md"];
 
 /// Commands of others, whose words nobody checks here; those of kubectl and helm are checked by the tests that have them.
-const OTHERS: [&str; 8] = ["kubectl", "helm", "curl", "jq", "git", "cargo", "grep", "sha256sum"];
+const OTHERS: [&str; 9] = ["kubectl", "helm", "curl", "jq", "git", "cargo", "grep", "sed", "sha256sum"];
 
 /// What BuildKit itself knows.
 const BUILT_IN: [&str; 1] = ["SOURCE_DATE_EPOCH"];

@@ -9,6 +9,7 @@ use crate::harness::child::Folder;
 use crate::harness::helm::CHART;
 use crate::harness::operator::{INSTALL, NAMESPACE};
 use crate::harness::{ControlPlane, Helm};
+use crate::world::namespace;
 
 /// Helm without a cluster, and the folder that it keeps things in.
 pub(crate) async fn helm() -> (Helm, Folder) {
@@ -86,6 +87,29 @@ async fn each_file_of_values_renders_what_its_snapshot_holds() {
 }
 
 #[tokio::test]
+async fn the_api_server_takes_every_object_that_a_file_of_values_renders_without_dropping_a_field() {
+    let (helm, _folder) = helm().await;
+    let kubectl = ControlPlane::shared().await.unwrap().kubectl();
+    for name in ["tried", "shop", "web"] {
+        kubectl.apply(&namespace(name)).await.unwrap();
+    }
+    let dry_run = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict"];
+    let dry_run = [&dry_run[..], &["-f", "-"]].concat();
+    for (name, path) in files_of_values() {
+        let args =
+            ["template", "tried", CHART, "--namespace", "tried", "--values", &path.display().to_string()];
+        let mut objects = objects(&helm.run(&args).await.unwrap());
+        // The kinds of the Prometheus operator are not there.
+        objects
+            .retain(|object| !object["apiVersion"].as_str().unwrap().starts_with("monitoring.coreos.com/"));
+        let manifests: Vec<_> = objects.iter().map(Value::to_string).collect();
+        let told = kubectl.run_with(&dry_run, &manifests.join("\n---\n")).await;
+        let told = told.unwrap_or_else(|error| panic!("{name}: {error:#}"));
+        assert_eq!(told.lines().count(), objects.len(), "{name}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn values_that_are_not_known_or_not_of_their_type_are_refused_by_name() {
     let (helm, _folder) = helm().await;
     let cases = [
@@ -138,10 +162,8 @@ async fn values_that_are_not_known_or_not_of_their_type_are_refused_by_name() {
 async fn values_that_cannot_work_are_refused_with_a_way_out() {
     let (helm, _folder) = helm().await;
     let cases = [
-        (
-            "rbac.targets.defaults=true",
-            "has become rbac.targets.presets: true is [workloads, services, namespaces]",
-        ),
+        ("rbac.targets.defaults=true", "has become rbac.targets.presets=[workloads, services, namespaces]"),
+        ("rbac.targets.defaults=false", "has become rbac.targets.presets=[]. Set that"),
         (
             "rbac.targets.namespaces={shop},rbac.targets.read[0].apiGroups={storage.k8s.io},\
              rbac.targets.read[0].resources={storageclasses}",

@@ -122,18 +122,19 @@ fn upgrade(blocks: &[Block]) -> String {
 async fn each_recipe_for_rights_brings_what_its_questions_show() {
     let (reader, page, blocks) = (Reader::new().await, read(PAGE), of_page(PAGE));
     let upgrade = upgrade(&blocks);
-    let (mut last, mut asked) = (0, 0);
+    let (mut last, mut asked, mut changed) = (0, 0, false);
     for block in &blocks {
         let recipe = recipe(&page, block.line);
-        if recipe != last {
+        if recipe != last && std::mem::take(&mut changed) {
             reader.reset().await;
-            last = recipe;
         }
+        last = recipe;
         if block.language == "yaml" && block.text.contains("\nkind: ") {
             reader.plane.kubectl().apply(&block.text).await.unwrap();
         } else if block.language == "yaml" {
             std::fs::write(reader.folder.path().join(VALUES), &block.text).unwrap();
             reader.follow(&upgrade).await;
+            changed = true;
         } else {
             for line in shell::lines(block) {
                 if line.told.is_empty() {

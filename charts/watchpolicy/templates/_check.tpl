@@ -26,7 +26,8 @@
 {{- define "watchpolicy.check.targets" -}}
 {{- $targets := .Values.rbac.targets }}
 {{- if not (kindIs "invalid" $targets.defaults) }}
-{{- fail "\n\nrbac.targets.defaults has become rbac.targets.presets: true is [workloads, services, namespaces], which is the default, and false is []. Set rbac.targets.defaults=null." }}
+{{- $presets := ternary "[workloads, services, namespaces], which is the default. Set" "[]. Set that, and" (eq (toString $targets.defaults) "true") }}
+{{- fail (printf "\n\nrbac.targets.defaults=%v has become rbac.targets.presets=%s rbac.targets.defaults=null." $targets.defaults $presets) }}
 {{- end }}
 {{- if and .Values.rbac.create $targets.namespaces }}
 {{- $inNone := list }}
