@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
-use crate::crd::TargetState;
-use crate::crd::{Exception, Mode, Severity, WatchPolicy};
-use crate::ledger::{Judged, Ledger, Said};
+use super::{View, Writes, render};
+use crate::crd::{Exception, Mode, Severity, TargetState, WatchPolicy, WatchPolicyStatus};
+use crate::ledger::{Judged, Ledger, Page, Said};
 use crate::observe::board::TargetReport;
 use crate::policy::{
     Judgement, NodeVerdict, Outcome, PolicyEntry, PolicyState, RuleVerdict, Settings, Verdict, compile,
@@ -160,4 +160,9 @@ pub(super) fn enter(ledger: &Ledger, policy: &str, object: &str, judgement: Judg
     let (api_version, kind) = (&"apps/v1".into(), &"Deployment".into());
     let said = vec![Said { policy: policy.into(), api_version, kind, judgement }];
     ledger.enter(Judged { key: &key, uid: &uid, listed: false, said }, now);
+}
+
+/// The status of a policy with these targets and no verdicts.
+pub(super) fn status(entry: &PolicyEntry, targets: Option<&[TargetReport]>) -> WatchPolicyStatus {
+    render(&View { entry, targets, page: &Page::default(), previous: None, writes: Writes::default() }, at(0))
 }

@@ -365,3 +365,7 @@ fn with_words(name: String, words: Option<&str>) -> String {
 fn name(target: &TargetReport) -> String {
     crate::resource::GroupResource::new(target.group.clone(), target.resource.clone()).to_string()
 }
+
+#[cfg(test)]
+#[path = "conditions_tests.rs"]
+mod tests;

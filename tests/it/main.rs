@@ -39,6 +39,7 @@ mod scan;
 mod snippets;
 mod violations;
 mod waits;
+mod words;
 mod world;
 
 #[allow(dead_code, unused_imports, reason = "the harness is shared with the demo; each needs a part of it")]

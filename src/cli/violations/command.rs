@@ -108,6 +108,17 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_that_is_not_there_is_told_otherwise_than_one_that_is_not_ready() {
+        let told = |reason: Reason, message: &str| {
+            let (policy, reason) = ("p".to_owned(), reason.as_str().to_owned());
+            note(&NotReady { policy, reason, message: message.to_owned() })
+        };
+        assert_eq!(told(Reason::NotFound, "there is no such"), "policy p: there is no such");
+        let listing = told(Reason::Listing, "objects are being listed");
+        assert_eq!(listing, "policy p: there may be more violations (Listing): objects are being listed");
+    }
+
+    #[test]
     fn what_the_flags_say_is_what_the_operator_reads() {
         assert_eq!(query(&args(&[]), ""), "");
         let written = ["--policy", "a.b", "-n", "shop", "--rule", "odd & rare", "--severity", "high"];

@@ -44,7 +44,7 @@ pub(super) fn told(causes: &[StatusCause]) -> String {
 
 fn of_field(StatusCause { reason, field, message }: &StatusCause) -> String {
     let line = message.lines().next().unwrap_or_default();
-    match (reason.as_str(), after_value(line).unwrap_or_default()) {
+    match (reason.as_str(), detail(line)) {
         ("FieldValueInvalid", detail) if field == OBJECT => undecodable(detail),
         (reason, detail) => format!("{field}: {}", words(reason, line, detail)),
     }
@@ -130,6 +130,15 @@ fn without_value(line: &str) -> &str {
     line.split_once(": ").map_or("", |(_, detail)| detail)
 }
 
+/// What is wrong with the value, where it is certain that it is not the value itself.
+fn detail(line: &str) -> &str {
+    // Of a value that is a whole object some causes have nothing.
+    match without_value(line) {
+        rest if rest == IMMUTABLE || rest.starts_with(RULE) => rest,
+        _ => after_value(line).unwrap_or_default(),
+    }
+}
+
 /// What follows the value; nothing where it cannot be told where the value ends.
 fn after_value(line: &str) -> Option<&str> {
     let (_, value) = line.split_once(": ")?;
@@ -163,7 +172,8 @@ TypeInvalid | Invalid value: "string": x in body must be of type integer: "strin
 Invalid     | Invalid value: "hunter2": field is immutable | the field cannot be changed once the object is there
 Invalid     | Invalid value: {"a":"hunter2"}: field is immutable | the field cannot be changed once the object is there
 Invalid     | Invalid value: 0: x in body should be greater than or equal to 1 | the value should be greater than or equal to 1
-Invalid     | Invalid value: "object": failed rule: self.min <= self.max | the value breaks a rule of the kind's definition: self.min <= self.max
+Invalid     | Invalid value: "object": failed rule: self.a <= self.b | the value breaks a rule of the kind's definition: self.a <= self.b
+Invalid     | Invalid value: failed rule: self.a < 9 | the value breaks a rule of the kind's definition: self.a < 9
 Invalid     | Invalid value: 0: must be between 1 and 9, inclusive | the field does not take the value: must be between 1 and 9, inclusive
 "#;
 
