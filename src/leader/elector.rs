@@ -4,7 +4,7 @@
 //!            read: held ──► wait until it has not changed for its whole duration
 //!   follow ─┤
 //!            read: free, given back, or ours ──► compare-and-swap ──ok──► lead
-//!   lead ──compare-and-swap every retry period──► lead
+//!   lead ──compare-and-swap every retry period, or earlier where something is to be kept──► lead
 //!        ──changed by somebody else──► stop writes, then read ──► follow
 //!        ──no renewal for the renew deadline──► the permits have ended by themselves ──► follow
 //! ```

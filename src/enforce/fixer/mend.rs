@@ -292,8 +292,7 @@ pub(super) enum Ready {
 pub(super) const UNHELD: &str =
     "the policy has no finalizer yet, without which nothing could be taken back when it is deleted";
 
-const UNRECORDED: &str =
-    "the Lease cannot be renewed at this moment, in which stands first where something is written";
+const UNRECORDED: &str = "the operator's Lease does not name yet where the fix would write, since it could not be renewed; it is tried again";
 
 /// Where it is found again what a policy writes: in the namespace, if the policy names namespaces.
 fn place(key: &ObjectKey, proposal: &Proposal) -> Place {
