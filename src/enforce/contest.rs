@@ -8,14 +8,13 @@ use ahash::RandomState;
 use hashbrown::HashMap;
 use tokio::time::Instant;
 
+use super::pause::next_pause;
 use crate::resource::ObjectKey;
 
 /// A break that comes later after a fix is no fight.
 const WINDOW: Duration = Duration::from_secs(600);
 /// So many fixes within the window are made before the rule is left alone there.
 const FIXES: usize = 3;
-const FIRST_PAUSE: Duration = Duration::from_secs(60);
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// Above this, fights that are over are forgotten at the next fix, once in [`SWEEP`].
 const MANY: usize = 4096;
 const SWEEP: Duration = Duration::from_secs(1);
@@ -88,7 +87,7 @@ impl Fight {
             !self.pause.is_zero() && self.fixes.last().is_some_and(|fixed| *fixed >= self.until);
         let is_fight = tried_again || (self.pause.is_zero() && self.fixes.len() >= FIXES);
         if is_fight {
-            self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+            self.pause = next_pause(self.pause);
             self.until = now + self.pause;
         }
         !is_fight
@@ -173,6 +172,7 @@ impl Contests {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::enforce::pause::{FIRST_PAUSE, LONGEST_PAUSE};
     use crate::resource::{GroupResource, ObjectName};
 
     fn ground() -> Ground {

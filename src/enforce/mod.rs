@@ -14,6 +14,7 @@ mod go_json;
 mod journal;
 mod leftovers;
 mod namespaces;
+mod pause;
 mod proposal;
 mod record;
 mod recorder;

@@ -8,12 +8,10 @@ use ahash::RandomState;
 use hashbrown::HashMap;
 use tokio::time::Instant;
 
+use super::pause::{FIRST_PAUSE, next_pause};
 use crate::crd::FixStatus;
 use crate::metrics::Remediation;
 use crate::resource::{GroupResource, ObjectKey};
-
-const FIRST_PAUSE: Duration = Duration::from_secs(60);
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// What became of the fixes of a policy on an object, by rule.
 pub(super) type Fixes = Vec<(Arc<str>, FixStatus)>;
@@ -61,19 +59,15 @@ impl Rests {
         now: Instant,
     ) -> Duration {
         let of_object = self.0.entry(key.clone()).or_default();
-        let before = of_object.get(policy).filter(|rest| rest.sent == sent).map(|rest| rest.pause * 2);
-        let pause = before.unwrap_or(FIRST_PAUSE).min(LONGEST_PAUSE);
+        let before = of_object.get(policy).filter(|rest| rest.sent == sent);
+        let pause = next_pause(before.map(|rest| rest.pause).unwrap_or_default());
         of_object.insert(Arc::clone(policy), Rest { sent, pause, until: Some(now + pause), fixes });
         pause
     }
 
     /// Forgets what a policy tried on an object: it has nothing to mend there.
     pub(super) fn end(&mut self, key: &ObjectKey, policy: &str) {
-        let Some(of_object) = self.0.get_mut(key) else { return };
-        of_object.remove(policy);
-        if of_object.is_empty() {
-            self.0.remove(key);
-        }
+        self.retain(key, |other| *other != *policy);
     }
 
     /// Forgets what policies tried on an object that fix it no more.
