@@ -159,6 +159,11 @@ impl Ledger {
         });
     }
 
+    /// Notes whether an object that was written for a policy says so in `managedFields`.
+    pub fn note_tracked(&self, policy: &str, key: &ObjectKey, is_tracked: bool) {
+        self.note_obstacles(policy, |obstacles| obstacles.track(key, is_tracked));
+    }
+
     fn note_obstacles(&self, policy: &str, note: impl FnOnce(&mut Obstacles) -> bool) {
         self.change(|state| {
             let mut obstacles = state.obstacles.remove(policy).unwrap_or_default();

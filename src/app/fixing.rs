@@ -34,6 +34,7 @@ pub(super) fn fix(
         leadership: leadership.clone(),
         set: set.clone(),
         leftovers: Arc::clone(&leftovers),
+        looked_through: shared.looked_through.clone(),
     };
     let settings = Settings {
         allow: config.enforcement.allow,
@@ -42,6 +43,10 @@ pub(super) fn fix(
     };
     let fixer = Arc::new(Fixer::new(parts, Gate::new(shared.client.clone()), settings, jiff::Timestamp::now));
     tasks.spawn(Arc::clone(&fixer).sweep(stop.clone()));
+    // Who never writes leaves what is said of others' writes as it is.
+    if config.enforcement.allow {
+        tasks.spawn(Arc::clone(&fixer).record(stop.clone()));
+    }
     let consents = Consents::new(Reviews(shared.wire.clone()), Arc::clone(&fixer), config.watch.access_check);
     tasks.spawn(consents.run(stop.clone()));
     for _ in 0..FIXERS {

@@ -118,12 +118,13 @@ fn watch_policies(
 }
 
 fn parts(shared: &Shared) -> fleet::Parts {
-    let Shared { wire, store, queue, metrics, .. } = shared;
+    let Shared { wire, store, queue, metrics, looked_through, .. } = shared;
     fleet::Parts {
         wire: wire.clone(),
         store: Arc::clone(store),
         queue: Arc::clone(queue),
         metrics: Arc::clone(metrics),
+        looked_through: looked_through.subscribe(),
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) fn report(
     let announcer = tell_events(config, shared, (&observed, &leadership), stage);
     write_reports(config, shared, (&observed, &leadership), stage);
     let (stop, tasks) = stage;
+    let sent = Arc::clone(&leftovers);
     let settings = report::Settings {
         interval: config.status_interval,
         allow_enforce: config.enforcement.allow,
@@ -33,7 +34,8 @@ pub(super) fn report(
     let (client, ledger) = (shared.client.clone(), Arc::clone(&shared.ledger));
     let Observed { set, board, statuses, .. } = observed;
     let finalizers =
-        Finalizers::new(client.clone(), Arc::clone(&ledger), settings.clone(), leadership.clone());
+        Finalizers::new(client.clone(), Arc::clone(&ledger), settings.clone(), leadership.clone())
+            .awaiting(Arc::new(move |policy: &str| sent.awaits(policy)));
     tasks.spawn(finalizers.run(set.clone(), board.clone(), stop.clone()));
     let metrics = Arc::clone(&shared.metrics);
     let writer = StatusWriter::new(client, ledger, metrics, settings, leadership).announcing(announcer);

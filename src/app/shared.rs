@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::sync::watch;
 
 use super::fixing::FIXERS;
 use crate::backoff::Backoff;
 use crate::config::{Config, LimitsConfig};
+use crate::enforce::Kinds;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::observe::wire::{Limits, Wire};
@@ -34,6 +36,8 @@ pub(super) struct Shared {
     pub(super) queue: Arc<Queue<ObjectKey>>,
     /// Of those that may be fixed.
     pub(super) fixes: Arc<Queue<ObjectKey>>,
+    /// What is watched for what policies that ended have left there.
+    pub(super) looked_through: watch::Sender<Kinds>,
 }
 
 impl Shared {
@@ -55,6 +59,7 @@ impl Shared {
             queue: queue((QUEUE, config.workers.get()), retries, &metrics),
             fixes: queue((FIX_QUEUE, FIXERS), Retries { backoff: FIX_BACKOFF, ..retries }, &metrics),
             metrics,
+            looked_through: watch::Sender::default(),
         })
     }
 }

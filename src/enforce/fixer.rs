@@ -27,6 +27,7 @@ use super::gate::Gate;
 use super::leftovers::Leftovers;
 use super::namespaces::Namespaces;
 use super::proposal::Proposal;
+use super::recorder::{Kinds, Recorder};
 use super::rest::Rests;
 use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
@@ -72,6 +73,8 @@ pub struct Parts {
     pub set: watch::Receiver<Arc<PolicySet>>,
     /// What those that ended have left.
     pub leftovers: Arc<Leftovers>,
+    /// Where is told which kinds are to be watched for that.
+    pub looked_through: watch::Sender<Kinds>,
 }
 
 /// Fixes objects.
@@ -81,6 +84,7 @@ pub struct Fixer {
     settings: Settings,
     clock: fn() -> Timestamp,
     memory: Mutex<Memory>,
+    recorder: Recorder,
     hasher: RandomState,
 }
 
@@ -153,7 +157,16 @@ impl Fixer {
             editions: Editions::default(),
             unheld: BTreeSet::new(),
         };
-        Self { parts, gate, settings, clock, memory: Mutex::new(memory), hasher: RandomState::new() }
+        let Parts { leadership, leftovers, set, looked_through, .. } = &parts;
+        let recorder =
+            Recorder::new(leadership.clone(), Arc::clone(leftovers), set.clone(), looked_through.clone());
+        let (memory, hasher) = (Mutex::new(memory), RandomState::new());
+        Self { parts, gate, settings, clock, memory, recorder, hasher }
+    }
+
+    /// Keeps the record of where something may be left of what was written, until told to stop.
+    pub async fn record(self: Arc<Self>, stop: CancellationToken) {
+        self.recorder.run(stop).await;
     }
 
     /// Works until the queue is shut down and drained.

@@ -24,7 +24,7 @@ pub(super) const SECOND: Duration = Duration::from_secs(1);
 /// An API server with one ConfigMap, which does as the real one does with patches.
 #[derive(Default)]
 pub(super) struct Server {
-    object: Mutex<Value>,
+    pub(super) object: Mutex<Value>,
     /// What others make of the object just before a patch arrives.
     meddling: Mutex<VecDeque<Value>>,
     /// Answers to patches instead of carrying them out.
@@ -32,7 +32,7 @@ pub(super) struct Server {
     log: Mutex<Vec<String>>,
     namespace_ends: AtomicBool,
     /// Patches are taken, and nothing comes of them.
-    prunes: AtomicBool,
+    pub(super) prunes: AtomicBool,
     /// Whether the object may not be read.
     pub(super) unreadable: AtomicBool,
     /// What is said of the policy, where it is not as it is known.
@@ -109,7 +109,7 @@ impl Server {
 }
 
 /// A policy that wants `data.a` to be `good`.
-fn policy(mode: &str) -> CompiledPolicy {
+pub(super) fn policy(mode: &str) -> CompiledPolicy {
     policy_that(mode, "Keep")
 }
 
@@ -153,8 +153,8 @@ fn set_of(policies: &[Arc<CompiledPolicy>]) -> PolicySet {
 pub(super) struct World {
     pub(super) server: Arc<Server>,
     pub(super) fixer: Arc<Fixer>,
-    key: ObjectKey,
-    shelf: Arc<Shelf>,
+    pub(super) key: ObjectKey,
+    pub(super) shelf: Arc<Shelf>,
     pub(super) lead: Lead,
     sets: watch::Sender<Arc<PolicySet>>,
     _fixers: JoinSet<()>,
@@ -167,7 +167,7 @@ impl World {
     }
 
     /// The same with this policy, and with these managed fields of the ConfigMap.
-    fn with(policy: CompiledPolicy, allow: bool, managed: &Value) -> Self {
+    pub(super) fn with(policy: CompiledPolicy, allow: bool, managed: &Value) -> Self {
         Self::of(vec![policy], allow, &json!({"metadata": {"managedFields": managed}, "data": {"a": "bad"}}))
     }
 
@@ -212,7 +212,8 @@ impl World {
         let (sets, set) = watch::channel(Arc::new(set_of(&policies)));
         let leftovers =
             Arc::new(Leftovers::new(Arc::clone(&store), policy::Fences::default(), "system".into()));
-        let parts = Parts { queue, store, ledger, metrics, leadership: lead.leadership(), set, leftovers };
+        let (looked_through, leadership) = (watch::channel(Arc::default()).0, lead.leadership());
+        let parts = Parts { queue, store, ledger, metrics, leadership, set, leftovers, looked_through };
         let settings =
             Settings { allow, namespace: "system".into(), per_second: NonZeroU32::new(100).unwrap() };
         let fixer =
@@ -230,7 +231,7 @@ impl World {
     }
 
     /// The object is this now, and the watch shows it.
-    fn show(&self, object: &Value) {
+    pub(super) fn show(&self, object: &Value) {
         let mut projection = Projection::default();
         for served in self.shelf.serving().iter() {
             served.policy.read(&self.key.resource, &served.roots, &mut projection);
@@ -449,31 +450,6 @@ async fn what_the_server_takes_in_vain_is_nobodys_fault() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_makes_managers_up_keeps_nobody_busy() {
-    let world = World::with(policy("Audit"), true, &json!([]));
-    let mut asked = Vec::new();
-    for round in 0..180 {
-        let mut object = world.server.object.lock().clone();
-        let ghost = |number| {
-            json!({"manager": format!("watchpolicy/ghost-{round}-{number}"), "operation": "Update",
-                   "fieldsV1": {"f:data": {"f:b": {}}}})
-        };
-        let kubectl =
-            json!({"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}});
-        let entries: Vec<_> = (0..8).map(ghost).chain([kubectl]).collect();
-        object["metadata"]["managedFields"] = entries.into();
-        world.show(&object);
-        asked.extend(world.fix().await);
-        if round == 0 {
-            let left = world.server.object.lock()["metadata"]["managedFields"].clone();
-            assert_eq!(left.as_array().unwrap().len(), 1, "all of them go at once");
-        }
-        sleep(SECOND / 5).await;
-    }
-    assert_eq!(asked, ["GET", "PATCH"].repeat(3));
-}
-
-#[tokio::test(start_paused = true)]
 async fn who_makes_an_object_anew_fights_nobody() {
     let world = World::new("Enforce", true);
     for round in 0..5 {
@@ -552,6 +528,55 @@ async fn who_has_used_up_a_budget_does_not_even_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_written_before_the_lease_names_its_kind() {
+    let world = World::new("Enforce", true);
+    world.lead.lease("secrets,pods");
+    assert_eq!(world.fix().await, ["GET"]);
+    assert_eq!(world.lead.memo(), "secrets,pods");
+    world.lead.renew();
+    sleep(SECOND / 10).await;
+    assert_eq!(world.lead.memo(), "configmaps,pods", "beside what it said, as far as that can be");
+    assert_eq!((world.server.log(), world.server.value()), (vec!["PATCH".to_owned()], json!("good")));
+    world.server.object.lock()["data"] = json!({"a": "bad"});
+    assert_eq!(world.fix().await, ["GET", "PATCH"], "once is enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_cannot_be_renewed_keeps_nobody_waiting_for_long_and_is_told() {
+    let world = World::new("Enforce", true);
+    world.lead.lease("");
+    world.fix().await;
+    sleep(SECOND).await;
+    assert_eq!((world.outcome(), world.server.value()), ("Waiting".to_owned(), json!("bad")));
+    world.lead.renew();
+    sleep(SECOND * 10).await;
+    assert_eq!(world.server.value(), "good", "it is tried again by itself");
+    let plans = World::new("Plan", true);
+    plans.lead.lease("");
+    assert_eq!(plans.fix().await, ["GET", "PATCH dry"], "what is not written is not named");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_back_what_it_wrote_says_where_the_server_keeps_no_entry_of_it() {
+    let world = World::with(policy_that("Enforce", "Release"), true, &json!([]));
+    let mut set = set_of(&[Arc::new(policy_that("Enforce", "Release"))]);
+    for entry in set.entries.values_mut() {
+        Arc::make_mut(entry).finalizers = [policy::FINALIZER.into()].into();
+    }
+    world.sets.send_replace(Arc::new(set));
+    let kept = || world.fixer.parts.ledger.page("good", &[], 0).obstacles.kept();
+    assert_eq!(world.fix().await, ["GET", "PATCH"]);
+    assert!(kept().unwrap().contains("configmaps n/c"), "{:?}", kept());
+    let entry =
+        json!({"manager": "watchpolicy/good", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}});
+    world.show(&json!({
+        "metadata": {"name": "c", "namespace": "n", "uid": "u", "managedFields": [entry]}, "data": {"a": "bad"},
+    }));
+    assert_eq!(world.fix().await, ["GET", "PATCH"]);
+    assert_eq!(kept(), None, "it does now");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_object_whose_namespace_is_being_deleted_is_not_fixed() {
     let world = World::new("Enforce", true);
     world.server.namespace_ends.store(true, Ordering::Relaxed);
@@ -579,73 +604,6 @@ async fn who_takes_back_what_it_wrote_writes_nothing_before_its_finalizer_is_the
         (world.server.log(), world.server.value()),
         (vec!["GET".to_owned(), "PATCH".to_owned()], json!("good"))
     );
-}
-
-/// Managed fields of which a policy that is gone has some.
-fn of_a_policy_that_is_gone() -> Value {
-    let fields = json!({"f:data": {"f:b": {}}});
-    json!([
-        {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}},
-        {"manager": "watchpolicy/gone", "operation": "Update", "fieldsV1": fields},
-    ])
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_policy_that_is_gone_leaves_no_ghost_of_a_manager() {
-    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
-    assert_eq!(world.fixer.parts.leftovers.count("gone"), 1);
-    assert_eq!(world.fix().await, ["GET", "PATCH"]);
-    let left = world.server.object.lock()["metadata"]["managedFields"].clone();
-    assert_eq!((left.as_array().unwrap().len(), &left[0]["manager"]), (1, &json!("kubectl")));
-    assert_eq!(world.fix().await, ["GET"], "once");
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_may_not_write_lets_go_of_nothing_either() {
-    let world = World::with(policy("Audit"), false, &of_a_policy_that_is_gone());
-    assert_eq!(world.fix().await, [""; 0], "without the consent of the operator");
-    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
-    world.lead.set(false);
-    assert_eq!(world.fix().await, [""; 0], "without leadership");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_object_that_is_not_let_go_of_is_tried_again_slowly() {
-    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
-    world.server.refusals.lock().push_back((403, "admission webhook denied the request"));
-    assert_eq!(world.fix().await, ["GET", "PATCH"]);
-    sleep(SECOND * 3500).await;
-    assert_eq!(world.server.log(), [""; 0]);
-    sleep(SECOND * 200).await;
-    assert_eq!(world.server.log(), ["GET", "PATCH"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn nothing_is_remembered_of_objects_whose_kind_is_watched_no_more() {
-    let world = World::with(policy("Enforce"), true, &of_a_policy_that_is_gone());
-    let parts = &world.fixer.parts;
-    world.server.prunes.store(true, Ordering::Relaxed);
-    world.fix().await;
-    parts.ledger.note_denied("good", &world.key.resource, Some("no right".into()));
-    let remembered = || {
-        let memory = world.fixer.memory.lock();
-        (memory.rests.len(), memory.kept.len(), parts.ledger.page("good", &[], 0).obstacles.denied.len())
-    };
-    assert_eq!(remembered(), (1, 1, 1));
-    parts.store.close(&world.key.resource, 1);
-    sleep(SECOND * 61).await;
-    assert_eq!(remembered(), (0, 0, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_begins_to_lead_lets_go_of_what_policies_left_that_ended_before() {
-    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
-    world.lead.set(false);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(Arc::clone(&world.fixer).sweep(CancellationToken::new()));
-    world.lead.set(true);
-    sleep(SECOND).await;
-    assert_eq!(world.server.log(), ["GET", "PATCH"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,13 +1,20 @@
 //! What policies that ended, or lost a rule, have left on objects, as far as these are watched.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use ahash::RandomState;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::crd::Mode;
 use crate::jsonpath::{Document, Projection};
+use crate::leader::AFTERMATH;
 use crate::metrics::Priority;
 use crate::policy::{Claim, Fences, PolicySet, lets_go};
-use crate::resource::{GroupResource, ObjectKey};
-use crate::store::{Store, View};
+use crate::resource::{GroupResource, ObjectKey, ObjectName};
+use crate::store::{Shelf, Store, View};
 
 /// What a policy has left on an object, or all those of which nobody knows any more.
 pub(super) struct Leftover {
@@ -39,6 +46,8 @@ impl Leftover {
 /// Finds what is left.
 pub struct Leftovers {
     store: Arc<Store>,
+    /// When a write of a policy last had no answer. As many as in [`AFTERMATH`].
+    unanswered: Mutex<HashMap<Arc<str>, Instant, RandomState>>,
     /// What no fix writes is let be here too.
     pub(super) fences: Fences,
     namespace: Arc<str>,
@@ -47,16 +56,54 @@ pub struct Leftovers {
 impl Leftovers {
     /// In all that is watched, but for what the fences keep and the operator's own namespace.
     pub fn new(store: Arc<Store>, fences: Fences, namespace: Arc<str>) -> Self {
-        Self { store, fences, namespace }
+        Self { store, unanswered: Mutex::default(), fences, namespace }
+    }
+
+    /// A write of a policy had no answer, or none that says what became of it.
+    pub(super) fn note_unanswered(&self, policy: &Arc<str>) {
+        let now = Instant::now();
+        let mut unanswered = self.unanswered.lock();
+        unanswered.retain(|_, noted| now.duration_since(*noted) < AFTERMATH);
+        unanswered.insert(Arc::clone(policy), now);
+    }
+
+    /// Whether a write of a policy may still be carried out, of which nobody knows what became.
+    pub fn awaits(&self, policy: &str) -> bool {
+        self.unanswered.lock().get(policy).is_some_and(|noted| noted.elapsed() < AFTERMATH)
     }
 
     /// On how many objects a policy that ended has left something.
     pub fn count(&self, policy: &str) -> u64 {
         let of_policy = |document: &Document| document.owned.iter().any(|owned| *owned.policy == *policy);
+        let is_let_be =
+            |key: &ObjectKey, document: &Document| self.is_let_be(&key.resource, &key.object, document);
         let owned = self.store.owned();
-        let left =
-            owned.iter().filter(|(key, document)| of_policy(document) && !self.is_let_be(key, document));
+        let left = owned.iter().filter(|(key, document)| of_policy(document) && !is_let_be(key, document));
         u64::try_from(left.count()).unwrap_or(u64::MAX)
+    }
+
+    /// The kinds in which our policies own something, as far as they are watched.
+    pub(super) fn kinds(&self) -> BTreeSet<GroupResource> {
+        let shelves = self.store.shelves().into_iter();
+        let owned = shelves.filter(|shelf| self.owned_on(shelf, 1) > 0);
+        owned.map(|shelf| shelf.resource.resource.clone()).collect()
+    }
+
+    /// On how many objects of a kind our policies own something; `None` while not all of them are known.
+    pub(super) fn left_in(&self, kind: &GroupResource) -> Option<usize> {
+        let shelves = self.store.shelves();
+        let shelf = shelves.iter().find(|shelf| shelf.resource.resource == *kind && shelf.shows_all())?;
+        Some(self.owned_on(shelf, usize::MAX))
+    }
+
+    fn owned_on(&self, shelf: &Shelf, most: usize) -> usize {
+        let kind = &shelf.resource.resource;
+        shelf.count_owned(most, |object, document| !self.is_let_be(kind, object, document))
+    }
+
+    /// Whether objects of a kind are watched.
+    pub(super) fn are_watched(&self, kind: &GroupResource) -> bool {
+        self.store.watches(kind)
     }
 
     /// All objects on which something is left.
@@ -67,7 +114,7 @@ impl Leftovers {
 
     /// What is left on an object.
     pub(super) fn on(&self, key: &ObjectKey, document: &Document, set: &PolicySet) -> Vec<Leftover> {
-        if document.owned.is_empty() || self.is_let_be(key, document) {
+        if document.owned.is_empty() || self.is_let_be(&key.resource, &key.object, document) {
             return Vec::new();
         }
         let left = |fields: &str, policy: &str| leftover(fields, policy, &key.resource, set);
@@ -83,10 +130,10 @@ impl Leftovers {
     }
 
     /// What is being deleted goes by itself; the rest is not ours to write.
-    fn is_let_be(&self, key: &ObjectKey, document: &Document) -> bool {
+    fn is_let_be(&self, kind: &GroupResource, object: &ObjectName, document: &Document) -> bool {
         document.deleting.is_some()
-            || !self.fences.allow_kind(&key.resource)
-            || key.object.namespace.as_ref() == Some(&self.namespace)
+            || !self.fences.allow_kind(kind)
+            || object.namespace.as_ref() == Some(&self.namespace)
     }
 }
 

@@ -25,11 +25,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::lease::Lease;
-use super::permit::{Leadership, Term};
+use super::permit::{Leadership, Term, Wish};
 use super::store::{LeaseFault, LeaseStore};
 
 /// Followers look at times of their own: up to so much later than the retry period, as a part of it.
 const JITTER: f64 = 0.2;
+/// A renewal that is asked for early waits until so many of them fit into one retry period.
+const EARLIEST: u32 = 10;
 /// Giving the Lease back: a write, and, where somebody changed it meanwhile, a look and another write.
 const RELEASE_STEPS: usize = 3;
 
@@ -79,12 +81,21 @@ pub struct Elector<S> {
     stepped: Instant,
     term: watch::Sender<Option<Term>>,
     terms: u64,
+    /// What the Lease is to keep.
+    wishes: watch::Receiver<Wish>,
+    /// The newest of them that it is known to have.
+    kept: u64,
+    /// There was a Lease: it being gone says nothing of whoever was in it.
+    seen: bool,
+    /// When the term began, if it was not given to us.
+    inherited: Option<Instant>,
 }
 
 impl<S: LeaseStore> Elector<S> {
     /// Nothing is asked before [`Elector::run`]; `seed` is for the jitter, `wall` is the wall clock.
     pub fn new(store: S, settings: Settings, seed: u64, wall: fn() -> Timestamp) -> (Self, Leadership) {
         let (term, reader) = watch::channel(None);
+        let (wisher, wishes) = watch::channel(Wish::default());
         let now = Instant::now();
         let elector = Self {
             store,
@@ -101,8 +112,12 @@ impl<S: LeaseStore> Elector<S> {
             stepped: now,
             term,
             terms: 0,
+            wishes,
+            kept: 0,
+            seen: false,
+            inherited: None,
         };
-        (elector, Leadership::new(reader))
+        (elector, Leadership::new(reader, wisher))
     }
 
     /// Takes part until told to stop; then gives up leadership first and the Lease after. `seen` hints at changes of
@@ -139,11 +154,17 @@ impl<S: LeaseStore> Elector<S> {
         }
     }
 
-    /// Waits for the next step: for its time, or for a change that calls for it earlier.
+    /// What the Lease is to keep, if we lead, and lead still since that was asked for.
+    fn wish(&self) -> Option<Wish> {
+        let wish = self.wishes.borrow();
+        (self.left().is_some() && wish.term == self.terms).then(|| wish.clone())
+    }
+
+    /// Waits for the next step: for its time, or for a change or a wish that calls for it earlier.
     async fn rest(&mut self, seen: &mut watch::Receiver<Option<Lease>>) {
-        let end = self.next_step();
+        let mut end = self.next_step();
         loop {
-            let valid_until = self.term.borrow().map(|term| term.valid_until);
+            let valid_until = self.term.borrow().as_ref().map(|term| term.valid_until);
             tokio::select! {
                 biased;
                 () = sleep_until(valid_until.unwrap_or(end)), if valid_until.is_some() => {
@@ -154,6 +175,11 @@ impl<S: LeaseStore> Elector<S> {
                     let lease = seen.borrow_and_update().clone();
                     if self.calls(lease) {
                         return;
+                    }
+                }
+                Ok(()) = self.wishes.changed() => {
+                    if self.wish().is_some_and(|wish| wish.number > self.kept) {
+                        end = end.min(self.stepped + self.settings.retry / EARLIEST);
                     }
                 }
             }
@@ -214,6 +240,7 @@ impl<S: LeaseStore> Elector<S> {
             // Whoever held it may not know yet that it was deleted.
             (Known::Present(_), None) => now + own,
         };
+        self.seen |= found.is_some();
         self.known = found.map_or(Known::Absent, Known::Present);
     }
 
@@ -229,12 +256,21 @@ impl<S: LeaseStore> Elector<S> {
         let (started, now) = (Instant::now(), (self.wall)());
         let Settings { identity, lease: duration, renew, .. } = &self.settings;
         let (valid_until, held_until) = (started + *renew, started + *duration);
+        let is_given = match &self.known {
+            Known::Present(lease) => lease.is_released(),
+            Known::Unread | Known::Absent => !self.seen,
+        };
         let (claim, is_new) = match &self.known {
             Known::Present(lease) => (lease.take(identity, *duration, now), false),
             Known::Unread | Known::Absent => {
                 let lease = Lease::create(self.store.place(), identity, *duration, now);
                 (if self.stopped { lease.and_stop_writes() } else { lease }, true)
             }
+        };
+        let wish = self.wish();
+        let claim = match &wish {
+            Some(wish) => claim.and_keep(&wish.memo),
+            None => claim,
         };
         if let Known::Present(lease) = &self.known
             && lease.holder() != &**identity
@@ -247,8 +283,9 @@ impl<S: LeaseStore> Elector<S> {
             false => self.within(self.store.replace(&claim)).await?,
         };
         self.held_until = held_until;
+        self.kept = wish.map_or(self.kept, |wish| wish.number);
         self.observe(Some(stored));
-        self.lead(valid_until);
+        self.lead(valid_until, is_given);
         Ok(())
     }
 
@@ -262,16 +299,23 @@ impl<S: LeaseStore> Elector<S> {
 
     /// What is left of the term; `None` for who does not lead.
     fn left(&self) -> Option<Duration> {
-        let valid_until = (*self.term.borrow())?.valid_until;
+        let valid_until = self.term.borrow().as_ref()?.valid_until;
         Some(valid_until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
     }
 
-    fn lead(&mut self, valid_until: Instant) {
+    fn lead(&mut self, valid_until: Instant, is_given: bool) {
         if self.left().is_none() {
             self.terms += 1;
+            self.inherited = (!is_given).then(Instant::now);
             info!(identity = &*self.settings.identity, "leading");
         }
-        self.term.send_replace(Some(Term { number: self.terms, valid_until, stopped: self.stopped }));
+        let memo = match &self.known {
+            Known::Present(lease) => lease.memo(),
+            Known::Unread | Known::Absent => "",
+        };
+        let memo = Some(memo.into());
+        let Self { terms: number, stopped, kept, inherited, .. } = *self;
+        self.term.send_replace(Some(Term { number, valid_until, stopped, inherited, memo, kept }));
     }
 
     /// Ends the term, and with it every permit.

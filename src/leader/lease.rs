@@ -12,6 +12,10 @@ const RELEASED_SECONDS: u64 = 1;
 
 /// The annotation by which people stop all writes to judged objects, and its value.
 const WRITES: (&str, &str) = ("watchpolicy.io/writes", "stopped");
+/// The annotation in which a leader keeps what whoever leads after it is to know; what that says is not ours to read.
+const MEMO: &str = "watchpolicy.io/wrote-to";
+/// No honest leader keeps more, in bytes: more is not believed.
+const MAX_MEMO: usize = 32 * 1024;
 
 /// A wall-clock time as `MicroTime` writes it. It is for people: no decision rests on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +55,16 @@ impl Lease {
     /// Whether somebody stopped writes to judged objects.
     pub(super) fn stops_writes(&self) -> bool {
         let (name, value) = WRITES;
-        let annotations = self.0.pointer("/metadata/annotations");
-        annotations.and_then(|annotations| annotations.get(name)?.as_str()) == Some(value)
+        self.annotation(name) == Some(value)
+    }
+
+    /// What its leaders keep in it; empty where there is nothing, or what none of them can have written.
+    pub(super) fn memo(&self) -> &str {
+        self.annotation(MEMO).filter(|memo| memo.len() <= MAX_MEMO).unwrap_or_default()
+    }
+
+    fn annotation(&self, name: &str) -> Option<&str> {
+        self.0.pointer("/metadata/annotations")?.get(name)?.as_str()
     }
 
     fn text(&self, pointer: &str) -> &str {
@@ -97,10 +109,25 @@ impl Lease {
     }
 
     /// The same, with the annotation that stops writes.
-    pub(super) fn and_stop_writes(mut self) -> Self {
+    pub(super) fn and_stop_writes(self) -> Self {
         let (name, value) = WRITES;
-        if let Some(Value::Object(metadata)) = self.0.get_mut("metadata") {
-            metadata.insert("annotations".to_owned(), json!({name: value}));
+        self.annotate(name, value)
+    }
+
+    /// The same, with this kept in it; without the annotation where that is nothing.
+    pub(super) fn and_keep(self, memo: &str) -> Self {
+        self.annotate(MEMO, memo)
+    }
+
+    /// The same, with an annotation more, or without one where its value is empty.
+    fn annotate(mut self, name: &str, value: &str) -> Self {
+        let Some(Value::Object(metadata)) = self.0.get_mut("metadata") else { return self };
+        let annotations = metadata.entry("annotations").or_insert(Value::Null);
+        match annotations {
+            Value::Object(annotations) if value.is_empty() => drop(annotations.remove(name)),
+            Value::Object(annotations) => drop(annotations.insert(name.to_owned(), value.into())),
+            _ if value.is_empty() => {}
+            _ => *annotations = json!({name: value}),
         }
         self
     }
@@ -255,6 +282,26 @@ mod tests {
         for other in [json!({"watchpolicy.io/writes": "allowed"}), json!({"writes": "stopped"}), Value::Null]
         {
             assert!(!with(other.clone()), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_an_annotation_among_others() {
+        for (before, kept) in [
+            (json!({"note": "theirs"}), json!({"note": "theirs", "watchpolicy.io/wrote-to": "pods"})),
+            (json!({"watchpolicy.io/wrote-to": "old"}), json!({"watchpolicy.io/wrote-to": "pods"})),
+            (Value::Null, json!({"watchpolicy.io/wrote-to": "pods"})),
+        ] {
+            let lease = Lease::new(json!({"metadata": {"annotations": before.clone()}})).and_keep("pods");
+            assert_eq!((lease.memo(), &lease.object()["metadata"]["annotations"]), ("pods", &kept));
+            let emptied = lease.and_keep("");
+            assert_eq!(emptied.memo(), "");
+            assert_eq!(emptied.object()["metadata"]["annotations"].get("note"), before.get("note"));
+        }
+        let too_much = "x".repeat(MAX_MEMO + 1);
+        for nobodys in [json!(too_much), json!(7), json!(["pods"]), json!({"a": "pods"})] {
+            let annotations = json!({"watchpolicy.io/wrote-to": nobodys});
+            assert_eq!(Lease::new(json!({"metadata": {"annotations": annotations}})).memo(), "");
         }
     }
 

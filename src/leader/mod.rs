@@ -13,5 +13,5 @@ pub(crate) mod testing;
 
 pub use elector::{Elector, Settings};
 pub use lease::Lease;
-pub use permit::{Leadership, Lost, Permit};
+pub use permit::{AFTERMATH, Leadership, Lost, Permit};
 pub use store::{LeaseFault, LeaseStore, Place, follow};

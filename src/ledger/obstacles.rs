@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::resource::GroupResource;
+use crate::resource::{GroupResource, ObjectKey};
 
 /// What keeps a policy from writing, or from letting go of what it wrote. One entry for each resource that it targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Obstacles {
     pub denied: BTreeMap<GroupResource, Arc<str>>,
     /// What else keeps a policy that ended from letting go of objects.
     pub stuck: Option<Arc<str>>,
+    /// An object that was written, and does not say so in `managedFields`: nobody can take that back. The first of them.
+    pub untracked: Option<ObjectKey>,
 }
 
 impl Obstacles {
@@ -23,6 +25,24 @@ impl Obstacles {
             (Some(_), true) => false,
             (Some(words), false) => self.denied.insert(resource.clone(), words).is_none(),
         }
+    }
+
+    /// Whether that is news: an object was written, and says so in `managedFields`, or does not.
+    pub(super) fn track(&mut self, key: &ObjectKey, is_tracked: bool) -> bool {
+        match (&self.untracked, is_tracked) {
+            (None, false) => self.untracked.replace(key.clone()).is_none(),
+            (Some(known), true) if known == key => self.untracked.take().is_some(),
+            _ => false,
+        }
+    }
+
+    /// What is to be known of what cannot be taken back.
+    pub fn kept(&self) -> Option<String> {
+        let object = self.untracked.as_ref()?;
+        Some(format!(
+            "the server keeps no entry of the policy in managedFields of {object}, and perhaps of others: what the policy \
+             wrote there stays when it ends"
+        ))
     }
 
     /// The missing rights in one line: the first with its cure, the others by name.
@@ -39,14 +59,15 @@ impl Obstacles {
 
 impl fmt::Display for Obstacles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all: Vec<_> = self.rights().into_iter().chain(self.stuck.as_deref().map(str::to_owned)).collect();
-        f.write_str(&all.join("; "))
+        let all = self.rights().into_iter().chain(self.stuck.as_deref().map(str::to_owned));
+        f.write_str(&all.chain(self.kept()).collect::<Vec<_>>().join("; "))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource::ObjectName;
 
     #[test]
     fn each_missing_right_is_told_until_it_is_given() {
@@ -59,5 +80,19 @@ mod tests {
         assert_eq!(obstacles.rights().unwrap(), "no jobs");
         obstacles.stuck = Some("it is raining".into());
         assert_eq!(obstacles.to_string(), "no jobs; it is raining");
+    }
+
+    #[test]
+    fn the_first_object_that_keeps_no_entry_is_told_until_it_does() {
+        let key = |name: &str| ObjectKey {
+            resource: GroupResource::new("", "pods"),
+            object: ObjectName { namespace: None, name: name.into() },
+        };
+        let mut obstacles = Obstacles::default();
+        assert!(!obstacles.track(&key("a"), true), "as it should be");
+        assert!(obstacles.track(&key("a"), false) && !obstacles.track(&key("b"), false));
+        assert!(obstacles.to_string().contains("managedFields of pods a,"), "{obstacles}");
+        assert!(!obstacles.track(&key("b"), true) && obstacles.track(&key("a"), true));
+        assert_eq!(obstacles, Obstacles::default());
     }
 }

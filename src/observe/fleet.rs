@@ -3,7 +3,7 @@
 //! Make before break: a watch that a policy edit made too narrow goes on serving until the wider one is synced.
 //! Sharing blinds nobody: who names namespaces is served by watches of these while the watch of everything is refused.
 //! A watch that nobody wants any more lingers a while, so that a policy deleted and created again costs no list; longer
-//! while what ended policies left on its objects is being taken back.
+//! while its kind is looked through for what ended policies left there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 mod inputs;
+mod looking;
 mod publish;
 mod running;
 mod succession;
@@ -77,6 +78,8 @@ pub struct Parts {
     pub queue: Arc<Queue<ObjectKey>>,
     /// Series of targets and policies.
     pub metrics: Arc<Metrics>,
+    /// Kinds that are watched as a whole, though no policy may want them; whoever tells them bounds how many.
+    pub looked_through: watch::Receiver<Arc<BTreeSet<GroupResource>>>,
 }
 
 /// Since when which target of which policy has been missing, and why.
@@ -100,6 +103,8 @@ pub struct Fleet {
     /// When all was last judged again, or not yet to be.
     resynced: Instant,
     targets: BTreeMap<Arc<str>, (i64, Vec<PolicyTarget>)>,
+    /// What the cluster serves, as it was last met.
+    served: Arc<Catalog>,
     since: Since,
     woken: Arc<Notify>,
     board: watch::Sender<Arc<Board>>,
@@ -121,6 +126,7 @@ impl Fleet {
             freed: false,
             resynced: Instant::now(),
             targets: BTreeMap::new(),
+            served: Arc::default(),
             since: BTreeMap::new(),
             woken: Arc::default(),
             board,
@@ -139,14 +145,16 @@ impl Fleet {
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let woken = Arc::clone(&self.woken);
+        let mut looked_through = self.parts.looked_through.clone();
         let mut inputs = Inputs::new(policies, catalog);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 due = inputs.due() => match due {
-                    Some((set, served)) => self.reconcile(&set, &served),
+                    Some((set, served)) => self.reconcile(&set, served),
                     None => break,
                 },
+                Ok(()) = looked_through.changed() => {}
                 () = woken.notified() => {}
                 _ = tick.tick() => {}
                 Some(ended) = self.tasks.join_next() => match ended {
@@ -176,6 +184,7 @@ impl Fleet {
             self.retire();
         }
         self.mind_spares();
+        self.look_through();
         self.resync();
         let again = arrived || (std::mem::take(&mut self.freed) && !self.refused.is_empty());
         self.publish();
@@ -184,8 +193,8 @@ impl Fleet {
 
     // ---- wanted × running ----
 
-    fn reconcile(&mut self, set: &PolicySet, catalog: &Catalog) {
-        let Demand { watches, spares, targets } = demand(set, catalog);
+    fn reconcile(&mut self, set: &PolicySet, catalog: Arc<Catalog>) {
+        let Demand { watches, spares, targets } = demand(set, &catalog);
         self.meet_policies(set, targets);
         let mut current = BTreeSet::new();
         self.refused.clear();
@@ -206,15 +215,16 @@ impl Fleet {
         let is_other = |epoch: &&u64| !current.contains(*epoch);
         let others: Vec<u64> = self.running.keys().filter(is_other).copied().collect();
         // All of them before any is looked at: none of them is another one's successor.
-        let lingers = Role::lingering(Instant::now() + self.settings.linger);
+        let lingers = Role::Lingering { until: Instant::now() + self.settings.linger };
         for epoch in &others {
             if let Some(running) = self.running.get_mut(epoch).filter(|running| running.role.is_current()) {
                 running.role = lingers.clone();
             }
         }
         for epoch in others {
-            self.unwant(epoch, catalog);
+            self.unwant(epoch, &catalog);
         }
+        self.served = catalog;
         self.surround();
     }
 
@@ -268,7 +278,7 @@ impl Fleet {
         let types =
             TypeMeta { api_version: spec.resource.api_version().into(), kind: Arc::clone(&spec.served.kind) };
         let shelf = Shelf::new(epoch, spec.resource.clone(), types, self.parts.store.room());
-        let shelf = Arc::new(shelf.within(spec.namespace.clone()));
+        let shelf = Arc::new(shelf.within(spec.namespace.clone()).selecting(spec.is_selected()));
         shelf.serve(served(&spec.policies, &self.parts.metrics));
         shelf.surround(spec.around.clone());
         self.parts.store.open(Arc::clone(&shelf));

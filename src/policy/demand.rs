@@ -73,6 +73,16 @@ impl WatchSpec {
             && self.projection.covers(&wanted.projection)
     }
 
+    /// Whether it shows all objects of its kind.
+    pub fn is_of_all(&self) -> bool {
+        self.namespace.is_none() && !self.is_selected()
+    }
+
+    /// Whether the server shows only what a selector selects.
+    pub fn is_selected(&self) -> bool {
+        self.labels.is_some() || self.fields.is_some()
+    }
+
     /// Whether it brings what one program reads, of the objects that it shows.
     pub fn carries(&self, policy: &CompiledPolicy, roots: &Roots) -> bool {
         let mut read = Projection::default();
@@ -161,6 +171,23 @@ pub fn demand(set: &PolicySet, catalog: &Catalog) -> Demand {
         want.specify(&resource, &mut demand);
     }
     demand
+}
+
+/// A watch of all objects of a kind that nobody is judged by, for who their fields belong to; `None` where the kind is not
+/// served.
+pub fn look_through(kind: &GroupResource, catalog: &Catalog) -> Option<WatchSpec> {
+    let Resolved { resource, served } = catalog.resolve(kind, None).ok()?;
+    Some(WatchSpec {
+        resource,
+        served,
+        namespace: None,
+        labels: None,
+        fields: None,
+        metadata_only: true,
+        projection: Arc::default(),
+        policies: Vec::new(),
+        around: Vec::new(),
+    })
 }
 
 fn policy_targets(

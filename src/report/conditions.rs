@@ -160,8 +160,10 @@ pub(super) fn releasing(
     ]
 }
 
-/// Whether a running policy writes; if not, which of the three consents is missing. `denied` is the missing right.
-pub(super) fn enforcing(policy: &CompiledPolicy, writes: Writes, denied: Option<&str>) -> Statement {
+/// Whether a running policy writes; if not, which of the three consents is missing.
+pub(super) fn enforcing(policy: &CompiledPolicy, writes: Writes, obstacles: &Obstacles) -> Statement {
+    let denied = obstacles.rights();
+    let denied = denied.as_deref();
     let not = |reason, message: String| Statement::new("Enforcing", FALSE, reason, message);
     let unverified = denied.map(|denied| format!("; fixes are not verified: {denied}")).unwrap_or_default();
     match policy.mode {
@@ -185,7 +187,10 @@ pub(super) fn enforcing(policy: &CompiledPolicy, writes: Writes, denied: Option<
         }
         Mode::Enforce => match denied {
             Some(denied) => not(Reason::Forbidden, denied.to_owned()),
-            None => Statement::new("Enforcing", TRUE, Reason::Enforcing, "fixes are written"),
+            None => {
+                let kept = obstacles.kept().map(|kept| format!("; {kept}")).unwrap_or_default();
+                Statement::new("Enforcing", TRUE, Reason::Enforcing, format!("fixes are written{kept}"))
+            }
         },
     }
 }

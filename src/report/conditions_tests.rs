@@ -6,6 +6,7 @@ use crate::policy::{Judgement, Outcome};
 use crate::report::cases::{
     at, deleted, enter, invalid, mending, node, running, status, suspended, target, unreadable, verdict,
 };
+use crate::resource::{GroupResource, ObjectKey, ObjectName};
 use TargetState::{Absent, Degraded, Forbidden, Listing, Resolving, Synced};
 
 /// Each condition as `Type=Status/Reason`, sorted; without that of the mode, which is not theirs to follow.
@@ -251,14 +252,21 @@ fn a_policy_that_is_not_run_says_that_it_does_not_enforce_either() {
 #[test]
 fn every_consent_that_is_missing_is_named() {
     let enforces = mending("p", Mode::Enforce);
-    let tell = |allowed, stopped, denied: Option<&str>| {
+    let tell = |allowed, stopped, obstacles: &Obstacles| {
         let writes = Writes { allowed, stopped, left: None };
-        let told = enforcing(enforces.running().unwrap(), writes, denied);
+        let told = enforcing(enforces.running().unwrap(), writes, obstacles);
         (told.status, told.reason.as_str(), told.message)
     };
-    let lacks = Some("the operator lacks the right");
-    assert_eq!(tell(true, false, None), ("True", "Enforcing", "fixes are written".to_owned()));
-    assert_eq!(tell(true, false, lacks).1, "Forbidden");
+    let pods = GroupResource::new("", "pods");
+    let denied = [(pods.clone(), "the operator lacks the right".into())].into();
+    let lacks = &Obstacles { denied, ..Obstacles::default() };
+    let written = |obstacles: &Obstacles| tell(true, false, obstacles);
+    assert_eq!(written(&Obstacles::default()), ("True", "Enforcing", "fixes are written".to_owned()));
+    assert_eq!(written(lacks).1, "Forbidden");
+    let object = ObjectName { namespace: Some("shop".into()), name: "web".into() };
+    let untracked = Some(ObjectKey { resource: pods, object });
+    let (status, _, message) = written(&Obstacles { untracked, ..Obstacles::default() });
+    assert!(status == "True" && message.contains("managedFields of pods shop/web"), "{message}");
     for (allowed, stopped, reason, word) in
         [(false, false, "NotAllowed", "--allow-enforce"), (true, true, "Stopped", "watchpolicy.io/writes")]
     {

@@ -176,6 +176,11 @@ async fn what_is_not_taken_is_tried_again_after_longer_and_longer_pauses_and_wit
         *bench.fake.1.lock() = None;
         sleep(SECOND * 61).await;
         assert!(bench.written() > tried);
+        // The watch shows the policy as it is.
+        let newest = entry(&json!({}), true, &["other.io/y", FINALIZER]);
+        bench.set.send_replace(Arc::new(set_of(newest)));
+        sleep(SECOND * 3).await;
+        assert_eq!(*bench.fake.0.lock().last().unwrap().after, ["other.io/y".into()], "{fault:?}");
     }
 }
 
@@ -224,4 +229,31 @@ async fn a_policy_goes_some_calm_after_nothing_is_left() {
     sleep(SECOND * 2).await;
     let written = fake.0.lock().first().cloned().unwrap();
     assert_eq!(*written.after, ["other.io/x".into()], "other finalizers stay");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_stays_while_something_that_was_sent_for_it_may_still_come() {
+    for inherits in [true, false] {
+        let (fake, lead, ledger) = (Fake::default(), Lead::new(true), Ledger::new());
+        let awaited = Arc::new(AtomicU64::new(u64::from(!inherits)));
+        if inherits {
+            lead.inherit();
+        }
+        let (left, awaits) = (Arc::new(|_: &str| 0), Arc::clone(&awaited));
+        let awaits = Arc::new(move |_: &str| awaits.load(Ordering::Relaxed) > 0);
+        let settings = Settings { interval: SECOND, allow_enforce: true, left };
+        let (_set, sets) = watch::channel(Arc::new(set_of(entry(&json!({}), true, HELD))));
+        let board = Board { policies: [("p".into(), [target("deployments", Synced)].into())].into() };
+        let (_board, boards) = watch::channel(Arc::new(board));
+        let finalizers = Finalizers::new(fake.clone(), Arc::clone(&ledger), settings, lead.leadership());
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(finalizers.awaiting(awaits).run(sets, boards, CancellationToken::new()));
+        sleep(SECOND * 59).await;
+        assert_eq!(fake.0.lock().len(), 0, "{inherits}");
+        assert!(ledger.page("p", &[], 0).obstacles.to_string().contains("over within a minute"));
+        awaited.store(0, Ordering::Relaxed);
+        sleep(SECOND * 4).await;
+        assert_eq!(fake.0.lock().len(), 1, "{inherits}");
+        assert_eq!(ledger.page("p", &[], 0).obstacles.to_string(), "");
+    }
 }

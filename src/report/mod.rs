@@ -22,7 +22,7 @@ mod status;
 mod writer;
 
 pub use conditions::Writes;
-pub use finalizer::{FinalizerFault, FinalizerPatch, FinalizerStore, Finalizers};
+pub use finalizer::{Awaits, FinalizerFault, FinalizerPatch, FinalizerStore, Finalizers};
 pub use listing::{Listed, Listing, NotReady, list};
 pub use patch::{StatusPatch, StatusStore, WriteFault};
 pub use question::{Position, Question};

@@ -112,8 +112,7 @@ fn base(view: &View<'_>, now: Timestamp) -> WatchPolicyStatus {
     let mut statements = statements(entry, *targets);
     match writes.left {
         None => {
-            let denied = page.obstacles.rights();
-            statements.extend(entry.running().map(|policy| enforcing(policy, *writes, denied.as_deref())));
+            statements.extend(entry.running().map(|policy| enforcing(policy, *writes, &page.obstacles)));
         }
         Some(left) => {
             statements.retain(|statement| !["Enforcing", "Reconciling"].contains(&statement.kind));

@@ -27,6 +27,8 @@ pub struct Shelf {
     pub types: TypeMeta,
     /// Where it is watched; `None` for everywhere.
     namespace: Option<Arc<str>>,
+    /// The server shows only what a selector selects.
+    is_selected: bool,
     serving: ArcSwap<Serving>,
     around: ArcSwap<Vec<Arc<CompiledPolicy>>>,
     entries: RwLock<Entries>,
@@ -113,6 +115,7 @@ impl Shelf {
             resource,
             types,
             namespace: None,
+            is_selected: false,
             serving: ArcSwap::from_pointee(Serving::default()),
             around: ArcSwap::from_pointee(Vec::new()),
             entries: RwLock::default(),
@@ -128,6 +131,12 @@ impl Shelf {
     /// The same of a watch of one namespace.
     pub fn within(mut self, namespace: Option<Arc<str>>) -> Self {
         self.namespace = namespace;
+        self
+    }
+
+    /// The same of a watch with a selector.
+    pub fn selecting(mut self, is_selected: bool) -> Self {
+        self.is_selected = is_selected;
         self
     }
 
@@ -311,9 +320,13 @@ impl Shelf {
         owned.collect()
     }
 
-    /// Of how many objects our policies own something.
-    pub fn owned_len(&self) -> usize {
-        self.entries.read().owned.len()
+    /// Of how many of the objects that count our policies own something; no more than `most` are looked for.
+    pub fn count_owned(&self, most: usize, counts: impl Fn(&ObjectName, &Document) -> bool) -> usize {
+        let entries = self.entries.read();
+        let counts = |name: &&ObjectName| {
+            entries.documents.get(*name).is_some_and(|kept| counts(name, &kept.document))
+        };
+        entries.owned.iter().filter(counts).take(most).count()
     }
 
     /// The document of an object.
@@ -355,6 +368,11 @@ impl Shelf {
     /// Whether it was synced and works, when the fleet last looked.
     pub(super) fn is_followed(&self) -> bool {
         self.is_synced() && self.state() == TargetState::Synced
+    }
+
+    /// Whether it holds all objects of its kind, as they are at this moment.
+    pub fn shows_all(&self) -> bool {
+        self.namespace.is_none() && !self.is_selected && self.is_followed()
     }
 
     /// How the watch stands, as the fleet last saw it.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::enforce::{deployment, grant_fixes, object, stop_writes};
+use crate::enforce::{annotate_lease, deployment, grant_fixes, object};
 use crate::harness::{ControlPlane, Operator, eventually};
 use crate::world::{DEADLINE, Policy, QUICK, World, install, namespace};
 
@@ -167,7 +167,7 @@ async fn who_does_not_enforce_any_more_takes_back_what_it_still_owns(world: &Wor
 async fn deleted_policies_wait_until_they_are_done(world: &World<'_>, all: &[&str]) {
     world.apply(&policy("Enforce", "Release", all)).await.unwrap();
     until(world, "all is written", is_written).await;
-    stop_writes(world, "watchpolicy.io/writes=stopped").await;
+    annotate_lease(world, "watchpolicy.io/writes=stopped").await;
     world.until("owners", "stopped", |policy| policy.reason("Enforcing") == "Stopped").await.unwrap();
     delete_policy(world).await;
     let releasing =
@@ -175,7 +175,7 @@ async fn deleted_policies_wait_until_they_are_done(world: &World<'_>, all: &[&st
     let waits = world.until("owners", "it waits", releasing).await.unwrap();
     assert_eq!((waits.reason("Enforcing"), waits.reason("Ready")), ("Releasing", "Deleting"));
     world.plane.kubectl().run(&["delete", "clusterrolebinding", "fix-deployments.apps"]).await.unwrap();
-    stop_writes(world, "watchpolicy.io/writes-").await;
+    annotate_lease(world, "watchpolicy.io/writes-").await;
     let cure = r#"{apiGroups: ["apps"], resources: ["deployments"], verbs: ["get", "patch"]}"#;
     world
         .until("owners", "a right is missing", |policy| policy.message("Enforcing").contains(cure))
@@ -241,4 +241,40 @@ async fn a_kind_that_is_gone_holds_no_policy() {
     world.delete(&["crd", "widgets.ends.example.com"]).await.unwrap();
     delete_policy(&world).await;
     is_gone(&world, "owners").await;
+}
+
+/// An annotation of the operator's Lease.
+async fn noted(plane: &ControlPlane, annotation: &str) -> Value {
+    let args = ["get", "lease", "-n", "watchpolicy-system", "watchpolicy", "-o", "json"];
+    let lease: Value = serde_json::from_str(&plane.kubectl().run(&args).await.unwrap()).unwrap();
+    lease["metadata"]["annotations"][annotation].clone()
+}
+
+#[tokio::test]
+async fn what_a_policy_left_that_went_meanwhile_is_found_though_none_names_its_kind() {
+    let plane = ControlPlane::start().await.unwrap();
+    let args = [QUICK, &["--allow-enforce"]].concat();
+    let world = World::start(&plane, &args).await.unwrap();
+    world.apply(&namespace("shop")).await.unwrap();
+    world.apply(&grant_fixes("apps", "deployments")).await.unwrap();
+    world.apply(&deployment("web")).await.unwrap();
+    world.apply(&policy("Enforce", "Keep", &[OWNER, TEAM, PAUSED])).await.unwrap();
+    until(&world, "all is written", is_written).await;
+    annotate_lease(&world, "note=theirs").await;
+    assert_eq!(noted(&plane, "watchpolicy.io/wrote-to").await, "deployments.apps");
+
+    let World { operator, .. } = world;
+    assert_eq!(operator.stop(Duration::from_secs(30)).await.unwrap(), 0);
+    plane.kubectl().run(&["delete", "wpol", "owners"]).await.unwrap();
+    let operator = Operator::start(&plane, &install(&plane).await.unwrap(), &args).await.unwrap();
+    let world = World { plane: &plane, operator };
+    let web = until(&world, "the entry goes", |web| managers(web).is_empty()).await;
+    assert!(is_written(&web), "values stay: {web:#}");
+    let is_done = async || {
+        let named = noted(&plane, "watchpolicy.io/wrote-to").await;
+        let open = world.open_watches("apps", "deployments").unwrap();
+        if named.is_null() && open == 0 { Ok(()) } else { Err(format!("{named}, {open} watches")) }
+    };
+    eventually(DEADLINE * 3, "the kind is neither named nor watched", is_done).await.unwrap();
+    assert_eq!(noted(&plane, "note").await, "theirs", "what others keep in the Lease is theirs");
 }

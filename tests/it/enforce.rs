@@ -110,7 +110,7 @@ pub(crate) async fn until_owned(world: &World<'_>, deployment: &str, owner: &str
     eventually(DEADLINE, "the owner is written", look).await.unwrap()
 }
 
-pub(crate) async fn stop_writes(world: &World<'_>, annotation: &str) {
+pub(crate) async fn annotate_lease(world: &World<'_>, annotation: &str) {
     let args = ["annotate", "lease", "-n", "watchpolicy-system", "watchpolicy", "--overwrite", annotation];
     world.plane.kubectl().run(&args).await.unwrap();
 }
@@ -172,7 +172,7 @@ async fn a_policy_goes_from_audit_to_plan_to_enforce_and_back_and_says_at_each_s
     event(&plane, "default", "owners", "EnforcementStarted").await;
     annotate(&world, "web", "me@corp.com").await;
 
-    stop_writes(&world, "watchpolicy.io/writes=stopped").await;
+    annotate_lease(&world, "watchpolicy.io/writes=stopped").await;
     world.until("owners", "stopped", |policy| policy.reason("Enforcing") == "Stopped").await.unwrap();
     let before = patches(&world);
     world.apply(&deployment("late")).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_policy_goes_from_audit_to_plan_to_enforce_and_back_and_says_at_each_s
     assert_eq!(patches(&world), before);
     let told = event(&plane, "default", "owners", "EnforcementStopped").await;
     assert!(told["note"].as_str().unwrap().starts_with("Stopped: "), "{told:#}");
-    stop_writes(&world, "watchpolicy.io/writes-").await;
+    annotate_lease(&world, "watchpolicy.io/writes-").await;
     until_owned(&world, "late", "nobody@corp.com").await;
 
     world.apply(&owners("Audit")).await.unwrap();

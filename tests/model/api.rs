@@ -6,8 +6,9 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::cluster::{Cluster, Id, Refused};
+use crate::cluster::{Cluster, Id, KINDS, Refused};
 use crate::law::{Arrived, Law, Sent};
+use crate::story::NAMESPACE;
 
 /// A request, taken apart.
 #[derive(Clone, Debug)]
@@ -125,6 +126,13 @@ impl State {
         self.log.push(format!("{:>9.3} {what}", self.start.elapsed().as_secs_f64()));
     }
 
+    /// What the Lease says of where something may be left.
+    pub(crate) fn record(&self) -> &str {
+        let lease = self.cluster.get(&Id::new("leases", NAMESPACE, "watchpolicy"));
+        let record = lease.map(|lease| &lease["metadata"]["annotations"]["watchpolicy.io/wrote-to"]);
+        record.and_then(Value::as_str).unwrap_or_default()
+    }
+
     fn holder(&self) -> String {
         self.law.holder().to_owned()
     }
@@ -161,8 +169,8 @@ impl State {
             }
             ("GET", resource, "") => self.list(resource, request.selected()),
             ("GET", _, _) => self.get(id, sent),
-            ("PATCH", "configmaps", _) => self.patch(request, sent),
             ("PATCH", "watchpolicies", _) => self.patch_policy(request, sent),
+            ("PATCH", "configmaps" | "services", _) => self.patch(request, sent),
             other => Answer::status(405, &format!("{other:?} is not served"), ""),
         }
     }
@@ -212,7 +220,9 @@ impl State {
         };
         let before = self.cluster.get(id).cloned().unwrap_or_default();
         let (operations, before) = (&*operations, &before);
-        self.law.judge_patch(sent, &Arrived { id, manager, dry_run, operations, before, after: &after });
+        let is_named = self.record().split(',').any(|kind| *kind == *id.resource);
+        let arrived = Arrived { id, manager, dry_run, operations, before, after: &after, is_named };
+        self.law.judge_patch(sent, &arrived);
         if dry_run {
             return Answer::ok(after);
         }
@@ -232,23 +242,27 @@ impl State {
         let before = self.cluster.get(id).cloned().unwrap_or_default();
         let (operations, before) = (&*operations, &before);
         let place = if request.subresource == "status" { "/status/" } else { "/metadata/finalizers" };
-        let arrived = Arrived { id, manager, dry_run: false, operations, before, after: &after };
+        let is_named = false;
+        let arrived = Arrived { id, manager, dry_run: false, operations, before, after: &after, is_named };
         self.law.judge_policy(sent, &arrived, place);
         self.law.writes += 1;
         Answer::ok(self.cluster.update(id, manager, after).unwrap_or_default())
     }
 }
 
-/// Aggregated discovery: ConfigMaps are all that policies can name.
+/// Aggregated discovery.
 fn discovery(request: &Request) -> Answer {
     if request.etag {
         return Answer { code: 304, body: Value::Null };
     }
-    let config_maps = json!({
-        "resource": "configmaps", "responseKind": {"group": "", "version": "v1", "kind": "ConfigMap"},
-        "scope": "Namespaced", "verbs": ["get", "list", "patch", "watch"],
-    });
-    let core = json!({"metadata": {}, "versions": [{"version": "v1", "resources": [config_maps]}]});
+    let resource = |(resource, kind)| {
+        json!({
+            "resource": resource, "responseKind": {"group": "", "version": "v1", "kind": kind},
+            "scope": "Namespaced", "verbs": ["get", "list", "patch", "watch"],
+        })
+    };
+    let resources = KINDS.map(resource);
+    let core = json!({"metadata": {}, "versions": [{"version": "v1", "resources": resources}]});
     let items = if request.path == "/api" { vec![core] } else { Vec::new() };
     Answer::ok(json!({"kind": "APIGroupDiscoveryList", "items": items}))
 }

@@ -9,6 +9,9 @@ use tokio::time::Instant;
 
 use crate::fields;
 
+/// The kinds that policies can name.
+pub(crate) const KINDS: [(&str, &str); 2] = [("configmaps", "ConfigMap"), ("services", "Service")];
+
 /// An object's place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Id {
@@ -88,6 +91,11 @@ impl Cluster {
         self.objects.iter().filter(move |(id, _)| id.resource == resource).map(|(_, object)| object)
     }
 
+    /// The objects that policies can name.
+    pub(crate) fn judged(&self) -> impl Iterator<Item = &Value> {
+        KINDS.iter().flat_map(|(resource, _)| self.list(resource))
+    }
+
     pub(crate) fn create(&mut self, id: &Id, manager: &str, mut object: Value) -> Result<Value, Refused> {
         if self.objects.contains_key(id) {
             return Err(Refused::Conflict);
@@ -157,7 +165,7 @@ impl Cluster {
     }
 
     fn store(&mut self, id: &Id, manager: &str, (before, mut object): (&Value, Value), kind: &str) -> Value {
-        if id.resource == "configmaps" {
+        if KINDS.iter().any(|(resource, _)| id.resource == *resource) {
             fields::own(manager, before, &mut object);
         }
         // An empty list is none on the wire.

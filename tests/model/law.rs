@@ -33,6 +33,8 @@ pub(crate) struct Arrived<'a> {
     pub(crate) operations: &'a [Value],
     pub(crate) before: &'a Value,
     pub(crate) after: &'a Value,
+    /// Whether the Lease names the object's kind as one that is written.
+    pub(crate) is_named: bool,
 }
 
 /// Keeps an eye on all that is asked.
@@ -148,7 +150,7 @@ impl Law {
     /// Whether a patch of a judged object does what was declared, to what was judged.
     pub(crate) fn judge_patch(&mut self, sent: &Sent, arrived: &Arrived<'_>) {
         self.judge_right(sent, &format!("{:?}", arrived.id));
-        let Arrived { id, manager, dry_run, operations, before, after } = *arrived;
+        let Arrived { id, manager, dry_run, operations, before, after, is_named } = *arrived;
         let what = format!("{manager} on {}", id.name);
         if self.stopped.is_some_and(|stopped| sent.at.duration_since(stopped) > RENEW) {
             self.breach(sent, &format!("{what}: written while writes are stopped"));
@@ -166,6 +168,9 @@ impl Law {
         }
         if operations.iter().any(lets_go) {
             return self.judge_release(sent, arrived, &read);
+        }
+        if !dry_run && !is_named {
+            self.breach(sent, &format!("{what}: written while the Lease does not name its kind"));
         }
         let ended = self.ended.get(manager);
         if !dry_run && ended.is_some_and(|ended| sent.at.saturating_duration_since(*ended) > LATE) {
@@ -187,7 +192,7 @@ impl Law {
 
     /// Whether a policy that ended lets go of what is its own, and of nothing else.
     fn judge_release(&mut self, sent: &Sent, arrived: &Arrived<'_>, read: &Value) {
-        let Arrived { id, manager, dry_run, operations, before, after } = *arrived;
+        let Arrived { id, manager, dry_run, operations, before, after, is_named: _ } = *arrived;
         let what = format!("{manager} on {}", id.name);
         let mut breach = |words: &str| self.breaches.push(format!("{}: {what}: {words}", sent.by));
         if dry_run || !self.ended.contains_key(manager) {

@@ -82,7 +82,15 @@ impl Replica {
         let [mut observing, mut judging, mut fixing, mut reporting, mut leading] =
             [stage(), stage(), stage(), stage(), stage()];
         let store = Arc::new(Store::new(limits));
-        let sources = observe(&line, seed, (&store, &metrics, &queue), &mut observing);
+        let (looked_through, kinds) = watch::channel(enforce::Kinds::default());
+        let parts = fleet::Parts {
+            wire: Wire::new(line.client(), Limits::default()),
+            store: Arc::clone(&store),
+            queue: Arc::clone(&queue),
+            metrics: Arc::clone(&metrics),
+            looked_through: kinds,
+        };
+        let sources = observe(seed, parts, &mut observing);
         let leftovers =
             Arc::new(Leftovers::new(Arc::clone(&store), policy::Fences::default(), NAMESPACE.into()));
         let left = Arc::clone(&leftovers);
@@ -94,6 +102,7 @@ impl Replica {
             leadership: elect(&line, seed, &mut leading),
             set: sources.set.clone(),
             leftovers,
+            looked_through,
         };
         let worker = Arc::new(Worker {
             queue: Arc::clone(&queue),
@@ -111,9 +120,11 @@ impl Replica {
             allow_enforce: true,
             left: Arc::new(move |policy: &str| left.count(policy)),
         };
+        let sent = Arc::clone(&parts.leftovers);
         let (ledger, metrics) = (Arc::clone(&parts.ledger), Arc::clone(&parts.metrics));
         let finalizers =
-            Finalizers::new(line.client(), Arc::clone(&ledger), settings.clone(), parts.leadership.clone());
+            Finalizers::new(line.client(), Arc::clone(&ledger), settings.clone(), parts.leadership.clone())
+                .awaiting(Arc::new(move |policy: &str| sent.awaits(policy)));
         reporting.spawn(finalizers.run(sources.set.clone(), sources.board.clone(), reporting.stop.clone()));
         let writer = StatusWriter::new(line.client(), ledger, metrics, settings, parts.leadership.clone());
         reporting.spawn(writer.run(sources, reporting.stop.clone()));
@@ -165,16 +176,12 @@ fn fix(line: &Line, parts: enforce::Parts, stage: &mut Stage) {
     };
     let fixer = Arc::new(Fixer::new(parts, Gate::new(line.client()), settings, Timestamp::now));
     stage.spawn(Arc::clone(&fixer).sweep(stage.stop.clone()));
+    stage.spawn(Arc::clone(&fixer).record(stage.stop.clone()));
     (0..FIXERS).for_each(|_| stage.spawn(Arc::clone(&fixer).run()));
 }
 
-fn observe(
-    line: &Line,
-    seed: u64,
-    (store, metrics, queue): (&Arc<Store>, &Arc<Metrics>, &Arc<Queue<ObjectKey>>),
-    stage: &mut Stage,
-) -> report::Sources {
-    let wire = Wire::new(line.client(), Limits::default());
+fn observe(seed: u64, parts: fleet::Parts, stage: &mut Stage) -> report::Sources {
+    let wire = parts.wire.clone();
     let settings = informer::Settings {
         liveness: SELDOM,
         access_check: SELDOM,
@@ -193,15 +200,9 @@ fn observe(
     let (sink, set) = PolicySink::new(policy::Settings::default());
     let statuses = sink.statuses();
     stage.spawn(discovery.run(changes, set.clone(), stage.stop.clone()));
-    let informer = Informer::new(wire.clone(), policies::collection(), settings.clone(), sink);
+    let informer = Informer::new(wire, policies::collection(), settings.clone(), sink);
     let stop = stage.stop.clone();
     stage.spawn(async move { drop(informer.run(stop).await) });
-    let parts = fleet::Parts {
-        wire,
-        store: Arc::clone(store),
-        queue: Arc::clone(queue),
-        metrics: Arc::clone(metrics),
-    };
     let linger = Duration::from_secs(60);
     let settings =
         fleet::Settings { informer: settings, linger, resync: None, limits: fleet::Limits::default() };

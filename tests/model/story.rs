@@ -7,6 +7,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::api::Class;
+use crate::cluster::KINDS;
 use crate::law::Law;
 use crate::network::{Fault, Faults};
 
@@ -20,12 +21,12 @@ const END: f64 = 40.0;
 /// So many requests of each class there are until then, more or less.
 const REQUESTS: [(Class, usize); 2] = [(Class::Lease, 60), (Class::Object, 80)];
 /// So many different things happen in clusters; the rest is what goes wrong there.
-const STORIES: usize = 10;
+const STORIES: usize = 12;
 
 /// What somebody or something does at a time.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// Makes a ConfigMap, or edits it.
+    /// Makes an object, or edits it.
     Write {
         name: String,
         make: bool,
@@ -68,7 +69,12 @@ const ENDS: [Option<(&str, End)>; STORIES] = [
     Some(("owners", End::Suspend)),
     Some(("fades", End::Delete)),
     Some(("yields", End::Mode("Audit"))),
+    Some((LONE, End::Delete)),
+    Some((LONE, End::Suspend)),
 ];
+
+/// The policy that alone names its kind.
+const LONE: &str = "lone";
 
 /// A run.
 pub(crate) struct Plan {
@@ -112,12 +118,19 @@ pub(crate) fn policies(law: &mut Law) -> Vec<Value> {
             "/metadata/annotations/fades",
             r#"{"path": "$.metadata.annotations.fades", "assert": {"exists": true}, "fix": {"set": "on"}}"#,
         ),
+        (
+            LONE,
+            "Enforce",
+            "/metadata/annotations/lone",
+            r#"{"path": "$.metadata.annotations.lone", "assert": {"exists": true}, "fix": {"set": "on"}}"#,
+        ),
     ];
     let policies = policies.map(|(name, mode, pointer, rule)| {
         let on_delete = if name == "fades" { "Release" } else { "Keep" };
         law.declare(name, pointer, mode == "Plan", on_delete == "Release");
         let mut rule: Value = serde_json::from_str(rule).unwrap();
         rule["name"] = name.into();
+        let resource = KINDS[usize::from(name == LONE)].0;
         let on_conflict = if name == "yields" { "Yield" } else { "Overwrite" };
         json!({
             "apiVersion": "watchpolicy.io/v1alpha1",
@@ -125,7 +138,7 @@ pub(crate) fn policies(law: &mut Law) -> Vec<Value> {
             "metadata": {"name": name, "generation": 1},
             "spec": {
                 "mode": mode,
-                "targets": [{"resources": ["configmaps"]}],
+                "targets": [{"resources": [resource]}],
                 "rules": [rule],
                 "enforcement": {"maxPerMinute": 6000, "onConflict": on_conflict, "onDelete": on_delete},
             },
@@ -180,6 +193,9 @@ impl Plan {
             steps.push((at + dice.seconds(2.0, 14.0), Step::StopWrites(false)));
         }
         if let Some((policy, end)) = ENDS[number] {
+            if policy == LONE {
+                others(LONE, &mut dice, &mut steps);
+            }
             steps.push((dice.seconds(8.0, END), Step::End(policy, end)));
         }
         Self { seed: story, replicas, steps, faults: Faults::default() }
@@ -240,7 +256,7 @@ impl Plan {
     }
 }
 
-/// What others do with a ConfigMap. Each rule is broken three times at most: what is broken more often is left alone.
+/// What others do with an object. Each rule is broken three times at most: what is broken more often is left alone.
 fn others(name: &str, dice: &mut Dice, steps: &mut Vec<(Duration, Step)>) {
     let write = |at, make, merge| (at, Step::Write { name: name.to_owned(), make, merge });
     steps.push(write(dice.seconds(0.0, 4.0), true, made(dice)));
@@ -265,7 +281,7 @@ fn others(name: &str, dice: &mut Dice, steps: &mut Vec<(Duration, Step)>) {
     }
 }
 
-/// A ConfigMap as somebody makes it.
+/// An object as somebody makes it.
 fn made(dice: &mut Dice) -> Value {
     let mut object = json!({});
     for (at, value) in [("a", "bad"), ("debug", "on"), ("y", "theirs"), ("other", "0")] {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::api::{Class, State};
-use crate::cluster::{Cluster, Id};
+use crate::cluster::{Cluster, Id, KINDS};
 use crate::fields;
 use crate::law::Law;
 use crate::network::{Command, Line, Server};
@@ -132,7 +132,7 @@ impl World {
         self.note(&format!("{step:?}"));
         match step {
             Step::Write { name, make, merge } => self.write(&name, make, &merge),
-            Step::Delete(name) => self.server.state.lock().cluster.delete(&map(&name)),
+            Step::Delete(name) => self.server.state.lock().cluster.delete(&place(&name).0),
             Step::End(policy, end) => self.end_policy(policy, end),
             Step::StopWrites(stopped) => self.stop_writes(stopped),
             Step::Start(slot) => self.start(slot),
@@ -186,11 +186,10 @@ impl World {
 
     fn write(&self, name: &str, make: bool, merge: &Value) {
         let mut state = self.server.state.lock();
-        let id = map(name);
+        let (id, kind) = place(name);
         let Some(mut object) = state.cluster.get(&id).cloned() else {
             if make {
-                let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}});
-                let mut object = object;
+                let mut object = json!({"apiVersion": "v1", "kind": kind, "metadata": {}});
                 json_patch::merge(&mut object, merge);
                 state.cluster.create(&id, "kubectl", object).unwrap();
             }
@@ -285,12 +284,12 @@ impl World {
         self.server.state.lock().law.breaches.push(what);
     }
 
-    /// The objects, who owns what of them, and what the policies' statuses say; without what follows from when exactly a
+    /// The objects, who owns what of them, what the policies' statuses say, and which kinds the Lease names; without what follows from when exactly a
     /// policy ended.
     fn end(&self) -> Value {
         let state = self.server.state.lock();
         let left = state.law.left();
-        let objects = state.cluster.list("configmaps").map(|object| {
+        let objects = state.cluster.judged().map(|object| {
             let mut values = fields::leaves(object);
             values.retain(|at, _| {
                 ["/metadata/labels/", "/metadata/annotations/", "/data/"]
@@ -312,14 +311,15 @@ impl World {
             };
             json!({"name": name, "finalizers": finalizers, "status": status})
         });
-        json!({"objects": objects.collect::<Vec<_>>(), "policies": policies.collect::<Vec<_>>()})
+        let (objects, policies): (Vec<_>, Vec<_>) = (objects.collect(), policies.collect());
+        json!({"objects": objects, "policies": policies, "record": state.record()})
     }
 
     /// Of policies that ended nothing is left: no entry of theirs, and no finalizer.
     fn look_for_ghosts(&self) {
         let mut state = self.server.state.lock();
         let managers = |object: &Value| fields::owned(object).into_keys().collect::<Vec<_>>();
-        let ghosts = state.cluster.list("configmaps").flat_map(managers);
+        let ghosts = state.cluster.judged().flat_map(managers);
         let held = |policy: &&Value| !policy["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
         let policies = state.cluster.list("watchpolicies").filter(held);
         let held =
@@ -340,8 +340,10 @@ impl World {
     }
 }
 
-fn map(name: &str) -> Id {
-    Id::new("configmaps", "shop", name)
+/// Where an object is, and its kind.
+fn place(name: &str) -> (Id, &'static str) {
+    let (resource, kind) = KINDS[usize::from(name.starts_with("lone"))];
+    (Id::new(resource, "shop", name), kind)
 }
 
 /// A status without when things happened, and without uids.

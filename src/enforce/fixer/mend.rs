@@ -136,7 +136,11 @@ impl Fixer {
         let order = Order { proposal: &proposal, patch: &patch, dry_run };
         let target = Target { resource: &case.resource, object: &key.object, types: &case.types };
         let intent = Intent { policy: &proposal.fixing.policy.name, patch: &patch, dry_run };
-        match self.gate.swap(target, intent, permit).await {
+        let answer = match dry_run || self.recorder.covers(&key.resource, permit).await {
+            true => self.gate.swap(target, intent, permit).await,
+            false => Err(Refusal::Failed(UNRECORDED.to_owned())),
+        };
+        match answer {
             Ok(after) => {
                 let next = next.and(self.taken(key, &case.types, order, &after));
                 Some((next, (!dry_run).then_some(after)))
@@ -287,3 +291,6 @@ pub(super) enum Ready {
 
 pub(super) const UNHELD: &str =
     "the policy has no finalizer yet, without which nothing could be taken back when it is deleted";
+
+const UNRECORDED: &str =
+    "the Lease cannot be renewed at this moment, in which stands first where something is written";

@@ -15,7 +15,7 @@ use crate::enforce::contest::Pause;
 use crate::enforce::proposal::Proposal;
 use crate::enforce::refusal::Refusal;
 use crate::enforce::rest::Fixes;
-use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Owned, Tree, TypeMeta};
+use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Tree, TypeMeta};
 use crate::metrics::Remediation;
 use crate::policy::{CompiledPolicy, Outcome, last_writer, owner_of};
 use crate::resource::{GroupResource, ObjectKey};
@@ -78,8 +78,12 @@ impl Fixer {
     /// with many of them, or with none.
     fn look_for_own_entry(&self, key: &ObjectKey, proposal: &Proposal, after: &Document) {
         let policy = &proposal.fixing.policy;
-        let is_own = |owned: &Owned| *owned.policy == *policy.name;
-        if policy.enforcement.on_delete == OnDelete::Release && !after.owned.iter().any(is_own) {
+        if policy.enforcement.on_delete != OnDelete::Release {
+            return;
+        }
+        let is_tracked = after.owned.iter().any(|owned| *owned.policy == *policy.name);
+        self.parts.ledger.note_tracked(&policy.name, key, is_tracked);
+        if !is_tracked {
             warn!(
                 policy = &*policy.name,
                 object = %key,
@@ -102,12 +106,15 @@ impl Fixer {
                 Next::After(wait.max(BUSY))
             }
             Refusal::Failed(words) => {
+                if !order.dry_run {
+                    self.parts.leftovers.note_unanswered(&proposal.fixing.policy.name);
+                }
                 waiting(&format!("it is tried again: {words}"));
                 Next::Retry
             }
             Refusal::Denied(words) => {
                 self.deny(&proposal.fixing.policy.name, &key.resource, &words);
-                self.settle(key, order, proposal.fixes(Remediation::NotVerified, Some(&words)))
+                self.settle(key, order, proposal.fixes(Remediation::NotVerified, Some(&untried(&words))))
             }
             Refusal::Refused(words) => {
                 self.settle(key, order, proposal.fixes(Remediation::Refused, Some(&words)))
@@ -264,6 +271,11 @@ impl Fixer {
         let policies = case.fixing.iter().map(|fixing| &fixing.policy);
         policies.filter(|policy| fails(policy)).cloned().collect()
     }
+}
+
+/// What is told where a right is missing; the condition Enforcing has the rule that cures it.
+pub(super) fn untried(words: &str) -> String {
+    format!("the operator may not try it, see the condition Enforcing: {words}")
 }
 
 /// What is told where the object was not read.

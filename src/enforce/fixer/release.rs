@@ -205,3 +205,7 @@ impl Fixer {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "release_tests.rs"]
+mod tests;

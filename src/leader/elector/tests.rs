@@ -212,6 +212,55 @@ async fn wall_clocks_that_jump_or_stand_still_change_nothing() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_the_lease_is_to_keep_is_there_soon_and_whoever_leads_next_reads_it() {
+    let mut bench = Bench::start(2).await;
+    bench.pass(10_000).await;
+    let permit = |bench: &Bench, who| bench.server.lock().replicas[&who].permit().unwrap();
+    let (start, wish) = (Instant::now(), bench.wish(0, "pods").unwrap());
+    permit(&bench, 0).until_kept(wish).await.unwrap();
+    assert!(start.elapsed() < MS * 250, "{:?}", start.elapsed());
+    assert_eq!(permit(&bench, 0).memo().unwrap().as_deref(), Some("pods"));
+
+    // Many wishes are few renewals.
+    let before = bench.server.lock().requests;
+    for wish in 0..100 {
+        bench.wish(0, &format!("wish-{wish}")).unwrap();
+        bench.pass(10).await;
+    }
+    let asked = bench.server.lock().requests - before;
+    assert!((4..=8).contains(&asked), "{asked} requests in a second");
+
+    // One that is lost on its way is stored with the next renewal.
+    bench.line(0, Line { down: true, ..Line::default() });
+    let wish = bench.wish(0, "pods,nodes").unwrap();
+    bench.pass(3000).await;
+    bench.line(0, Line::default());
+    permit(&bench, 0).until_kept(wish).await.unwrap();
+    assert_eq!(bench.leaders(), [0], "to be wished for more costs nobody the lease");
+
+    bench.terminate(0);
+    bench.until_another_leads(0).await;
+    assert_eq!(permit(&bench, 1).memo().unwrap().as_deref(), Some("pods,nodes"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_leader_wished_is_not_stored_when_it_leads_again() {
+    let mut bench = Bench::start(2).await;
+    bench.pass(10_000).await;
+    bench.line(0, Line { down: true, ..Line::default() });
+    bench.wish(0, "stale").unwrap();
+    bench.until_another_leads(0).await;
+    bench.line(0, Line::default());
+    bench.wish(1, "new").unwrap();
+    bench.pass(3000).await;
+    bench.kill(1);
+    bench.until_another_leads(1).await;
+    bench.pass(10_000).await;
+    let memo = bench.server.lock().replicas[&0].permit().unwrap().memo();
+    assert_eq!(memo.unwrap().as_deref(), Some("new"));
+}
+
 /// Everything that may happen, in an order that a seed makes; the judge looks on.
 async fn storm(seed: u64) {
     let mut random = SmallRng::seed_from_u64(seed);
@@ -220,7 +269,7 @@ async fn storm(seed: u64) {
     for _ in 0..40 {
         let who = random.random_range(0..3);
         let short = Duration::from_millis(random.random_range(0..6000));
-        match random.random_range(0..12) {
+        match random.random_range(0..14) {
             0..3 => bench.stop(who, true),
             3 | 4 => bench.stop(who, false),
             5 => bench.line(who, Line { down: true, ..Line::default() }),
@@ -228,6 +277,8 @@ async fn storm(seed: u64) {
             7 => bench.line(who, Line { slow: short, late: short / 2, ..Line::default() }),
             8 | 9 => bench.line(who, Line::default()),
             10 => bench.tamper(&tampered()[random.random_range(0..6)]),
+            // Who does not lead has nobody to ask.
+            11 | 12 => drop(bench.wish(who, &format!("{short:?}"))),
             _ => bench.server.lock().delete(),
         }
         bench.pass(random.random_range(0..12_000)).await;

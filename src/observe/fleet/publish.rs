@@ -14,7 +14,7 @@ use crate::resource::{GroupResource, Gvr};
 impl Fleet {
     pub(super) fn publish(&mut self) {
         for running in self.running.values() {
-            let state = if running.role.is_current() {
+            let state = if running.role.is_current() || self.is_looked_through(running) {
                 standing::state(&running.stand.borrow().phase)
             } else {
                 TargetState::Stopping

@@ -1,7 +1,6 @@
 //! One running watch: what it was started for, how it stands, and why it runs.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -27,17 +26,11 @@ pub(in crate::observe) enum Role {
     Spare,
     /// It serves until those that are wanted in its place can judge.
     Superseded,
-    /// Nobody wants it; it waits for somebody until then. Policies that ended have left something on so many of its
-    /// objects, when that was last counted: who takes that back finds it nowhere else.
-    Lingering { until: Instant, left: usize },
+    /// Nobody wants it; it waits for somebody until then, or while its kind is looked through.
+    Lingering { until: Instant },
 }
 
 impl Role {
-    /// Nobody wants it any more.
-    pub(in crate::observe) fn lingering(until: Instant) -> Self {
-        Self::Lingering { until, left: usize::MAX }
-    }
-
     /// Whether it is what the newest policies ask for.
     pub(in crate::observe) fn is_current(&self) -> bool {
         matches!(self, Self::Wanted | Self::Spare)
@@ -54,15 +47,6 @@ pub(in crate::observe) struct Running {
 }
 
 impl Running {
-    /// What lingers stays on while less and less is left on its objects.
-    pub(in crate::observe) fn linger_on(&mut self, now: Instant, linger: Duration) {
-        let Role::Lingering { until, left } = &mut self.role else { return };
-        let still = if now < *until { 0 } else { self.shelf.owned_len() };
-        if still > 0 && still < *left {
-            (*until, *left) = (now + linger, still);
-        }
-    }
-
     pub(in crate::observe) fn is_synced(&self) -> bool {
         self.stand.borrow().phase == Phase::Synced
     }

@@ -32,7 +32,7 @@ impl Fleet {
         if !is_needed && !is_served {
             return self.stop(epoch);
         }
-        let lingers = Role::lingering(Instant::now() + self.settings.linger);
+        let lingers = Role::Lingering { until: Instant::now() + self.settings.linger };
         let Some(running) = self.running.get_mut(&epoch) else { return };
         running.role = match (is_needed, &running.role) {
             (true, _) => Role::Superseded,
@@ -95,14 +95,13 @@ impl Fleet {
     /// with nothing to serve meanwhile.
     pub(super) fn retire(&mut self) {
         let now = Instant::now();
-        self.running.values_mut().for_each(|running| running.linger_on(now, self.settings.linger));
         let is_done = |running: &Running| match &running.role {
             Role::Wanted => false,
             Role::Spare => {
                 self.running.values().any(|wide| wide.is_wide_of(&running.spec) && wide.is_synced())
             }
             Role::Superseded => running.is_in_vain() || self.left(&running.spec).is_none(),
-            Role::Lingering { until, .. } => now >= *until,
+            Role::Lingering { until } => now >= *until && !self.is_looked_through(running),
         };
         let done: Vec<u64> =
             self.running.iter().filter(|(_, running)| is_done(running)).map(|(epoch, _)| *epoch).collect();

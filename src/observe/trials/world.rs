@@ -54,8 +54,7 @@ impl World {
         let ledger = Ledger::new();
         let queue = Queue::new(Retries::default(), 1, metrics.queue("objects"));
         let wire = Wire::new(server.client(), Limits::default());
-        let stop = CancellationToken::new();
-        let mut tasks = JoinSet::new();
+        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let changes = Arc::<Changes>::default();
         let patience = informer::Settings::default();
         for collection in catalog::collections() {
@@ -75,6 +74,7 @@ impl World {
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
             metrics: Arc::clone(&metrics),
+            looked_through: watch::channel(Arc::default()).1,
         };
         let settings = fleet::Settings {
             informer: informer::Settings { turns: Arc::new(Turns::new(4)), ..patience },

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use super::super::*;
 use super::{LEASE, MS, SECOND};
+use crate::leader::Lost;
 
 /// What happens to the requests of one replica.
 #[derive(Clone, Copy, Debug, Default)]
@@ -306,6 +307,20 @@ impl Bench {
 
     pub(super) fn tamper(&self, spec: &Value) {
         self.server.lock().tamper(spec);
+    }
+
+    /// As `kubectl annotate` would.
+    pub(super) fn annotate(&self, annotations: &Value) {
+        let mut server = self.server.lock();
+        let mut object = server.lease.clone().unwrap();
+        object["metadata"]["annotations"] = annotations.clone();
+        server.store(object);
+    }
+
+    /// Has a replica wish that the Lease keeps this; gives the number of the wish.
+    pub(super) fn wish(&self, who: usize, memo: &str) -> Result<u64, Lost> {
+        let leadership = self.server.lock().replicas[&who].clone();
+        leadership.permit().map(|permit| leadership.keep(&permit, memo))
     }
 
     pub(super) fn last_write(&self, who: usize) -> Duration {

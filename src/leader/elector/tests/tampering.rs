@@ -50,11 +50,7 @@ async fn annotations_do_not_keep_a_dead_leader_alive() {
     bench.pass(10_000).await;
     bench.kill(0);
     for note in 0..17 {
-        let object = bench.server.lock().lease.clone();
-        if let Some(mut object) = object {
-            object["metadata"]["annotations"] = json!({"note": note});
-            bench.server.lock().store(object);
-        }
+        bench.annotate(&json!({"note": note}));
         bench.pass(1000).await;
     }
     bench.pass(500).await;
@@ -76,21 +72,15 @@ async fn a_deleted_lease_is_made_again_by_its_leader() {
 async fn a_deleted_lease_takes_no_stop_of_writes_with_it() {
     let mut bench = Bench::start(2).await;
     bench.pass(10_000).await;
-    let stop = |bench: &Bench, annotations: Value| {
-        let mut server = bench.server.lock();
-        let mut object = server.lease.clone().unwrap();
-        object["metadata"]["annotations"] = annotations;
-        server.store(object);
-    };
     let stopped = |bench: &Bench| bench.server.lock().replicas[&0].stopped();
-    stop(&bench, json!({"watchpolicy.io/writes": "stopped"}));
+    bench.annotate(&json!({"watchpolicy.io/writes": "stopped"}));
     bench.pass(3000).await;
     assert!(stopped(&bench));
     bench.server.lock().delete();
     bench.pass(3000).await;
     assert_eq!(bench.leaders(), [0]);
     assert!(stopped(&bench));
-    stop(&bench, json!({}));
+    bench.annotate(&json!({}));
     bench.pass(3000).await;
     assert!(!stopped(&bench), "whoever takes the annotation off says so");
 }
@@ -103,4 +93,25 @@ async fn a_lease_that_is_deleted_while_its_leader_hears_nothing_is_left_for_a_wh
     bench.server.lock().delete();
     let took = bench.until_another_leads(0).await;
     assert!(took >= LEASE, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_keep_in_the_lease_stays_beside_what_the_leader_keeps() {
+    let mut bench = Bench::start(2).await;
+    bench.pass(10_000).await;
+    let kept = |bench: &Bench| bench.server.lock().lease.as_ref().unwrap()["metadata"]["annotations"].clone();
+    assert_eq!(bench.wish(0, "pods"), Ok(1));
+    bench.pass(1000).await;
+    assert_eq!(kept(&bench), json!({"watchpolicy.io/wrote-to": "pods"}));
+    let annotations = json!({"note": "theirs", "watchpolicy.io/wrote-to": "theirs"});
+    bench.annotate(&annotations);
+    bench.pass(10_000).await;
+    assert_eq!(kept(&bench), annotations, "a wish ends with its term");
+    let leader = bench.leaders()[0];
+    bench.wish(leader, "pods").unwrap();
+    bench.pass(1000).await;
+    assert_eq!(kept(&bench), json!({"note": "theirs", "watchpolicy.io/wrote-to": "pods"}));
+    bench.wish(leader, "").unwrap();
+    bench.pass(1000).await;
+    assert_eq!(kept(&bench), json!({"note": "theirs"}));
 }

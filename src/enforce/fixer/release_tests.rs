@@ -1,0 +1,101 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::super::tests::{SECOND, World, policy};
+
+/// Managed fields of which a policy that is gone has some.
+fn of_a_policy_that_is_gone() -> Value {
+    let fields = json!({"f:data": {"f:b": {}}});
+    json!([
+        {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}},
+        {"manager": "watchpolicy/gone", "operation": "Update", "fieldsV1": fields},
+    ])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_is_gone_leaves_no_ghost_of_a_manager() {
+    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
+    assert_eq!(world.fixer.parts.leftovers.count("gone"), 1);
+    assert_eq!(world.fix().await, ["GET", "PATCH"]);
+    let left = world.server.object.lock()["metadata"]["managedFields"].clone();
+    assert_eq!((left.as_array().unwrap().len(), &left[0]["manager"]), (1, &json!("kubectl")));
+    assert_eq!(world.fix().await, ["GET"], "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_write_lets_go_of_nothing_either() {
+    let world = World::with(policy("Audit"), false, &of_a_policy_that_is_gone());
+    assert_eq!(world.fix().await, [""; 0], "without the consent of the operator");
+    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
+    world.lead.set(false);
+    assert_eq!(world.fix().await, [""; 0], "without leadership");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_not_let_go_of_is_tried_again_slowly() {
+    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
+    world.server.refusals.lock().push_back((403, "admission webhook denied the request"));
+    assert_eq!(world.fix().await, ["GET", "PATCH"]);
+    sleep(SECOND * 3500).await;
+    assert_eq!(world.server.log(), [""; 0]);
+    sleep(SECOND * 200).await;
+    assert_eq!(world.server.log(), ["GET", "PATCH"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_remembered_of_objects_whose_kind_is_watched_no_more() {
+    let world = World::with(policy("Enforce"), true, &of_a_policy_that_is_gone());
+    let parts = &world.fixer.parts;
+    world.server.prunes.store(true, Ordering::Relaxed);
+    world.fix().await;
+    parts.ledger.note_denied("good", &world.key.resource, Some("no right".into()));
+    let remembered = || {
+        let memory = world.fixer.memory.lock();
+        (memory.rests.len(), memory.kept.len(), parts.ledger.page("good", &[], 0).obstacles.denied.len())
+    };
+    assert_eq!(remembered(), (1, 1, 1));
+    parts.store.close(&world.key.resource, 1);
+    sleep(SECOND * 61).await;
+    assert_eq!(remembered(), (0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_begins_to_lead_lets_go_of_what_policies_left_that_ended_before() {
+    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
+    world.lead.set(false);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&world.fixer).sweep(CancellationToken::new()));
+    world.lead.set(true);
+    sleep(SECOND).await;
+    assert_eq!(world.server.log(), ["GET", "PATCH"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_makes_managers_up_keeps_nobody_busy() {
+    let world = World::with(policy("Audit"), true, &json!([]));
+    let mut asked = Vec::new();
+    for round in 0..180 {
+        let mut object = world.server.object.lock().clone();
+        let ghost = |number| {
+            json!({"manager": format!("watchpolicy/ghost-{round}-{number}"), "operation": "Update",
+                   "fieldsV1": {"f:data": {"f:b": {}}}})
+        };
+        let kubectl =
+            json!({"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}});
+        let entries: Vec<_> = (0..8).map(ghost).chain([kubectl]).collect();
+        object["metadata"]["managedFields"] = entries.into();
+        world.show(&object);
+        asked.extend(world.fix().await);
+        if round == 0 {
+            let left = world.server.object.lock()["metadata"]["managedFields"].clone();
+            assert_eq!(left.as_array().unwrap().len(), 1, "all of them go at once");
+        }
+        sleep(SECOND / 5).await;
+    }
+    assert_eq!(asked, ["GET", "PATCH"].repeat(3));
+}

@@ -1,0 +1,157 @@
+//! Keeps the record of where something may be left: in the Lease, so that whoever leads next finds what policies have left
+//! that went while nobody was there, and has these kinds watched, though no policy may name them any more.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::leftovers::Leftovers;
+use super::record::Record;
+use crate::leader::{Leadership, Lost, Permit};
+use crate::policy::PolicySet;
+use crate::resource::GroupResource;
+
+/// How often is looked what is left.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a write waits for the Lease; then it is tried again.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Kinds that are to be watched though no policy may name them.
+pub type Kinds = Arc<BTreeSet<GroupResource>>;
+
+/// Keeps the record.
+pub(super) struct Recorder {
+    leadership: Leadership,
+    leftovers: Arc<Leftovers>,
+    set: watch::Receiver<Arc<PolicySet>>,
+    looked_through: watch::Sender<Kinds>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    record: Record,
+    /// The term in which the Lease was read.
+    permit: Option<Permit>,
+    /// The policies when it was last looked what keeps something.
+    revision: u64,
+    /// There was no room for a kind, which was told.
+    is_full: bool,
+}
+
+impl Recorder {
+    /// Nothing is read or asked for before something is written, or [`Recorder::run`]. What is to be looked through is sent
+    /// to `looked_through`.
+    pub(super) fn new(
+        leadership: Leadership,
+        leftovers: Arc<Leftovers>,
+        set: watch::Receiver<Arc<PolicySet>>,
+        looked_through: watch::Sender<Kinds>,
+    ) -> Self {
+        Self { leadership, leftovers, set, looked_through, state: Mutex::default() }
+    }
+
+    /// Looks what is left, until told to stop.
+    pub(super) async fn run(&self, stop: CancellationToken) {
+        let mut leadership = self.leadership.clone();
+        loop {
+            self.look();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = leadership.changed() => {}
+                () = sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Has the Lease name a kind in which something is about to be written, and waits until it does: then nothing is lost if
+    /// the process ends right after the write. Whether it may be written now.
+    pub(super) async fn covers(&self, kind: &GroupResource, permit: &Permit) -> bool {
+        // Where there is no room for it nothing is waited for; nor where the term is over, as whoever writes will see.
+        let Some(wish) = self.wish(kind, permit) else { return true };
+        timeout(WAIT, permit.until_kept(wish)).await.is_ok()
+    }
+
+    fn wish(&self, kind: &GroupResource, permit: &Permit) -> Option<u64> {
+        let (mut state, now) = (self.state.lock(), Instant::now());
+        self.meet(&mut state, permit).ok()?;
+        self.add(&mut state, kind);
+        state.record.write(kind, now).or_else(|| {
+            self.keep(&mut state, permit);
+            state.record.write(kind, now)
+        })
+    }
+
+    /// In a new term, reads what the Lease says.
+    fn meet(&self, state: &mut State, permit: &Permit) -> Result<(), Lost> {
+        let memo = permit.memo()?;
+        if state.permit.as_ref().is_none_or(|known| known.check().is_err()) {
+            let allows = |kind: &GroupResource| self.leftovers.fences.allow_kind(kind);
+            state.record.begin(&memo.unwrap_or_default(), Instant::now(), allows);
+            state.permit = Some(permit.clone());
+        }
+        Ok(())
+    }
+
+    fn add(&self, state: &mut State, kind: &GroupResource) {
+        let is_named = state.record.add(kind, |known| !self.leftovers.are_watched(known));
+        if !is_named && !std::mem::replace(&mut state.is_full, true) {
+            warn!(
+                %kind,
+                "the lease names as many kinds as it may: what is left in others is not found when their policies go while \
+                 no operator runs"
+            );
+        }
+    }
+
+    fn keep(&self, state: &mut State, permit: &Permit) {
+        let wish = self.leadership.keep(permit, &state.record.to_string());
+        state.record.wished(wish);
+    }
+
+    fn look(&self) {
+        let now = Instant::now();
+        let set = Arc::clone(&self.set.borrow());
+        // Before policies are known, none of them has ended.
+        let permit = self.leadership.permit().ok().filter(|_| set.revision > 0);
+        let Some(permit) = permit else { return self.show(BTreeSet::new()) };
+        let mut state = self.state.lock();
+        if self.meet(&mut state, &permit).is_err() {
+            return;
+        }
+        for kind in self.leftovers.kinds() {
+            self.add(&mut state, &kind);
+        }
+        let writers: Vec<_> = set.entries.values().filter_map(|entry| entry.enforcing()).collect();
+        let is_written = |kind: &GroupResource| writers.iter().any(|policy| policy.targets(kind));
+        let changes = std::mem::replace(&mut state.revision, set.revision) != set.revision;
+        let stopped = self.leadership.stopped();
+        state.record.look_anew(|kind| changes || stopped || is_written(kind));
+        let ended: Vec<_> = state.record.kinds().filter(|kind| !is_written(kind)).cloned().collect();
+        for kind in ended {
+            state.record.look(&kind, self.leftovers.left_in(&kind), now);
+        }
+        self.keep(&mut state, &permit);
+        self.show(state.record.looked_through(now).cloned().collect());
+    }
+
+    fn show(&self, kinds: BTreeSet<GroupResource>) {
+        self.looked_through.send_if_modified(|shown| {
+            let is_new = **shown != kinds;
+            if is_new {
+                *shown = Arc::new(kinds);
+            }
+            is_new
+        });
+    }
+}
+
+#[cfg(test)]
+#[path = "recorder_tests.rs"]
+mod tests;
