@@ -31,6 +31,24 @@ impl fmt::Display for GroupResource {
     }
 }
 
+/// A resource in one namespace, or everywhere. Shown as `shop/deployments.apps`, or `deployments.apps`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// Group and plural name.
+    pub resource: GroupResource,
+    /// `None` for everywhere.
+    pub namespace: Option<Arc<str>>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(namespace) = &self.namespace {
+            write!(f, "{namespace}/")?;
+        }
+        write!(f, "{}", self.resource)
+    }
+}
+
 /// A resource in one version: what a watch is keyed by. Shown as `deployments.v1.apps`, as kubectl takes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Gvr {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::fixing::FIXERS;
 use crate::backoff::Backoff;
 use crate::config::{Config, LimitsConfig};
-use crate::enforce::Kinds;
+use crate::enforce::Places;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::observe::wire::{Limits, Wire};
@@ -37,7 +37,7 @@ pub(super) struct Shared {
     /// Of those that may be fixed.
     pub(super) fixes: Arc<Queue<ObjectKey>>,
     /// What is watched for what policies that ended have left there.
-    pub(super) looked_through: watch::Sender<Kinds>,
+    pub(super) looked_through: watch::Sender<Places>,
 }
 
 impl Shared {

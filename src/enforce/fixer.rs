@@ -27,7 +27,7 @@ use super::gate::Gate;
 use super::leftovers::Leftovers;
 use super::namespaces::Namespaces;
 use super::proposal::Proposal;
-use super::recorder::{Kinds, Recorder};
+use super::recorder::{Places, Recorder};
 use super::rest::Rests;
 use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
@@ -73,8 +73,8 @@ pub struct Parts {
     pub set: watch::Receiver<Arc<PolicySet>>,
     /// What those that ended have left.
     pub leftovers: Arc<Leftovers>,
-    /// Where is told which kinds are to be watched for that.
-    pub looked_through: watch::Sender<Kinds>,
+    /// Where is told which places are to be watched for that.
+    pub looked_through: watch::Sender<Places>,
 }
 
 /// Fixes objects.

@@ -122,13 +122,13 @@ fn policy_that(mode: &str, on_delete: &str) -> CompiledPolicy {
 
 /// A policy of one rule.
 fn named(name: &str, mode: &str, rule: &Value, enforcement: &Value) -> CompiledPolicy {
+    let targets = json!([{"resources": ["configmaps"]}]);
+    compiled(name, &json!({"mode": mode, "targets": targets, "rules": [rule], "enforcement": enforcement}))
+}
+
+fn compiled(name: &str, spec: &Value) -> CompiledPolicy {
     let object = json!({
-        "apiVersion": "watchpolicy.io/v1alpha1",
-        "kind": "WatchPolicy",
-        "metadata": {"name": name},
-        "spec": {
-            "mode": mode, "targets": [{"resources": ["configmaps"]}], "rules": [rule], "enforcement": enforcement,
-        },
+        "apiVersion": "watchpolicy.io/v1alpha1", "kind": "WatchPolicy", "metadata": {"name": name}, "spec": spec,
     });
     let policy: WatchPolicy = serde_json::from_value(object).unwrap();
     compile(&policy, &policy::Settings::default()).unwrap()
@@ -539,6 +539,18 @@ async fn nothing_is_written_before_the_lease_names_its_kind() {
     assert_eq!((world.server.log(), world.server.value()), (vec!["PATCH".to_owned()], json!("good")));
     world.server.object.lock()["data"] = json!({"a": "bad"});
     assert_eq!(world.fix().await, ["GET", "PATCH"], "once is enough");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_names_namespaces_has_the_one_named_that_it_writes_in() {
+    let rule = json!({"name": "a", "path": "$.data.a", "assert": {"equals": "good"}, "fix": {"set": "good"}});
+    let targets = json!([{"resources": ["configmaps"], "namespaces": ["m", "n"]}]);
+    let spec = json!({"mode": "Enforce", "targets": targets, "rules": [rule]});
+    let world = World::with(compiled("good", &spec), true, &json!([]));
+    world.lead.lease("");
+    world.fix().await;
+    world.lead.renew();
+    assert_eq!(world.lead.memo(), "n/configmaps");
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use crate::jsonpath::{Document, Projection};
 use crate::leader::AFTERMATH;
 use crate::metrics::Priority;
 use crate::policy::{Claim, Fences, PolicySet, lets_go};
-use crate::resource::{GroupResource, ObjectKey, ObjectName};
+use crate::resource::{GroupResource, ObjectKey, ObjectName, Place};
 use crate::store::{Shelf, Store, View};
 
 /// What a policy has left on an object, or all those of which nobody knows any more.
@@ -82,23 +82,26 @@ impl Leftovers {
         u64::try_from(left.count()).unwrap_or(u64::MAX)
     }
 
-    /// The kinds in which our policies own something, as far as they are watched.
-    pub(super) fn kinds(&self) -> BTreeSet<GroupResource> {
+    /// The places in which our policies own something, as far as they are watched.
+    pub(super) fn places(&self) -> BTreeSet<Place> {
         let shelves = self.store.shelves().into_iter();
-        let owned = shelves.filter(|shelf| self.owned_on(shelf, 1) > 0);
-        owned.map(|shelf| shelf.resource.resource.clone()).collect()
+        let places = shelves.map(|shelf| (shelf.place(), shelf));
+        places.filter(|(place, shelf)| self.owned_on(shelf, place, 1) > 0).map(|(place, _)| place).collect()
     }
 
-    /// On how many objects of a kind our policies own something; `None` while not all of them are known.
-    pub(super) fn left_in(&self, kind: &GroupResource) -> Option<usize> {
+    /// On how many objects of a place our policies own something; `None` while not all of them are known.
+    pub(super) fn left_in(&self, place: &Place) -> Option<usize> {
         let shelves = self.store.shelves();
-        let shelf = shelves.iter().find(|shelf| shelf.resource.resource == *kind && shelf.shows_all())?;
-        Some(self.owned_on(shelf, usize::MAX))
+        let shelf = shelves.iter().find(|shelf| shelf.shows_all(place))?;
+        Some(self.owned_on(shelf, place, usize::MAX))
     }
 
-    fn owned_on(&self, shelf: &Shelf, most: usize) -> usize {
-        let kind = &shelf.resource.resource;
-        shelf.count_owned(most, |object, document| !self.is_let_be(kind, object, document))
+    fn owned_on(&self, shelf: &Shelf, place: &Place, most: usize) -> usize {
+        let Place { resource, namespace } = place;
+        shelf.count_owned(most, |object, document| {
+            let is_there = namespace.is_none() || object.namespace == *namespace;
+            is_there && !self.is_let_be(resource, object, document)
+        })
     }
 
     /// Whether objects of a kind are watched.

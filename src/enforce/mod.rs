@@ -25,5 +25,5 @@ mod worker;
 pub use fixer::{Consents, Fixer, Parts, Rights, Settings};
 pub use gate::Gate;
 pub use leftovers::Leftovers;
-pub use recorder::Kinds;
+pub use recorder::Places;
 pub use worker::Worker;

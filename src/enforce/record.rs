@@ -1,4 +1,4 @@
-//! Which kinds something may be left in of what was written, and what the Lease says of that.
+//! The places in which something may be left of what was written, and what the Lease says of that.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::resource::GroupResource;
+use crate::resource::{GroupResource, Place};
 
-/// The most kinds that are named: what others write into the Lease is bounded too.
+/// The most places that are named: what others write into the Lease is bounded too.
 const MOST: usize = 64;
-/// The longest name of an API group, and of a resource in it (RFC 1123).
+/// The longest name of an API group, and of a resource in it or a namespace (RFC 1123).
 const MAX_NAME: (usize, usize) = (253, 63);
 /// What was sent is done by then, or never (the API server gives a request a minute), and shown by a watch.
 const SHOWN: Duration = Duration::from_secs(60);
-/// A kind in which nothing becomes less for so long is not looked through any longer.
+/// A place in which nothing becomes less for so long is not looked through any longer.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// The kinds by group and name; as a text `configmaps,deployments.apps`.
+/// Kinds, each everywhere or in one namespace; as a text `configmaps,shop/deployments.apps`.
 #[derive(Debug, Default)]
 pub(super) struct Record {
-    kinds: BTreeMap<GroupResource, Known>,
+    places: BTreeMap<Place, Known>,
 }
 
-/// What is known of a kind.
+/// What is known of a place.
 #[derive(Debug, Default)]
 struct Known {
     /// The first wish that names it; `None` before there is one.
@@ -33,7 +33,7 @@ struct Known {
     look: Option<Look>,
 }
 
-/// A kind is looked through for what is left in it.
+/// A place is looked through for what is left in it.
 #[derive(Debug)]
 struct Look {
     /// Since when it has not become less.
@@ -43,57 +43,57 @@ struct Look {
 }
 
 impl Record {
-    /// Adds a kind; where there is no room, in place of one that may go for it. Whether it is named now.
-    pub(super) fn add(&mut self, kind: &GroupResource, may_go: impl Fn(&GroupResource) -> bool) -> bool {
-        if self.kinds.contains_key(kind) {
+    /// Adds a place; where there is no room, in place of one that may go for it. Whether it is named now.
+    pub(super) fn add(&mut self, place: &Place, may_go: impl Fn(&Place) -> bool) -> bool {
+        if self.places.contains_key(place) {
             return true;
         }
-        if self.kinds.len() >= MOST {
-            let Some(goes) = self.kinds.keys().find(|kind| may_go(kind)).cloned() else { return false };
-            self.kinds.remove(&goes);
+        if self.places.len() >= MOST {
+            let Some(goes) = self.places.keys().find(|place| may_go(place)).cloned() else { return false };
+            self.places.remove(&goes);
         }
-        self.kinds.insert(kind.clone(), Known::default());
+        self.places.insert(place.clone(), Known::default());
         true
     }
 
-    /// Begins a term: takes in what the Lease says, as far as that are kinds that are allowed, and nobody was asked to name
+    /// Begins a term: takes in what the Lease says, as far as that is allowed, and nobody was asked to name
     /// the others yet. What the leader before sent may be on its way.
-    pub(super) fn begin(&mut self, memo: &str, now: Instant, allows: impl Fn(&GroupResource) -> bool) {
-        self.kinds.values_mut().for_each(|known| *known = Known::default());
-        for kind in memo.split(',').filter_map(kind).filter(allows).take(MOST) {
-            if self.add(&kind, |_| false)
-                && let Some(known) = self.kinds.get_mut(&kind)
+    pub(super) fn begin(&mut self, memo: &str, now: Instant, allows: impl Fn(&Place) -> bool) {
+        self.places.values_mut().for_each(|known| *known = Known::default());
+        for place in memo.split(',').filter_map(place).filter(allows).take(MOST) {
+            if self.add(&place, |_| false)
+                && let Some(known) = self.places.get_mut(&place)
             {
                 known.wish = Some(0);
             }
         }
-        self.kinds.values_mut().for_each(|known| known.written = Some(now));
+        self.places.values_mut().for_each(|known| known.written = Some(now));
     }
 
-    /// Notes that a wish names all kinds.
+    /// Notes that a wish names all places.
     pub(super) fn wished(&mut self, wish: u64) {
-        self.kinds.values_mut().for_each(|known| known.wish = known.wish.or(Some(wish)));
+        self.places.values_mut().for_each(|known| known.wish = known.wish.or(Some(wish)));
     }
 
     /// Notes that something is about to be written; gives the wish that must be kept before.
-    pub(super) fn write(&mut self, kind: &GroupResource, now: Instant) -> Option<u64> {
-        let known = self.kinds.get_mut(kind)?;
+    pub(super) fn write(&mut self, place: &Place, now: Instant) -> Option<u64> {
+        let known = self.places.get_mut(place)?;
         known.written = Some(now);
         known.wish
     }
 
-    /// The kinds.
-    pub(super) fn kinds(&self) -> impl Iterator<Item = &GroupResource> {
-        self.kinds.keys()
+    /// The places.
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.places.keys()
     }
 
-    /// Notes on how many objects of a kind, in which nobody writes any more, something is left; `None` while not all of them
-    /// are known. Where nothing is left, the kind goes.
-    pub(super) fn look(&mut self, kind: &GroupResource, left: Option<usize>, now: Instant) {
-        let Some(known) = self.kinds.get_mut(kind) else { return };
+    /// Notes on how many objects of a place, in which nobody writes any more, something is left; `None` while not all of
+    /// them are known. Where nothing is left, the place goes.
+    pub(super) fn look(&mut self, place: &Place, left: Option<usize>, now: Instant) {
+        let Some(known) = self.places.get_mut(place) else { return };
         let is_shown = known.written.is_none_or(|written| now.duration_since(written) >= SHOWN);
         if left == Some(0) && is_shown {
-            self.kinds.remove(kind);
+            self.places.remove(place);
             return;
         }
         let look = known.look.get_or_insert(Look { since: now, left });
@@ -106,40 +106,43 @@ impl Record {
         }
     }
 
-    /// Somebody writes in a kind; or what keeps something there has changed.
-    pub(super) fn look_anew(&mut self, kinds: impl Fn(&GroupResource) -> bool) {
-        let anew = self.kinds.iter_mut().filter(|(kind, _)| kinds(kind));
+    /// Somebody writes in a place; or what keeps something there has changed.
+    pub(super) fn look_anew(&mut self, places: impl Fn(&Place) -> bool) {
+        let anew = self.places.iter_mut().filter(|(place, _)| places(place));
         anew.for_each(|(_, known)| known.look = None);
     }
 
-    /// The kinds that are to be watched for what is left there.
-    pub(super) fn looked_through(&self, now: Instant) -> impl Iterator<Item = &GroupResource> {
+    /// The places that are to be watched for what is left there.
+    pub(super) fn looked_through(&self, now: Instant) -> impl Iterator<Item = &Place> {
         let is_due = move |known: &Known| {
             known.look.as_ref().is_some_and(|look| now.duration_since(look.since) < PATIENCE)
         };
-        self.kinds.iter().filter(move |(_, known)| is_due(known)).map(|(kind, _)| kind)
+        self.places.iter().filter(move |(_, known)| is_due(known)).map(|(place, _)| place)
     }
 }
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, kind) in self.kinds.keys().enumerate() {
+        for (number, place) in self.places.keys().enumerate() {
             let comma = if number == 0 { "" } else { "," };
-            write!(f, "{comma}{kind}")?;
+            write!(f, "{comma}{place}")?;
         }
         Ok(())
     }
 }
 
-/// What a name names, if it can be a kind's.
-fn kind(name: &str) -> Option<GroupResource> {
-    let (resource, group) = name.split_once('.').unwrap_or((name, ""));
+/// What a name names, if it can be a place.
+fn place(name: &str) -> Option<Place> {
+    let (namespace, kind) = name.split_once('/').map_or((None, name), |(space, kind)| (Some(space), kind));
+    let (resource, group) = kind.split_once('.').unwrap_or((kind, ""));
     let is_of_names = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+    let is_label = |name: &str| (1..=MAX_NAME.1).contains(&name.len()) && name.chars().all(is_of_names);
     let fits = group.len() <= MAX_NAME.0
-        && (1..=MAX_NAME.1).contains(&resource.len())
-        && resource.chars().all(is_of_names)
+        && is_label(resource)
+        && namespace.is_none_or(is_label)
         && group.chars().all(|letter| is_of_names(letter) || letter == '.');
-    fits.then(|| GroupResource::new(group, resource))
+    let namespace = namespace.map(Into::into);
+    fits.then(|| Place { resource: GroupResource::new(group, resource), namespace })
 }
 
 #[cfg(test)]
@@ -148,8 +151,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn named(name: &str) -> GroupResource {
-        kind(name).unwrap()
+    fn named(name: &str) -> Place {
+        place(name).unwrap()
     }
 
     fn begun(memo: &str) -> Record {
@@ -161,7 +164,7 @@ mod tests {
     #[test]
     fn what_it_says_is_read_again_in_the_same_words() {
         assert_eq!(begun("").to_string(), "");
-        let text = "configmaps,deployments.apps,widgets.shop.example.com";
+        let text = "configmaps,deployments.apps,shop/deployments.apps,widgets.shop.example.com";
         assert_eq!(begun(text).to_string(), text);
         assert_eq!(
             begun("deployments.apps,configmaps,configmaps").to_string(),
@@ -171,14 +174,26 @@ mod tests {
 
     #[test]
     fn what_no_leader_wrote_is_passed_over_and_bounded() {
-        for garbage in [",,,", " ", "Pods", "../pods", ".apps", "päds", &"x".repeat(64), "pods.a b"] {
+        for garbage in [
+            ",,,",
+            " ",
+            "Pods",
+            "../pods",
+            ".apps",
+            "päds",
+            &"x".repeat(64),
+            "pods.a b",
+            "/pods",
+            "a/b/pods",
+            "A/pods",
+        ] {
             assert_eq!(begun(&format!("{garbage},nodes")).to_string(), "nodes", "{garbage}");
         }
         assert_eq!(begun(&format!("pods.{}", "x".repeat(254))).to_string(), "");
         let many: Vec<_> = (0..1000).map(|number| format!("kind-{number}.example.com")).collect();
-        assert_eq!(begun(&many.join(",")).kinds().count(), MOST);
+        assert_eq!(begun(&many.join(",")).places().count(), MOST);
         let mut fenced = Record::default();
-        fenced.begin("secrets,pods", Instant::now(), |kind| &*kind.resource != "secrets");
+        fenced.begin("secrets,pods", Instant::now(), |kind| &*kind.resource.resource != "secrets");
         assert_eq!(fenced.to_string(), "pods");
     }
 
@@ -206,9 +221,9 @@ mod tests {
         let many: Vec<_> = (0..MOST).map(|number| format!("kind-{number:02}")).collect();
         let mut record = begun(&many.join(","));
         assert!(!record.add(&named("pods"), |_| false));
-        assert!(record.add(&named("pods"), |kind| &*kind.resource == "kind-07"));
-        assert_eq!(record.kinds().count(), MOST);
-        assert!(record.kinds().all(|kind| &*kind.resource != "kind-07"));
+        assert!(record.add(&named("pods"), |kind| &*kind.resource.resource == "kind-07"));
+        assert_eq!(record.places().count(), MOST);
+        assert!(record.places().all(|kind| &*kind.resource.resource != "kind-07"));
     }
 
     #[test]

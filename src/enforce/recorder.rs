@@ -1,5 +1,5 @@
 //! Keeps the record of where something may be left: in the Lease, so that whoever leads next finds what policies have left
-//! that went while nobody was there, and has these kinds watched, though no policy may name them any more.
+//! that went while nobody was there, and has these places watched, though no policy may look at them any more.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use super::leftovers::Leftovers;
 use super::record::Record;
 use crate::leader::{Leadership, Lost, Permit};
 use crate::policy::PolicySet;
-use crate::resource::GroupResource;
+use crate::resource::Place;
 
 /// How often is looked what is left.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a write waits for the Lease; then it is tried again.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// Kinds that are to be watched though no policy may name them.
-pub type Kinds = Arc<BTreeSet<GroupResource>>;
+/// Places that are to be watched though no policy may look at them.
+pub type Places = Arc<BTreeSet<Place>>;
 
 /// Keeps the record.
 pub(super) struct Recorder {
     leadership: Leadership,
     leftovers: Arc<Leftovers>,
     set: watch::Receiver<Arc<PolicySet>>,
-    looked_through: watch::Sender<Kinds>,
+    looked_through: watch::Sender<Places>,
     state: Mutex<State>,
 }
 
@@ -41,7 +41,7 @@ struct State {
     permit: Option<Permit>,
     /// The policies when it was last looked what keeps something.
     revision: u64,
-    /// There was no room for a kind, which was told.
+    /// There was no room for a place, which was told.
     is_full: bool,
 }
 
@@ -52,7 +52,7 @@ impl Recorder {
         leadership: Leadership,
         leftovers: Arc<Leftovers>,
         set: watch::Receiver<Arc<PolicySet>>,
-        looked_through: watch::Sender<Kinds>,
+        looked_through: watch::Sender<Places>,
     ) -> Self {
         Self { leadership, leftovers, set, looked_through, state: Mutex::default() }
     }
@@ -70,21 +70,21 @@ impl Recorder {
         }
     }
 
-    /// Has the Lease name a kind in which something is about to be written, and waits until it does: then nothing is lost if
+    /// Has the Lease name a place in which something is about to be written, and waits until it does: then nothing is lost if
     /// the process ends right after the write. Whether it may be written now.
-    pub(super) async fn covers(&self, kind: &GroupResource, permit: &Permit) -> bool {
+    pub(super) async fn covers(&self, place: &Place, permit: &Permit) -> bool {
         // Where there is no room for it nothing is waited for; nor where the term is over, as whoever writes will see.
-        let Some(wish) = self.wish(kind, permit) else { return true };
+        let Some(wish) = self.wish(place, permit) else { return true };
         timeout(WAIT, permit.until_kept(wish)).await.is_ok()
     }
 
-    fn wish(&self, kind: &GroupResource, permit: &Permit) -> Option<u64> {
+    fn wish(&self, place: &Place, permit: &Permit) -> Option<u64> {
         let (mut state, now) = (self.state.lock(), Instant::now());
         self.meet(&mut state, permit).ok()?;
-        self.add(&mut state, kind);
-        state.record.write(kind, now).or_else(|| {
+        self.add(&mut state, place);
+        state.record.write(place, now).or_else(|| {
             self.keep(&mut state, permit);
-            state.record.write(kind, now)
+            state.record.write(place, now)
         })
     }
 
@@ -92,20 +92,20 @@ impl Recorder {
     fn meet(&self, state: &mut State, permit: &Permit) -> Result<(), Lost> {
         let memo = permit.memo()?;
         if state.permit.as_ref().is_none_or(|known| known.check().is_err()) {
-            let allows = |kind: &GroupResource| self.leftovers.fences.allow_kind(kind);
+            let allows = |place: &Place| self.leftovers.fences.allow_kind(&place.resource);
             state.record.begin(&memo.unwrap_or_default(), Instant::now(), allows);
             state.permit = Some(permit.clone());
         }
         Ok(())
     }
 
-    fn add(&self, state: &mut State, kind: &GroupResource) {
-        let is_named = state.record.add(kind, |known| !self.leftovers.are_watched(known));
+    fn add(&self, state: &mut State, place: &Place) {
+        let is_named = state.record.add(place, |known| !self.leftovers.are_watched(&known.resource));
         if !is_named && !std::mem::replace(&mut state.is_full, true) {
             warn!(
-                %kind,
-                "the lease names as many kinds as it may: what is left in others is not found when their policies go while \
-                 no operator runs"
+                %place,
+                "the lease names as many places as it may: what is left in others is not found when their policies go \
+                 while no operator runs"
             );
         }
     }
@@ -125,27 +125,27 @@ impl Recorder {
         if self.meet(&mut state, &permit).is_err() {
             return;
         }
-        for kind in self.leftovers.kinds() {
-            self.add(&mut state, &kind);
+        for place in self.leftovers.places() {
+            self.add(&mut state, &place);
         }
         let writers: Vec<_> = set.entries.values().filter_map(|entry| entry.enforcing()).collect();
-        let is_written = |kind: &GroupResource| writers.iter().any(|policy| policy.targets(kind));
+        let is_written = |place: &Place| writers.iter().any(|policy| policy.looks_at(place));
         let changes = std::mem::replace(&mut state.revision, set.revision) != set.revision;
         let stopped = self.leadership.stopped();
-        state.record.look_anew(|kind| changes || stopped || is_written(kind));
-        let ended: Vec<_> = state.record.kinds().filter(|kind| !is_written(kind)).cloned().collect();
-        for kind in ended {
-            state.record.look(&kind, self.leftovers.left_in(&kind), now);
+        state.record.look_anew(|place| changes || stopped || is_written(place));
+        let ended: Vec<_> = state.record.places().filter(|place| !is_written(place)).cloned().collect();
+        for place in ended {
+            state.record.look(&place, self.leftovers.left_in(&place), now);
         }
         self.keep(&mut state, &permit);
         self.show(state.record.looked_through(now).cloned().collect());
     }
 
-    fn show(&self, kinds: BTreeSet<GroupResource>) {
+    fn show(&self, places: BTreeSet<Place>) {
         self.looked_through.send_if_modified(|shown| {
-            let is_new = **shown != kinds;
+            let is_new = **shown != places;
             if is_new {
-                *shown = Arc::new(kinds);
+                *shown = Arc::new(places);
             }
             is_new
         });

@@ -8,7 +8,7 @@ use crate::crd::{TargetState, WatchPolicy};
 use crate::jsonpath::{Document, Projection, TypeMeta};
 use crate::leader::testing::Lead;
 use crate::policy::{self, Fences, PolicyEntry, PolicyState, compile};
-use crate::resource::{Gvr, ObjectName};
+use crate::resource::{GroupResource, Gvr, ObjectName};
 use crate::store::{Shelf, Store};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ struct World {
     store: Arc<Store>,
     recorder: Arc<Recorder>,
     sets: watch::Sender<Arc<PolicySet>>,
-    looked_through: watch::Receiver<Kinds>,
+    looked_through: watch::Receiver<Places>,
     _tasks: JoinSet<()>,
 }
 
@@ -30,7 +30,7 @@ impl World {
         let leftovers =
             Arc::new(Leftovers::new(Arc::clone(&store), Fences::default(), "watchpolicy-system".into()));
         let (sets, set) = watch::channel(Arc::default());
-        let (looks, looked_through) = watch::channel(Kinds::default());
+        let (looks, looked_through) = watch::channel(Places::default());
         let recorder = Arc::new(Recorder::new(lead.leadership(), leftovers, set, looks));
         let mut tasks = JoinSet::new();
         let running = Arc::clone(&recorder);
@@ -106,8 +106,8 @@ fn written(shelf: &Shelf, namespace: &str, name: &str) -> ObjectName {
     shelf.put(Document::decode(&text, &Projection::default(), &shelf.types).unwrap()).name
 }
 
-fn config_maps() -> GroupResource {
-    GroupResource::new("", "configmaps")
+fn config_maps() -> Place {
+    Place { resource: GroupResource::new("", "configmaps"), namespace: None }
 }
 
 #[tokio::test(start_paused = true)]
@@ -189,4 +189,27 @@ async fn without_a_lease_nothing_is_waited_for() {
     assert!(world.recorder.covers(&config_maps(), &permit).await);
     world.pass(2).await;
     assert_eq!((world.looks(), world.lead.memo()), (vec!["configmaps".to_owned()], String::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_policy_names_namespaces_these_are_named_and_looked_through() {
+    let world = World::new("").await;
+    let mut spec = on_config_maps("Enforce");
+    spec["targets"][0]["namespaces"] = json!(["shop"]);
+    world.policies(&[spec]).await;
+    let permit = world.lead.leadership().permit().unwrap();
+    let shop = Place { namespace: Some("shop".into()), ..config_maps() };
+    world.recorder.covers(&shop, &permit).await;
+    world.pass(2).await;
+    assert_eq!((world.looks().len(), world.lead.memo()), (0, "shop/configmaps".to_owned()));
+    world.policies(&[]).await;
+    assert_eq!(world.looks(), ["shop/configmaps"]);
+    // What is elsewhere is no matter of this place.
+    let shelf = world.watch();
+    let elsewhere = written(&shelf, "other", "a");
+    world.pass(62).await;
+    assert_eq!(world.lead.memo(), "configmaps", "it is in a place of its own");
+    shelf.remove(&elsewhere);
+    world.pass(62).await;
+    assert_eq!(world.lead.memo(), "");
 }

@@ -3,7 +3,7 @@
 //! Make before break: a watch that a policy edit made too narrow goes on serving until the wider one is synced.
 //! Sharing blinds nobody: who names namespaces is served by watches of these while the watch of everything is refused.
 //! A watch that nobody wants any more lingers a while, so that a policy deleted and created again costs no list; longer
-//! while its kind is looked through for what ended policies left there.
+//! while its place is looked through for what ended policies left there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ use crate::policy::catalog::Catalog;
 use crate::policy::demand::{Demand, PolicyTarget, Program, WatchSpec, demand};
 use crate::policy::{CompiledPolicy, PolicySet};
 use crate::queue::Queue;
-use crate::resource::{GroupResource, ObjectKey, ObjectName};
+use crate::resource::{GroupResource, ObjectKey, ObjectName, Place};
 use crate::store::{Served, Shelf, Store};
 
 /// How the fleet sails.
@@ -65,9 +65,6 @@ impl Default for Limits {
     }
 }
 
-/// A resource, and the namespace in which it is watched; `None` for everywhere.
-type Place = (GroupResource, Option<Arc<str>>);
-
 /// What the fleet works with.
 pub struct Parts {
     /// Requests go through it.
@@ -78,8 +75,8 @@ pub struct Parts {
     pub queue: Arc<Queue<ObjectKey>>,
     /// Series of targets and policies.
     pub metrics: Arc<Metrics>,
-    /// Kinds that are watched as a whole, though no policy may want them; whoever tells them bounds how many.
-    pub looked_through: watch::Receiver<Arc<BTreeSet<GroupResource>>>,
+    /// Places that are watched as a whole, though no policy may want them; whoever tells them bounds how many.
+    pub looked_through: watch::Receiver<Arc<BTreeSet<Place>>>,
 }
 
 /// Since when which target of which policy has been missing, and why.
@@ -254,7 +251,7 @@ impl Fleet {
             return Some(self.start(spec, role));
         }
         if role == Role::Wanted {
-            self.refused.insert((spec.resource.resource, spec.namespace));
+            self.refused.insert(Place { resource: spec.resource.resource, namespace: spec.namespace });
         }
         None
     }

@@ -15,7 +15,7 @@ use super::catalog::{Catalog, Resolved, ServedResource, Unresolved};
 use super::program::ALL;
 use super::{CompiledPolicy, CompiledTarget, FieldSelector, PolicySet};
 use crate::jsonpath::{Projection, Roots};
-use crate::resource::{GroupResource, Gvr};
+use crate::resource::{GroupResource, Gvr, Place};
 
 /// More namespaces than this are watched as a whole cluster: each watch is a connection.
 const NAMESPACED_WATCHES: usize = 64;
@@ -72,9 +72,10 @@ impl WatchSpec {
             && self.projection.covers(&wanted.projection)
     }
 
-    /// Whether it shows all objects of its kind.
-    pub fn is_of_all(&self) -> bool {
-        self.namespace.is_none() && !self.is_selected()
+    /// Whether it shows all objects of a place.
+    pub fn is_of_all(&self, place: &Place) -> bool {
+        let is_there = self.namespace.is_none() || self.namespace == place.namespace;
+        self.resource.resource == place.resource && is_there && !self.is_selected()
     }
 
     /// Whether the server shows only what a selector selects.
@@ -172,14 +173,14 @@ pub fn demand(set: &PolicySet, catalog: &Catalog) -> Demand {
     demand
 }
 
-/// A watch of all objects of a kind that nobody is judged by, for who their fields belong to; `None` where the kind is not
-/// served.
-pub fn look_through(kind: &GroupResource, catalog: &Catalog) -> Option<WatchSpec> {
-    let Resolved { resource, served } = catalog.resolve(kind, None).ok()?;
-    Some(WatchSpec {
+/// A watch of all objects in a place that nobody is judged by, for who their fields belong to; `None` where there is no
+/// such place.
+pub fn look_through(place: &Place, catalog: &Catalog) -> Option<WatchSpec> {
+    let Resolved { resource, served } = catalog.resolve(&place.resource, None).ok()?;
+    (served.namespaced || place.namespace.is_none()).then(|| WatchSpec {
         resource,
         served,
-        namespace: None,
+        namespace: place.namespace.clone(),
         labels: None,
         fields: None,
         metadata_only: true,

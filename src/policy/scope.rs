@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::jsonpath::{Document, Identity, Part, Projection, Roots};
-use crate::resource::GroupResource;
+use crate::resource::{GroupResource, Place};
 
 use super::check::Check;
 use super::container;
@@ -154,6 +154,14 @@ impl CompiledPolicy {
             return BTreeSet::new();
         }
         self.entries(resource).flat_map(|target| target.namespaces.iter()).cloned().collect()
+    }
+
+    /// Whether some entry of the targets looks at objects there; everywhere, whether one looks anywhere.
+    pub fn looks_at(&self, place: &Place) -> bool {
+        self.entries(&place.resource).any(|target| {
+            let names = |namespace| target.namespaces.is_empty() || target.namespaces.contains(namespace);
+            place.namespace.as_ref().is_none_or(names)
+        })
     }
 
     /// Whether some entry of the targets is about this resource.

@@ -15,7 +15,7 @@ use super::serving::{Served, Serving};
 use crate::crd::TargetState;
 use crate::jsonpath::{Document, Roots, TypeMeta};
 use crate::policy::CompiledPolicy;
-use crate::resource::{Gvr, ObjectKey, ObjectName};
+use crate::resource::{Gvr, ObjectKey, ObjectName, Place};
 
 /// The documents of one watch.
 pub struct Shelf {
@@ -370,9 +370,15 @@ impl Shelf {
         self.is_synced() && self.state() == TargetState::Synced
     }
 
-    /// Whether it holds all objects of its kind, as they are at this moment.
-    pub fn shows_all(&self) -> bool {
-        self.namespace.is_none() && !self.is_selected && self.is_followed()
+    /// What it holds the objects of, as far as no selector leaves some out.
+    pub fn place(&self) -> Place {
+        Place { resource: self.resource.resource.clone(), namespace: self.namespace.clone() }
+    }
+
+    /// Whether it holds all objects of a place, as they are at this moment.
+    pub fn shows_all(&self, place: &Place) -> bool {
+        let is_there = self.namespace.is_none() || self.namespace == place.namespace;
+        self.resource.resource == place.resource && is_there && !self.is_selected && self.is_followed()
     }
 
     /// How the watch stands, as the fleet last saw it.

@@ -82,13 +82,13 @@ impl Replica {
         let [mut observing, mut judging, mut fixing, mut reporting, mut leading] =
             [stage(), stage(), stage(), stage(), stage()];
         let store = Arc::new(Store::new(limits));
-        let (looked_through, kinds) = watch::channel(enforce::Kinds::default());
+        let (looked_through, places) = watch::channel(enforce::Places::default());
         let parts = fleet::Parts {
             wire: Wire::new(line.client(), Limits::default()),
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
             metrics: Arc::clone(&metrics),
-            looked_through: kinds,
+            looked_through: places,
         };
         let sources = observe(seed, parts, &mut observing);
         let leftovers =

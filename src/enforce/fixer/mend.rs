@@ -16,7 +16,7 @@ use crate::jsonpath::{Document, Tree, TypeMeta};
 use crate::leader::Permit;
 use crate::metrics::Remediation;
 use crate::policy::Patch;
-use crate::resource::{Gvr, ObjectKey, ObjectName};
+use crate::resource::{Gvr, ObjectKey, ObjectName, Place};
 
 impl Fixer {
     pub(super) async fn mend_case(&self, key: &ObjectKey, mut case: Case, permit: &Permit) -> Next {
@@ -136,7 +136,7 @@ impl Fixer {
         let order = Order { proposal: &proposal, patch: &patch, dry_run };
         let target = Target { resource: &case.resource, object: &key.object, types: &case.types };
         let intent = Intent { policy: &proposal.fixing.policy.name, patch: &patch, dry_run };
-        let answer = match dry_run || self.recorder.covers(&key.resource, permit).await {
+        let answer = match dry_run || self.recorder.covers(&place(key, &proposal), permit).await {
             true => self.gate.swap(target, intent, permit).await,
             false => Err(Refusal::Failed(UNRECORDED.to_owned())),
         };
@@ -294,3 +294,10 @@ pub(super) const UNHELD: &str =
 
 const UNRECORDED: &str =
     "the Lease cannot be renewed at this moment, in which stands first where something is written";
+
+/// Where it is found again what a policy writes: in the namespace, if the policy names namespaces.
+fn place(key: &ObjectKey, proposal: &Proposal) -> Place {
+    let ObjectKey { resource, object } = key;
+    let names_some = !proposal.fixing.policy.namespaces(resource).is_empty();
+    Place { resource: resource.clone(), namespace: object.namespace.clone().filter(|_| names_some) }
+}

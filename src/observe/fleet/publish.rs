@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Fleet, Place, Since};
+use super::{Fleet, Since};
 use crate::crd::TargetState;
 use crate::observe::board::{Board, TargetReport};
 use crate::observe::standing;
 use crate::policy::catalog::Unresolved;
 use crate::policy::demand::PolicyTarget;
-use crate::resource::{GroupResource, Gvr};
+use crate::resource::{GroupResource, Gvr, Place};
 
 impl Fleet {
     pub(super) fn publish(&mut self) {
@@ -75,7 +75,7 @@ impl Fleet {
 
     /// Why something that the target needs is not watched at all, if there are too many watches for it.
     fn refused(&self, target: &PolicyTarget, found: &Gvr) -> Option<String> {
-        let needed = |(resource, namespace): &&Place| {
+        let needed = |Place { resource, namespace }: &&Place| {
             let looks = || match (namespace, &target.namespaces) {
                 (Some(namespace), Some(named)) => named.contains(namespace),
                 _ => true,
@@ -83,7 +83,7 @@ impl Fleet {
             let around = target.needs_namespaces && *resource == GroupResource::new("", "namespaces");
             around || (*resource == found.resource && looks())
         };
-        let (resource, namespace) = self.refused.iter().find(needed)?;
+        let Place { resource, namespace } = self.refused.iter().find(needed)?;
         Some(match namespace {
             None => format!(
                 "{resource} is not watched, since {} resources are: raise --max-targets, or let policies name less",

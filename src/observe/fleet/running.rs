@@ -26,7 +26,7 @@ pub(in crate::observe) enum Role {
     Spare,
     /// It serves until those that are wanted in its place can judge.
     Superseded,
-    /// Nobody wants it; it waits for somebody until then, or while its kind is looked through.
+    /// Nobody wants it; it waits for somebody until then, or while its place is looked through.
     Lingering { until: Instant },
 }
 

@@ -121,7 +121,7 @@ struct Harbour {
     queue: Arc<Queue<ObjectKey>>,
     policies: watch::Sender<Arc<PolicySet>>,
     catalog: watch::Sender<Option<Arc<Catalog>>>,
-    looked_through: watch::Sender<Arc<BTreeSet<GroupResource>>>,
+    looked_through: watch::Sender<Arc<BTreeSet<Place>>>,
     board: watch::Receiver<Arc<Board>>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -161,12 +161,13 @@ impl Harbour {
         Self { server, store, queue, policies, catalog, looked_through, board, stop, tasks, revision: 0 }
     }
 
-    fn look_through(&self, kinds: &[&str]) {
-        let kinds = kinds.iter().map(|kind| {
-            let (resource, group) = kind.split_once('.').unwrap();
-            GroupResource::new(group, resource)
+    /// Has these groups' widgets looked through, in these namespaces.
+    fn look_through(&self, places: &[(&str, Option<&str>)]) {
+        let places = places.iter().map(|(group, namespace)| Place {
+            resource: GroupResource::new(*group, "widgets"),
+            namespace: namespace.map(Into::into),
         });
-        self.looked_through.send_replace(Arc::new(kinds.collect()));
+        self.looked_through.send_replace(Arc::new(places.collect()));
     }
 
     /// Shows these policies: name, generation, namespaces, path.

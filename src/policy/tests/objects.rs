@@ -1,6 +1,7 @@
 //! Which objects a policy takes.
 
 use crate::policy::{Judgement, compile};
+use crate::resource::{GroupResource, Place};
 
 use super::cases::{compiled, judge_on, names, parse, settings};
 
@@ -65,6 +66,28 @@ fn an_object_is_taken_when_any_entry_takes_it() {
     assert_ne!(taken("a"), Judgement::NotTaken);
     assert_ne!(taken("b"), Judgement::NotTaken);
     assert_eq!(taken("c"), Judgement::NotTaken);
+}
+
+#[test]
+fn a_policy_looks_where_an_entry_of_its_targets_does() {
+    let place = |plural: &str, namespace: Option<&str>| Place {
+        resource: GroupResource::new("", plural),
+        namespace: namespace.map(Into::into),
+    };
+    let rules = "rules: [{name: r, path: $.a, assert: {exists: false}}]";
+    let targets = "[{resources: [pods], namespaces: [a]}, {resources: [pods], namespaces: [b]}, {resources: [services]}]";
+    let policy = compiled(&format!("targets: {targets}\n{rules}"));
+    for (plural, namespace, looks) in [
+        ("pods", Some("a"), true),
+        ("pods", Some("b"), true),
+        ("pods", Some("c"), false),
+        ("pods", None, true),
+        ("services", Some("c"), true),
+        ("services", None, true),
+        ("configmaps", None, false),
+    ] {
+        assert_eq!(policy.looks_at(&place(plural, namespace)), looks, "{plural} {namespace:?}");
+    }
 }
 
 #[test]
