@@ -45,8 +45,9 @@ pub struct WatchPolicyStatus {
     #[schemars(range(min = -1))]
     pub observed_generation: Option<i64>,
 
-    /// Ready, Validated, TargetsResolved, Authorized, Enforcing; Reconciling and Stalled only while they are true.
-    /// Violations never make Ready false.
+    /// Ready (every target that exists is followed; violations never make it false), Validated (the policy is understood),
+    /// TargetsResolved (the cluster serves every target), Authorized (the operator may list and watch them), Enforcing
+    /// (fixes are written); Reconciling and Stalled (it waits for somebody) only while they are true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -11,7 +11,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::advice::misspelt;
 use super::catalog::{Catalog, Resolved, ServedResource, Unresolved};
 use super::program::ALL;
 use super::{CompiledPolicy, CompiledTarget, FieldSelector, PolicySet};
@@ -300,13 +299,10 @@ fn refusal(found: &Gvr, target: &CompiledTarget, catalog: &Catalog) -> Option<Un
 
 /// What a policy reads of a resource that its objects cannot have, as far as that is known.
 fn unknown(policy: &CompiledPolicy, resource: &Gvr, catalog: &Catalog) -> Option<Arc<str>> {
+    let Some(shape) = catalog.shapes.get(resource) else { return policy.slip(&resource.resource).cloned() };
     let mut read = Projection::default();
     policy.read(&resource.resource, &policy.roots(&resource.resource), &mut read);
-    let unknown = match catalog.shapes.get(resource) {
-        Some(shape) => shape.unknown(read.level()),
-        None => misspelt(read.level(), &resource.resource),
-    };
-    unknown.map(Into::into)
+    shape.unknown(read.level()).map(Into::into)
 }
 
 fn text(selector: &impl ToString) -> Arc<str> {

@@ -15,6 +15,7 @@ use super::fix::Fix;
 use super::glob::Glob;
 use super::message::Template;
 use super::selector::Selector;
+use crate::resource::GroupResource;
 
 /// A policy that can be run. Immutable; made by [`compile()`](super::compile()) alone.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub struct CompiledPolicy {
     pub(super) skips_owned: bool,
     /// What its fixes may not write.
     pub(super) fences: Fences,
+    /// In words, names that it reads of kinds of Kubernetes and that are nearly what these have; mostly none.
+    pub(super) slips: Box<[(GroupResource, Arc<str>)]>,
 }
 
 impl CompiledPolicy {
@@ -68,6 +71,11 @@ impl CompiledPolicy {
     /// Whether a rule has a fix.
     pub fn fixes(&self, rule: &str) -> bool {
         self.rules.iter().any(|known| *known.name == *rule && known.fix.is_some())
+    }
+
+    /// In words, a name that it reads of a resource, and that is nearly one which its kind has.
+    pub(super) fn slip(&self, resource: &GroupResource) -> Option<&Arc<str>> {
+        self.slips.iter().find(|(of, _)| of == resource).map(|(_, words)| words)
     }
 
     /// Whether it judges: one that is suspended, or being deleted, does not.

@@ -32,8 +32,8 @@ const CALM: Duration = Duration::from_secs(2);
 /// The pauses between two writes of one policy, whatever became of the first; longer while the watch of policies shows
 /// none of it: who goes by an old view is refused each time.
 const PAUSES: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(60) };
-const AWAITED: &str = "a write of which it is not known what became, or the replica that led before, may still change an \
-    object; that is over within a minute";
+const AWAITED: &str = "a write that had no answer, or one of the replica that led before, may still arrive and be carried out; \
+    the finalizer goes within a minute";
 /// What to do about a 403.
 const CURE: &str = "the operator may not put its finalizer on policies with onDelete: Release, nor take it off; add to \
     its ClusterRole: {apiGroups: [\"watchpolicy.io\"], resources: [\"watchpolicies\"], verbs: [\"patch\"]} \

@@ -250,7 +250,7 @@ async fn a_policy_stays_while_something_that_was_sent_for_it_may_still_come() {
         tasks.spawn(finalizers.awaiting(awaits).run(sets, boards, CancellationToken::new()));
         sleep(SECOND * 59).await;
         assert_eq!(fake.0.lock().len(), 0, "{inherits}");
-        assert!(ledger.page("p", &[], 0).obstacles.to_string().contains("over within a minute"));
+        assert!(ledger.page("p", &[], 0).obstacles.to_string().contains("goes within a minute"));
         awaited.store(0, Ordering::Relaxed);
         sleep(SECOND * 4).await;
         assert_eq!(fake.0.lock().len(), 1, "{inherits}");

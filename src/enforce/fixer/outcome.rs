@@ -114,7 +114,7 @@ impl Fixer {
             }
             Refusal::Denied(words) => {
                 self.deny(&proposal.fixing.policy.name, &key.resource, &words);
-                self.settle(key, order, proposal.fixes(Remediation::NotVerified, Some(&words)))
+                self.settle(key, order, proposal.fixes(Remediation::NotVerified, Some(&untried(&words))))
             }
             Refusal::Refused(words) => {
                 self.settle(key, order, proposal.fixes(Remediation::Refused, Some(&words)))
@@ -271,6 +271,11 @@ impl Fixer {
         let policies = case.fixing.iter().map(|fixing| &fixing.policy);
         policies.filter(|policy| fails(policy)).cloned().collect()
     }
+}
+
+/// What is told where a right is missing; the condition Enforcing has the rule that cures it.
+pub(super) fn untried(words: &str) -> String {
+    format!("the operator may not try it, see the condition Enforcing: {words}")
 }
 
 /// What is told where the object was not read.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::outcome::untried;
 use super::{Fixer, Next};
 use crate::enforce::case::Case;
 use crate::enforce::proposal::{Fixing, Proposal, after, hold_back_conflicts};
@@ -21,7 +22,11 @@ impl Fixer {
             if let Some((outcome, why)) = self.held_back(key, case, &known) {
                 proposal.hold_back(|_| Some((outcome, why.into())));
             }
-            self.note_news(&policy.name, key, proposal.fixes(Remediation::NotVerified, Some(words)));
+            self.note_news(
+                &policy.name,
+                key,
+                proposal.fixes(Remediation::NotVerified, Some(&untried(words))),
+            );
         }
         Next::After(wait)
     }

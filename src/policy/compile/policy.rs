@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use crate::crd::{MAX_MATCH, OwnedObjects, SystemNamespaces, WatchPolicy, WatchPolicySpec};
 use crate::jsonpath::Projection;
+use crate::policy::advice::misspelt;
 use crate::policy::fault::{FaultReason, Faults, Field, Findings};
 use crate::policy::fence::Fences;
-use crate::policy::program::CompiledPolicy;
+use crate::policy::program::{ALL, CompiledPolicy, CompiledTarget};
+use crate::resource::GroupResource;
 
 use super::{exception, rule, target};
 
@@ -92,7 +94,14 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
         reads_namespaces: false,
         skips_owned: *owned_objects == OwnedObjects::Skip,
         fences,
+        slips: Box::default(),
     };
+    complete(&mut compiled);
+    findings.finish(compiled)
+}
+
+/// Notes what follows from the policy as a whole.
+fn complete(compiled: &mut CompiledPolicy) {
     for check in &mut compiled.conditions {
         check.reads_pod = check.finds_pod();
     }
@@ -103,7 +112,23 @@ pub fn compile(policy: &WatchPolicy, settings: &Settings) -> Result<CompiledPoli
     let mut of_namespaces = Projection::default();
     compiled.read_namespace(&mut of_namespaces);
     compiled.reads_namespaces = of_namespaces != Projection::default();
-    findings.finish(compiled)
+    compiled.slips = slips(compiled);
+}
+
+/// Names that are slips of the pen, by the resource of which they are read.
+fn slips(policy: &CompiledPolicy) -> Box<[(GroupResource, Arc<str>)]> {
+    let named = |target: &CompiledTarget| {
+        let names = target.resources.iter().filter(|name| &***name != ALL);
+        let resource = |name| GroupResource::new(Arc::clone(&target.group), Arc::clone(name));
+        names.map(resource).collect::<Vec<_>>()
+    };
+    let slip = |resource: GroupResource| {
+        let mut read = Projection::default();
+        policy.read(&resource, &policy.roots(&resource), &mut read);
+        let words = misspelt(read.level(), &resource)?;
+        Some((resource, words.into()))
+    };
+    policy.targets.iter().flat_map(named).filter_map(slip).collect()
 }
 
 fn left_out(
