@@ -129,24 +129,37 @@ impl Fixer {
             Err(next) => return Some((next, None)),
         };
         let dry_run = proposal.only_plans(self.settings.allow);
-        if !dry_run && let Err((then, why)) = self.confirm(&proposal.fixing.policy).await {
+        if !dry_run && let Err((then, why)) = self.prepare_to_write(key, &proposal, permit).await {
             self.note(key, &proposal, proposal.fixes(Remediation::Waiting, Some(&why)));
             return Some((next.and(then), None));
         }
         let order = Order { proposal: &proposal, patch: &patch, dry_run };
         let target = Target { resource: &case.resource, object: &key.object, types: &case.types };
         let intent = Intent { policy: &proposal.fixing.policy.name, patch: &patch, dry_run };
-        let answer = match dry_run || self.recorder.covers(&place(key, &proposal), permit).await {
-            true => self.gate.swap(target, intent, permit).await,
-            false => Err(Refusal::Failed(UNRECORDED.to_owned())),
-        };
-        match answer {
+        match self.gate.swap(target, intent, permit).await {
             Ok(after) => {
                 let next = next.and(self.taken(key, &case.types, order, &after));
                 Some((next, (!dry_run).then_some(after)))
             }
             Err(Refusal::Changed) => None,
             Err(refusal) => Some((next.and(self.refused(key, order, refusal)), None)),
+        }
+    }
+
+    /// Makes sure that what is written is wanted still, and found again when it is not.
+    ///
+    /// # Errors
+    /// What brings the key back where nothing is to be sent, and why, in words.
+    async fn prepare_to_write(
+        &self,
+        key: &ObjectKey,
+        proposal: &Proposal,
+        permit: &Permit,
+    ) -> Result<(), (Next, String)> {
+        self.confirm(&proposal.fixing.policy).await?;
+        match self.recorder.covers(&place(key, proposal), permit).await {
+            true => Ok(()),
+            false => Err((Next::Retry, UNRECORDED.to_owned())),
         }
     }
 
@@ -292,7 +305,8 @@ pub(super) enum Ready {
 pub(super) const UNHELD: &str =
     "the policy has no finalizer yet, without which nothing could be taken back when it is deleted";
 
-const UNRECORDED: &str = "the operator's Lease does not name yet where the fix would write, since it could not be renewed; it is tried again";
+const UNRECORDED: &str = "the operator's Lease does not name yet where the fix would write, since it could not be renewed; it \
+    is tried again";
 
 /// Where it is found again what a policy writes: in the namespace, if the policy names namespaces.
 fn place(key: &ObjectKey, proposal: &Proposal) -> Place {
