@@ -35,6 +35,8 @@ pub(super) struct Server {
     pub(super) prunes: AtomicBool,
     /// Whether the object may not be read.
     pub(super) unreadable: AtomicBool,
+    /// What policies there are.
+    set: Mutex<Option<watch::Receiver<Arc<PolicySet>>>>,
     /// What is said of the policy, where it is not as it is known.
     edition: Mutex<Option<(u16, Value)>>,
 }
@@ -43,7 +45,7 @@ impl Server {
     fn answer(&self, method: &str, uri: &http::Uri, body: &[u8]) -> (u16, Value) {
         if uri.path().contains("watchpolicies") {
             let edition = self.edition.lock().clone();
-            return edition.map_or((200, json!({"items": [{"metadata": {}}]})), |answer| answer);
+            return edition.unwrap_or_else(|| (200, self.edition_in_set(uri.query().unwrap_or_default())));
         }
         if !uri.path().contains("configmaps") {
             let ends = self.namespace_ends.load(Ordering::Relaxed);
@@ -84,6 +86,16 @@ impl Server {
         (200, object)
     }
 
+    /// The policy that a query names, as the watch of policies shows it too.
+    fn edition_in_set(&self, query: &str) -> Value {
+        let name = query.rsplit("%3D").next().unwrap().replace("%2D", "-");
+        let set = self.set.lock().clone().unwrap();
+        let entry = set.borrow().entries.get(&*name).cloned();
+        let items =
+            entry.map(|entry| json!({"metadata": {"uid": *entry.uid, "generation": entry.generation}}));
+        json!({"items": items.into_iter().collect::<Vec<_>>()})
+    }
+
     fn client(self: &Arc<Self>) -> kube::Client {
         let server = Arc::clone(self);
         let service = tower::service_fn(move |request: http::Request<Body>| {
@@ -97,6 +109,10 @@ impl Server {
             }
         });
         kube::Client::new(service, "default")
+    }
+
+    pub(super) fn says_of_policies(&self, code: u16, said: &Value) {
+        *self.edition.lock() = Some((code, said.clone()));
     }
 
     pub(super) fn value(&self) -> Value {
@@ -138,8 +154,8 @@ fn compiled(name: &str, spec: &Value) -> CompiledPolicy {
 fn set_of(policies: &[Arc<CompiledPolicy>]) -> PolicySet {
     let entry = |policy: &Arc<CompiledPolicy>| PolicyEntry {
         name: Arc::clone(&policy.name),
-        uid: "u".into(),
-        generation: 1,
+        uid: Arc::clone(&policy.uid),
+        generation: policy.generation,
         mode: Some(policy.mode),
         on_delete: Some(policy.enforcement.on_delete),
         deleting: false,
@@ -210,6 +226,7 @@ impl World {
         let lead = Lead::new(true);
         let queue = Queue::new(Retries::default(), 7, metrics.queue("fixes"));
         let (sets, set) = watch::channel(Arc::new(set_of(&policies)));
+        *server.set.lock() = Some(set.clone());
         let leftovers =
             Arc::new(Leftovers::new(Arc::clone(&store), policy::Fences::default(), "system".into()));
         let (looked_through, leadership) = (watch::channel(Arc::default()).0, lead.leadership());

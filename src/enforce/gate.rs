@@ -119,7 +119,9 @@ impl Gate {
 
     /// The edition that a policy has now; `None` where it is gone. Asked by a list, to which the operator has the right.
     pub(super) async fn edition(&self, policy: &str) -> Result<Option<Edition>, Refusal> {
-        let path = format!("{POLICIES}?fieldSelector=metadata.name%3D{policy}");
+        // Anybody can make names up, in managedFields.
+        let name = percent_encoding::utf8_percent_encode(policy, percent_encoding::NON_ALPHANUMERIC);
+        let path = format!("{POLICIES}?fieldSelector=metadata.name%3D{name}");
         let request = http::Request::get(path).header(ACCEPT, METADATA_LIST).body(Body::empty());
         let request = request.map_err(|error| Refusal::Failed(error.to_string()))?;
         let (status, body, retry_after) = self.timed(request).await?;

@@ -16,6 +16,9 @@ use crate::policy::{Claim, Fences, PolicySet, lets_go};
 use crate::resource::{GroupResource, ObjectKey, ObjectName, Place};
 use crate::store::{Shelf, Store, View};
 
+/// So many made-up managers go at a time: each is asked about before.
+const MOST_TOGETHER: usize = 16;
+
 /// What a policy has left on an object, or all those of which nobody knows any more.
 pub(super) struct Leftover {
     pub(super) policies: Vec<Arc<str>>,
@@ -126,6 +129,10 @@ impl Leftovers {
         // Anybody can make such entries, and very many of them: they go together.
         let together = gone.into_iter().reduce(|mut all, one| {
             all.policies.extend(one.policies);
+            all
+        });
+        let together = together.map(|mut all| {
+            all.policies.truncate(MOST_TOGETHER);
             all
         });
         left.extend(together);

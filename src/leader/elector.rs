@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::lease::Lease;
-use super::permit::{Leadership, Term, Wish};
+use super::permit::{AFTERMATH, Leadership, Term, Wish};
 use super::store::{LeaseFault, LeaseStore};
 
 /// Followers look at times of their own: up to so much later than the retry period, as a part of it.
@@ -256,9 +256,11 @@ impl<S: LeaseStore> Elector<S> {
         let (started, now) = (Instant::now(), (self.wall)());
         let Settings { identity, lease: duration, renew, .. } = &self.settings;
         let (valid_until, held_until) = (started + *renew, started + *duration);
-        let is_given = match &self.known {
-            Known::Present(lease) => lease.is_released(),
-            Known::Unread | Known::Absent => !self.seen,
+        let inherited = match &self.known {
+            // Somebody else edited it; what we have sent ourselves is ours to know.
+            Known::Present(_) if self.ours => self.inherited,
+            Known::Present(lease) => (!lease.is_released()).then_some(started),
+            Known::Unread | Known::Absent => self.seen.then_some(started),
         };
         let (claim, is_new) = match &self.known {
             Known::Present(lease) => (lease.take(identity, *duration, now), false),
@@ -285,7 +287,7 @@ impl<S: LeaseStore> Elector<S> {
         self.held_until = held_until;
         self.kept = wish.map_or(self.kept, |wish| wish.number);
         self.observe(Some(stored));
-        self.lead(valid_until, is_given);
+        self.lead(valid_until, inherited);
         Ok(())
     }
 
@@ -303,10 +305,10 @@ impl<S: LeaseStore> Elector<S> {
         Some(valid_until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
     }
 
-    fn lead(&mut self, valid_until: Instant, is_given: bool) {
+    fn lead(&mut self, valid_until: Instant, inherited: Option<Instant>) {
         if self.left().is_none() {
             self.terms += 1;
-            self.inherited = (!is_given).then(Instant::now);
+            self.inherited = inherited;
             info!(identity = &*self.settings.identity, "leading");
         }
         let memo = match &self.known {
@@ -328,6 +330,10 @@ impl<S: LeaseStore> Elector<S> {
     /// Gives the Lease back, so that another need not wait for its end.
     async fn release(&mut self) {
         self.clear("the process ends");
+        // Whoever leads next waits as we would have to, and learns of it by a Lease that is not given back.
+        if self.inherited.is_some_and(|began| began.elapsed() < AFTERMATH) {
+            return info!("the lease is left to end: an earlier leader may still write");
+        }
         for _ in 0..RELEASE_STEPS {
             let done = match &self.known {
                 Known::Present(lease) if self.ours => {

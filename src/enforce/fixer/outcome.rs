@@ -98,6 +98,9 @@ impl Fixer {
         let waiting = |words: &str| {
             self.note(key, proposal, proposal.fixes(Remediation::Waiting, Some(words)));
         };
+        if !order.dry_run && matches!(refusal, Refusal::Lost | Refusal::Busy(_) | Refusal::Failed(_)) {
+            self.parts.leftovers.note_unanswered(&proposal.fixing.policy.name);
+        }
         match refusal {
             Refusal::Gone | Refusal::Lost => Next::Done,
             Refusal::Changed => Next::Retry,
@@ -106,9 +109,6 @@ impl Fixer {
                 Next::After(wait.max(BUSY))
             }
             Refusal::Failed(words) => {
-                if !order.dry_run {
-                    self.parts.leftovers.note_unanswered(&proposal.fixing.policy.name);
-                }
                 waiting(&format!("it is tried again: {words}"));
                 Next::Retry
             }

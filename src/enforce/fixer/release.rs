@@ -68,6 +68,11 @@ impl Fixer {
         let target = Target { resource: &resource, object: &key.object, types: &view.types };
         let (mut next, mut written) = (Next::Done, false);
         for leftover in left {
+            if let Err((then, why)) = self.confirm_all(&leftover).await {
+                self.note_stuck(&leftover, Some(&why));
+                next = next.and(then);
+                continue;
+            }
             match self.pay_for(&leftover) {
                 Ok(()) => {
                     let released = self.let_go(target, &view.document.id.uid, &leftover, permit).await;

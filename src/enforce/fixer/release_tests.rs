@@ -99,3 +99,14 @@ async fn who_makes_managers_up_keeps_nobody_busy() {
     }
     assert_eq!(asked, ["GET", "PATCH"].repeat(3));
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_let_go_of_where_the_watch_of_policies_is_behind() {
+    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
+    // It was made a moment ago, and the watch does not show it yet.
+    world.server.says_of_policies(200, &json!({"items": [{"metadata": {"uid": "new", "generation": 1}}]}));
+    assert!(world.fix().await.is_empty());
+    world.server.says_of_policies(500, &json!({"message": "no"}));
+    sleep(SECOND * 10).await;
+    assert_eq!(world.server.log(), [""; 0]);
+}
