@@ -93,7 +93,7 @@ impl Server {
         let entry = set.borrow().entries.get(&*name).cloned();
         let items =
             entry.map(|entry| json!({"metadata": {"uid": *entry.uid, "generation": entry.generation}}));
-        json!({"items": items.into_iter().collect::<Vec<_>>()})
+        json!({"items": items.map(|item| [item])})
     }
 
     fn client(self: &Arc<Self>) -> kube::Client {

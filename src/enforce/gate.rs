@@ -83,7 +83,8 @@ pub(super) struct Edition {
 /// A list of policies, as far as it is read here.
 #[derive(Deserialize)]
 struct Editions {
-    items: Vec<Listed>,
+    /// `null` where there are none, as Go writes an empty list.
+    items: Option<Vec<Listed>>,
 }
 
 #[derive(Deserialize)]
@@ -130,7 +131,7 @@ impl Gate {
         }
         let list: Editions = serde_json::from_slice(&body)
             .map_err(|error| Refusal::Failed(format!("the answer cannot be read: {error}")))?;
-        Ok(list.items.into_iter().next().map(|listed| listed.metadata))
+        Ok(list.items.into_iter().flatten().next().map(|listed| listed.metadata))
     }
 
     /// Sends a patch while the permit is valid, and nothing after; gives the object as it is, or would be, then.
