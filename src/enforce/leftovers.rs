@@ -92,11 +92,16 @@ impl Leftovers {
         places.filter(|(place, shelf)| self.owned_on(shelf, place, 1) > 0).map(|(place, _)| place).collect()
     }
 
-    /// On how many objects of a place our policies own something; `None` while not all of them are known.
-    pub(super) fn left_in(&self, place: &Place) -> Option<usize> {
+    /// On how many objects of a place something is left; `None` while not all of them are known.
+    pub(super) fn left_in(&self, place: &Place, set: &PolicySet) -> Option<usize> {
+        let Place { resource, namespace } = place;
         let shelves = self.store.shelves();
         let shelf = shelves.iter().find(|shelf| shelf.shows_all(place))?;
-        Some(self.owned_on(shelf, place, usize::MAX))
+        Some(shelf.count_owned(usize::MAX, |object, document| {
+            let key = ObjectKey { resource: resource.clone(), object: object.clone() };
+            let is_there = namespace.is_none() || object.namespace == *namespace;
+            is_there && !self.on(&key, document, set).is_empty()
+        }))
     }
 
     fn owned_on(&self, shelf: &Shelf, place: &Place, most: usize) -> usize {

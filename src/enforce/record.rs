@@ -14,6 +14,8 @@ const MOST: usize = 64;
 const MAX_NAME: (usize, usize) = (253, 63);
 /// What was sent is done by then, or never (the API server gives a request a minute), and shown by a watch.
 const SHOWN: Duration = Duration::from_secs(60);
+/// The fingerprint of no writers.
+pub(super) const NOBODY: u64 = 0;
 /// A place in which nothing becomes less for so long is not looked through any longer.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -31,6 +33,10 @@ struct Known {
     /// When something was last about to be written, as far as is known.
     written: Option<Instant>,
     look: Option<Look>,
+    /// Those who write there, as a fingerprint.
+    writers: u64,
+    /// Nothing was left, and somebody still writes in a part of it.
+    is_done: bool,
 }
 
 /// A place is looked through for what is left in it.
@@ -87,13 +93,17 @@ impl Record {
         self.places.keys()
     }
 
-    /// Notes on how many objects of a place, in which nobody writes any more, something is left; `None` while not all of
-    /// them are known. Where nothing is left, the place goes.
+    /// Notes on how many objects of a place, in all of which nobody writes any more, something is left; `None` while not all
+    /// of them are known. Where nothing is left, the place goes, unless somebody writes in a part of it.
     pub(super) fn look(&mut self, place: &Place, left: Option<usize>, now: Instant) {
         let Some(known) = self.places.get_mut(place) else { return };
         let is_shown = known.written.is_none_or(|written| now.duration_since(written) >= SHOWN);
         if left == Some(0) && is_shown {
-            self.places.remove(place);
+            if known.writers == NOBODY {
+                self.places.remove(place);
+            } else {
+                known.is_done = true;
+            }
             return;
         }
         let look = known.look.get_or_insert(Look { since: now, left });
@@ -106,16 +116,32 @@ impl Record {
         }
     }
 
-    /// Somebody writes in a place; or what keeps something there has changed.
+    /// Somebody writes in all of a place; or what keeps something there has changed.
     pub(super) fn look_anew(&mut self, places: impl Fn(&Place) -> bool) {
         let anew = self.places.iter_mut().filter(|(place, _)| places(place));
-        anew.for_each(|(_, known)| known.look = None);
+        anew.for_each(|(_, known)| (known.look, known.is_done) = (None, false));
+    }
+
+    /// Notes who writes in each place, as a fingerprint: of others, something may be left.
+    pub(super) fn meet(&mut self, writers: impl Fn(&Place) -> u64) {
+        for (place, known) in &mut self.places {
+            let writers = writers(place);
+            if std::mem::replace(&mut known.writers, writers) != writers {
+                (known.look, known.is_done) = (None, false);
+            }
+        }
+    }
+
+    /// Whether somebody writes in a part of a place, or in all of it.
+    pub(super) fn is_written(&self, place: &Place) -> bool {
+        self.places.get(place).is_some_and(|known| known.writers != NOBODY)
     }
 
     /// The places that are to be watched for what is left there.
     pub(super) fn looked_through(&self, now: Instant) -> impl Iterator<Item = &Place> {
         let is_due = move |known: &Known| {
-            known.look.as_ref().is_some_and(|look| now.duration_since(look.since) < PATIENCE)
+            let is_due = |look: &Look| now.duration_since(look.since) < PATIENCE;
+            !known.is_done && known.look.as_ref().is_some_and(is_due)
         };
         self.places.iter().filter(move |(_, known)| is_due(known)).map(|(place, _)| place)
     }

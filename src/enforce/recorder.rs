@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ahash::RandomState;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -12,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::leftovers::Leftovers;
-use super::record::Record;
+use super::record::{NOBODY, Record};
 use crate::leader::{Leadership, Lost, Permit};
-use crate::policy::PolicySet;
+use crate::policy::{CompiledPolicy, PolicySet};
 use crate::resource::Place;
 
 /// How often is looked what is left.
@@ -129,13 +130,18 @@ impl Recorder {
             self.add(&mut state, &place);
         }
         let writers: Vec<_> = set.entries.values().filter_map(|entry| entry.enforcing()).collect();
-        let is_written = |place: &Place| writers.iter().any(|policy| policy.looks_at(place));
+        let is_covered = |place: &Place| writers.iter().any(|policy| policy.covers(place));
         let changes = std::mem::replace(&mut state.revision, set.revision) != set.revision;
         let stopped = self.leadership.stopped();
-        state.record.look_anew(|place| changes || stopped || is_written(place));
-        let ended: Vec<_> = state.record.places().filter(|place| !is_written(place)).cloned().collect();
+        state.record.meet(|place| fingerprint(writers.iter().filter(|policy| policy.looks_at(place))));
+        let unwritten: BTreeSet<_> =
+            state.record.places().filter(|place| !state.record.is_written(place)).cloned().collect();
+        state
+            .record
+            .look_anew(|place| stopped || is_covered(place) || (changes && unwritten.contains(place)));
+        let ended: Vec<_> = state.record.places().filter(|place| !is_covered(place)).cloned().collect();
         for place in ended {
-            state.record.look(&place, self.leftovers.left_in(&place), now);
+            state.record.look(&place, self.leftovers.left_in(&place, &set), now);
         }
         self.keep(&mut state, &permit);
         self.show(state.record.looked_through(now).cloned().collect());
@@ -150,6 +156,14 @@ impl Recorder {
             is_new
         });
     }
+}
+
+/// Who writes somewhere, and by what.
+fn fingerprint<'p>(mut writers: impl Iterator<Item = &'p &'p Arc<CompiledPolicy>>) -> u64 {
+    let Some(first) = writers.next() else { return NOBODY };
+    let hasher = RandomState::with_seeds(1, 2, 3, 4);
+    let one = |policy: &CompiledPolicy| hasher.hash_one((&policy.uid, policy.generation));
+    writers.fold(one(first), |all, policy| hasher.hash_one((all, one(policy)))).max(NOBODY + 1)
 }
 
 #[cfg(test)]

@@ -213,3 +213,24 @@ async fn where_a_policy_names_namespaces_these_are_named_and_looked_through() {
     world.pass(62).await;
     assert_eq!(world.lead.memo(), "");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_wide_policy_left_is_looked_through_though_a_narrow_one_writes_there_still() {
+    let world = World::new("").await;
+    let mut narrow = on_config_maps("Enforce");
+    narrow["targets"] = json!([{"resources": ["configmaps"], "labelSelector": {"matchLabels": {"a": "b"}}}]);
+    let permit = world.lead.leadership().permit().unwrap();
+    world.policies(&[narrow.clone(), on_config_maps("Enforce")]).await;
+    drop(timeout(SECOND, world.recorder.covers(&config_maps(), &permit)).await);
+    world.pass(2).await;
+    assert_eq!(world.looks(), [""; 0], "it is all written");
+    world.policies(&[narrow.clone()]).await;
+    assert_eq!(world.looks(), ["configmaps"]);
+    let shelf = world.watch();
+    let left = written(&shelf, "shop", "map-1");
+    world.pass(65).await;
+    assert_eq!(world.looks(), ["configmaps"], "something is left");
+    drop(shelf.remove(&left));
+    world.pass(65).await;
+    assert_eq!(world.looks(), [""; 0], "nothing is left, and the narrow one writes on");
+}

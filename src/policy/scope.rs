@@ -164,6 +164,19 @@ impl CompiledPolicy {
         })
     }
 
+    /// Whether some entry of the targets looks at all objects there, as far as no system namespace is meant.
+    pub fn covers(&self, place: &Place) -> bool {
+        self.entries(&place.resource).any(|target| {
+            let selects = target.labels.is_some() || target.fields.is_some() || !target.names.is_empty();
+            let leaves_out = target.namespace_labels.is_some() || !target.exclude_namespaces.is_empty();
+            let is_there = match &place.namespace {
+                Some(namespace) => target.namespaces.is_empty() || target.namespaces.contains(namespace),
+                None => target.namespaces.is_empty(),
+            };
+            is_there && !selects && !leaves_out
+        })
+    }
+
     /// Whether some entry of the targets is about this resource.
     pub fn targets(&self, resource: &GroupResource) -> bool {
         self.entries(resource).next().is_some()

@@ -87,6 +87,15 @@ fn a_policy_looks_where_an_entry_of_its_targets_does() {
         ("configmaps", None, false),
     ] {
         assert_eq!(policy.looks_at(&place(plural, namespace)), looks, "{plural} {namespace:?}");
+        let covers = looks && (plural, namespace) != ("pods", None);
+        assert_eq!(policy.covers(&place(plural, namespace)), covers, "{plural} {namespace:?}");
+    }
+    for narrow in ["names: [a]", "labelSelector: {matchLabels: {a: b}}", "excludeNamespaces: [c]"] {
+        let policy = compiled(&format!("targets: [{{resources: [pods], {narrow}}}]\n{rules}"));
+        assert!(
+            policy.looks_at(&place("pods", Some("a"))) && !policy.covers(&place("pods", Some("a"))),
+            "{narrow}"
+        );
     }
 }
 
