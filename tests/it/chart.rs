@@ -169,6 +169,11 @@ async fn values_that_cannot_work_are_refused_with_a_way_out() {
              rbac.targets.read[0].resources={storageclasses}",
             "rbac.targets.read has storageclasses, which are in no namespace",
         ),
+        (
+            "rbac.targets.namespaces={shop},rbac.targets.write[0].apiGroups={storage.k8s.io},\
+             rbac.targets.write[0].resources={storageclasses}",
+            "rbac.targets.write has storageclasses, which are in no namespace",
+        ),
         ("leaderElection.enabled=false", "all of them would write. Set leaderElection.enabled=true"),
         ("leaderElection.renewDeadline=15s", "a leader must stop before others may take over"),
         ("leaderElection.retryPeriod=6s", "retryPeriod at most half of renewDeadline"),

@@ -39,11 +39,15 @@
 {{- end }}
 {{- end }}
 {{- end }}
-{{- range $rule := $targets.read }}
+{{- /* A binding in a namespace allows to get and patch that Namespace itself. */}}
+{{- range $value, $rules := dict "read" $targets.read "write" $targets.write }}
+{{- range $rule := $rules }}
 {{- range $group := $rule.apiGroups }}
 {{- range $resource := $rule.resources }}
-{{- if has (printf "%s/%s" $group $resource) $inNone }}
-{{- fail (printf "\n\nrbac.targets.read has %s, which are in no namespace, and rbac.targets.namespaces allows everything in these alone. Leave them out, and bind a ClusterRole for them to the operator's ServiceAccount by a ClusterRoleBinding of your own." $resource) }}
+{{- $isOwn := and (eq $value "write") (eq $resource "namespaces") }}
+{{- if and (has (printf "%s/%s" $group $resource) $inNone) (not $isOwn) }}
+{{- fail (printf "\n\nrbac.targets.%s has %s, which are in no namespace, and rbac.targets.namespaces allows everything in these alone. Leave them out, and bind a ClusterRole for them to the operator's ServiceAccount by a ClusterRoleBinding of your own." $value $resource) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

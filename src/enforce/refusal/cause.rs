@@ -30,10 +30,14 @@ const FORMS: [&str; 8] = [
 /// The field of what the server did not check, since something else is wrong.
 const UNCHECKED: &str = "<nil>";
 
+/// More than anybody reads, and far fewer than an answer can hold.
+const MOST_CAUSES: usize = 16;
+
 /// What is wrong with which fields.
 pub(super) fn told(causes: &[StatusCause]) -> String {
     let mut told: Vec<String> = Vec::new();
-    for cause in causes.iter().filter(|cause| cause.field != UNCHECKED || causes.len() == 1) {
+    let checked = causes.iter().filter(|cause| cause.field != UNCHECKED || causes.len() == 1);
+    for cause in checked.take(MOST_CAUSES) {
         let words = of_field(cause);
         if !told.contains(&words) {
             told.push(words);
