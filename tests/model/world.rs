@@ -96,8 +96,10 @@ impl World {
 
     /// Carries out all steps, and what follows from them.
     async fn play(&mut self) {
-        while let Some(((at, _), _)) = self.steps.first_key_value() {
-            let at = *at;
+        // Who was told to end comes back too, after the last step as well.
+        while !self.steps.is_empty() || !self.ending.is_empty() {
+            let next = self.steps.first_key_value().map(|((at, _), _)| *at);
+            let at = next.unwrap_or_else(|| Instant::now() + RESTART);
             tokio::select! {
                 biased;
                 Some(command) = self.commands.recv() => self.obey(command),
