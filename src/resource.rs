@@ -40,6 +40,13 @@ pub struct Place {
     pub namespace: Option<Arc<str>>,
 }
 
+impl Place {
+    /// Whether an object of the resource is there.
+    pub fn holds(&self, object: &ObjectName) -> bool {
+        self.namespace.is_none() || self.namespace == object.namespace
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(namespace) = &self.namespace {

@@ -82,7 +82,7 @@ pub(super) struct Edition {
 
 /// A list of policies, as far as it is read here.
 #[derive(Deserialize)]
-struct Editions {
+struct PolicyList {
     /// `null` where there are none, as Go writes an empty list.
     items: Option<Vec<Listed>>,
 }
@@ -129,7 +129,7 @@ impl Gate {
         if !status.is_success() {
             return Err(Refusal::of(status, &body, retry_after));
         }
-        let list: Editions = serde_json::from_slice(&body)
+        let list: PolicyList = serde_json::from_slice(&body)
             .map_err(|error| Refusal::Failed(format!("the answer cannot be read: {error}")))?;
         Ok(list.items.into_iter().flatten().next().map(|listed| listed.metadata))
     }

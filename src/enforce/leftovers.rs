@@ -94,21 +94,21 @@ impl Leftovers {
 
     /// On how many objects of a place something is left; `None` while not all of them are known.
     pub(super) fn left_in(&self, place: &Place, set: &PolicySet) -> Option<usize> {
-        let Place { resource, namespace } = place;
         let shelves = self.store.shelves();
         let shelf = shelves.iter().find(|shelf| shelf.shows_all(place))?;
-        Some(shelf.count_owned(usize::MAX, |object, document| {
-            let key = ObjectKey { resource: resource.clone(), object: object.clone() };
-            let is_there = namespace.is_none() || object.namespace == *namespace;
-            is_there && !self.on(&key, document, set).is_empty()
-        }))
+        let is_left = |object: &ObjectName, document: &Document| {
+            let key = ObjectKey { resource: place.resource.clone(), object: object.clone() };
+            !self.on(&key, document, set).is_empty()
+        };
+        Some(
+            shelf
+                .count_owned(usize::MAX, |object, document| place.holds(object) && is_left(object, document)),
+        )
     }
 
     fn owned_on(&self, shelf: &Shelf, place: &Place, most: usize) -> usize {
-        let Place { resource, namespace } = place;
         shelf.count_owned(most, |object, document| {
-            let is_there = namespace.is_none() || object.namespace == *namespace;
-            is_there && !self.is_let_be(resource, object, document)
+            place.holds(object) && !self.is_let_be(&place.resource, object, document)
         })
     }
 
@@ -132,12 +132,8 @@ impl Leftovers {
         let left = document.owned.iter().filter_map(|owned| left(&owned.fields, &owned.policy));
         let (mut left, gone): (Vec<_>, Vec<_>) = left.partition(|left| !left.is_nobodys());
         // Anybody can make such entries, and very many of them: they go together.
-        let together = gone.into_iter().reduce(|mut all, one| {
+        let together = gone.into_iter().take(MOST_TOGETHER).reduce(|mut all, one| {
             all.policies.extend(one.policies);
-            all
-        });
-        let together = together.map(|mut all| {
-            all.policies.truncate(MOST_TOGETHER);
             all
         });
         left.extend(together);

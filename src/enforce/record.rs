@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::leader::AFTERMATH;
 use crate::resource::{GroupResource, Place};
 
 /// The most places that are named: what others write into the Lease is bounded too.
 const MOST: usize = 64;
 /// The longest name of an API group, and of a resource in it or a namespace (RFC 1123).
 const MAX_NAME: (usize, usize) = (253, 63);
-/// What was sent is done by then, or never (the API server gives a request a minute), and shown by a watch.
-const SHOWN: Duration = Duration::from_secs(60);
+/// What was sent is done by then, or never, and shown by a watch.
+const SHOWN: Duration = AFTERMATH;
 /// The fingerprint of no writers.
 pub(super) const NOBODY: u64 = 0;
 /// A place in which nothing becomes less for so long is not looked through any longer.
@@ -122,19 +123,15 @@ impl Record {
         anew.for_each(|(_, known)| (known.look, known.is_done) = (None, false));
     }
 
-    /// Notes who writes in each place, as a fingerprint: of others, something may be left.
-    pub(super) fn meet(&mut self, writers: impl Fn(&Place) -> u64) {
+    /// Notes who writes in each place, as a fingerprint: of others, something may be left. Where nobody does, any change of
+    /// policies may have changed what keeps something there.
+    pub(super) fn meet(&mut self, changes: bool, writers: impl Fn(&Place) -> u64) {
         for (place, known) in &mut self.places {
-            let writers = writers(place);
-            if std::mem::replace(&mut known.writers, writers) != writers {
+            let before = std::mem::replace(&mut known.writers, writers(place));
+            if known.writers != before || (changes && known.writers == NOBODY) {
                 (known.look, known.is_done) = (None, false);
             }
         }
-    }
-
-    /// Whether somebody writes in a part of a place, or in all of it.
-    pub(super) fn is_written(&self, place: &Place) -> bool {
-        self.places.get(place).is_some_and(|known| known.writers != NOBODY)
     }
 
     /// The places that are to be watched for what is left there.

@@ -133,12 +133,9 @@ impl Recorder {
         let is_covered = |place: &Place| writers.iter().any(|policy| policy.covers(place));
         let changes = std::mem::replace(&mut state.revision, set.revision) != set.revision;
         let stopped = self.leadership.stopped();
-        state.record.meet(|place| fingerprint(writers.iter().filter(|policy| policy.looks_at(place))));
-        let unwritten: BTreeSet<_> =
-            state.record.places().filter(|place| !state.record.is_written(place)).cloned().collect();
-        state
-            .record
-            .look_anew(|place| stopped || is_covered(place) || (changes && unwritten.contains(place)));
+        let writers_in = |place: &Place| fingerprint(writers.iter().filter(|policy| policy.looks_at(place)));
+        state.record.meet(changes, writers_in);
+        state.record.look_anew(|place| stopped || is_covered(place));
         let ended: Vec<_> = state.record.places().filter(|place| !is_covered(place)).cloned().collect();
         for place in ended {
             state.record.look(&place, self.leftovers.left_in(&place, &set), now);

@@ -2,24 +2,16 @@
 
 use std::time::Duration;
 
-use crate::enforce::{config_map, deployment, fix, grant_fixes, object, on_config_maps};
+use crate::enforce::{config_map, deployment, fix, grant_fixes, object, on_config_maps, on_deployments};
 use crate::harness::ControlPlane;
 use crate::release::Cluster;
 use crate::world::{Policy, QUICK, World, namespace};
 
 /// A policy that wants this owner on Deployments.
 fn owner(name: &str, mode: &str, owner: &str) -> String {
-    format!(
-        "
-apiVersion: watchpolicy.io/v1alpha1
-kind: WatchPolicy
-metadata: {{name: {name}}}
-spec:
-  mode: {mode}
-  targets: [{{group: apps, resources: [deployments], namespaces: [shop]}}]
-  rules: [{{name: r, path: $.metadata.annotations.owner, assert: {{equals: {owner}}}, fix: {{set: {owner}}}}}]
-"
-    )
+    let rule =
+        format!("path: $.metadata.annotations.owner, assert: {{equals: {owner}}}, fix: {{set: {owner}}}");
+    on_deployments(name, mode, ", namespaces: [shop]", &rule)
 }
 
 const CURE: &str = r#"{apiGroups: ["apps"], resources: ["deployments"], verbs: ["get", "patch"]}"#;

@@ -47,6 +47,21 @@ pub(crate) fn config_map(name: &str, data: &str) -> String {
     format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, namespace: shop}}, data: {data}}}")
 }
 
+/// A policy of one rule on Deployments, of which a target may say more.
+pub(crate) fn on_deployments(name: &str, mode: &str, target: &str, rule: &str) -> String {
+    format!(
+        "
+apiVersion: watchpolicy.io/v1alpha1
+kind: WatchPolicy
+metadata: {{name: {name}}}
+spec:
+  mode: {mode}
+  targets: [{{group: apps, resources: [deployments]{target}}}]
+  rules: [{{name: r, {rule}}}]
+"
+    )
+}
+
 /// A policy on the ConfigMaps of a name.
 pub(crate) fn on_config_maps(name: &str, of: &str, rest: &str) -> String {
     format!(

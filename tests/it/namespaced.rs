@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::enforce::{deployment, fix};
+use crate::enforce::{deployment, fix, on_deployments};
 use crate::harness::operator::{INSTALL, USER};
 use crate::harness::{ControlPlane, Helm, eventually};
 use crate::release::{Cluster, between};
@@ -15,17 +15,8 @@ const VALUES: &str = "enforcement.enabled=true,rbac.targets.namespaces={shop},rb
 
 /// A policy that wants an annotation on the Deployments of a target.
 fn wants(name: &str, mode: &str, target: &str) -> String {
-    format!(
-        "
-apiVersion: watchpolicy.io/v1alpha1
-kind: WatchPolicy
-metadata: {{name: {name}}}
-spec:
-  mode: {mode}
-  targets: [{{group: apps, resources: [deployments]{target}}}]
-  rules: [{{name: r, path: $.metadata.annotations.{name}, assert: {{exists: true}}, fix: {{set: a}}}}]
-"
-    )
+    let rule = format!("path: $.metadata.annotations.{name}, assert: {{exists: true}}, fix: {{set: a}}");
+    on_deployments(name, mode, target, &rule)
 }
 
 const IN_SHOP: &str = ", namespaces: [shop]";
