@@ -1,6 +1,7 @@
 //! The fleet over a small server in the process, under paused time.
 
 mod looking;
+mod series;
 
 use std::convert::Infallible;
 
