@@ -27,11 +27,12 @@ async fn promtool(folder: &Path, args: &[&str], input: &str) -> Result<String> {
     if output.status.success() { Ok(said) } else { bail!("promtool {args:?}: {said}") }
 }
 
-/// The rules that the chart renders.
-async fn rules(folder: &Path) -> Value {
+/// The rules that the chart renders, with these values.
+async fn rules(folder: &Path, values: &[&str]) -> Value {
     let helm = Helm::offline(folder).await.unwrap();
     let only = ["-s", "templates/prometheusrule.yaml", "--set", "monitoring.rules.enabled=true"];
-    let rendered = helm.run(&[&["template", "watchpolicy", CHART], &only[..]].concat()).await.unwrap();
+    let rendered =
+        helm.run(&[&["template", "watchpolicy", CHART], &only[..], values].concat()).await.unwrap();
     let rule: Value = serde_saphyr::from_str(&rendered).unwrap();
     rule["spec"].clone()
 }
@@ -39,7 +40,7 @@ async fn rules(folder: &Path) -> Value {
 #[tokio::test]
 async fn each_alert_fires_when_it_should_and_is_silent_when_it_should_not() {
     let folder = Folder::new("watchpolicy-alerts").unwrap();
-    let rules = rules(folder.path()).await;
+    let rules = rules(folder.path(), &[]).await;
     std::fs::write(folder.path().join("alerts.yaml"), rules.to_string()).unwrap();
     std::fs::write(folder.path().join("test.yaml"), include_str!("../promtool/alerts_test.yaml")).unwrap();
     promtool(folder.path(), &["check", "rules", "--lint-fatal", "alerts.yaml"], "").await.unwrap();
@@ -57,6 +58,27 @@ async fn each_alert_fires_when_it_should_and_is_silent_when_it_should_not() {
     for rule in rules["groups"][0]["rules"].as_array().unwrap() {
         let alert = rule["alert"].as_str().unwrap();
         assert!(fired.contains(&alert), "{alert} is not seen to fire in tests/promtool/alerts_test.yaml");
+    }
+}
+
+#[tokio::test]
+async fn each_alert_can_be_left_out_and_its_runbook_is_where_the_values_say() {
+    let folder = Folder::new("watchpolicy-rules").unwrap();
+    let rules_of = |spec: &Value| spec["groups"][0]["rules"].as_array().unwrap().clone();
+    let names = |spec: &Value| -> Vec<_> {
+        rules_of(spec).iter().map(|rule| rule["alert"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut all = names(&rules(folder.path(), &[]).await);
+    let kept = all.remove(0);
+    let disabled = format!("monitoring.rules.disabled={{{}}}", all.join(","));
+    assert_eq!(names(&rules(folder.path(), &["--set", &disabled]).await), [kept]);
+
+    // What looks like a mark of the chart's own is none.
+    let runbooks = "https://wiki.example.com/PLEASE/runbooks";
+    let set = format!("monitoring.rules.runbooks={runbooks}");
+    for rule in rules_of(&rules(folder.path(), &["--set", &set]).await) {
+        let runbook = rule["annotations"]["runbook_url"].as_str().unwrap();
+        assert!(runbook.starts_with(&format!("{runbooks}#watchpolicy")), "{runbook}");
     }
 }
 

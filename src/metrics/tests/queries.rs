@@ -87,8 +87,15 @@ struct Query {
     words: String,
 }
 
+const DASHBOARD: &str = include_str!("../../../charts/watchpolicy/files/dashboard.json");
+const ALERTS: &str = include_str!("../../../charts/watchpolicy/files/alerts.yaml");
+
 /// Those of the alerts and of the dashboard.
 fn queries() -> Vec<Query> {
+    [queries_of(DASHBOARD), queries_of(ALERTS)].into_iter().flatten().collect()
+}
+
+fn queries_of(file: &str) -> Vec<Query> {
     fn of(value: &serde_json::Value, found: &mut Vec<Query>) {
         match value {
             serde_json::Value::Object(members) => {
@@ -103,16 +110,10 @@ fn queries() -> Vec<Query> {
             _ => {}
         }
     }
-    let mut all = Vec::new();
-    for file in [
-        include_str!("../../../charts/watchpolicy/files/dashboard.json"),
-        include_str!("../../../charts/watchpolicy/files/alerts.yaml"),
-    ] {
-        let before = all.len();
-        of(&serde_saphyr::from_str(file).unwrap(), &mut all);
-        assert!(all.len() > before + 10);
-    }
-    all
+    let mut found = Vec::new();
+    of(&serde_saphyr::from_str(file).unwrap(), &mut found);
+    assert!(found.len() > 10);
+    found
 }
 
 /// The names of series in an expression.
@@ -196,11 +197,22 @@ fn alerts_and_dashboard_group_by_and_show_labels_that_there_are() {
 }
 
 #[test]
+fn whom_an_alert_wakes_finds_what_it_is_about_on_the_dashboard() {
+    let shown = queries_of(DASHBOARD);
+    let shown: BTreeSet<_> = shown.iter().flat_map(|query| names(&query.expression)).collect();
+    for Query { expression, .. } in queries_of(ALERTS) {
+        for name in names(&expression) {
+            assert!(shown.contains(name), "{name}");
+        }
+    }
+    assert!(shown.contains("watchpolicy_parked_keys") && shown.contains("watchpolicy_events_dropped_total"));
+}
+
+#[test]
 fn what_the_alerts_are_about_is_shown_from_nothing_on() {
-    let alerts = include_str!("../../../charts/watchpolicy/files/alerts.yaml");
     let outcomes = Regex::new(r#"watchpolicy_remediations_total\{outcome=~"([A-Za-z|]+)"\}"#).unwrap();
     let asked: BTreeSet<_> = outcomes
-        .captures_iter(alerts)
+        .captures_iter(ALERTS)
         .flat_map(|found| found[1].split('|').map(str::to_owned).collect::<Vec<_>>())
         .collect();
     assert_eq!(asked, Remediation::TROUBLES.iter().map(|outcome| outcome.as_str().to_owned()).collect());
