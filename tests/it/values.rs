@@ -1,6 +1,7 @@
 //! What Helm refuses of the chart's values, and what its notes warn of.
 
 use crate::chart::{helm, render};
+use crate::harness::helm::CHART;
 use crate::harness::operator::INSTALL;
 
 #[tokio::test]
@@ -27,6 +28,7 @@ async fn values_that_are_not_known_or_not_of_their_type_are_refused_by_name() {
         ("leaderElection.leaseDuration=15", "leaseDuration"),
         ("metrics.service.port=0", "port"),
         ("monitoring.rules.enable=true", "enable"),
+        ("monitoring.rules.disabled={WatchPolicyViolationRising}", "WatchPolicyViolationsRising"),
         ("monitoring.authorization.type=Basic", "Bearer"),
         ("monitoring.authorization.credentials.name=scraper", "key"),
         ("reports.results=Everything", "results"),
@@ -129,6 +131,23 @@ async fn what_is_odd_and_works_is_let_through() {
          rbac.targets.read[0].verbs={list,watch}",
     ] {
         render(&helm, &["--set", value]).await.expect(value);
+    }
+}
+
+#[tokio::test]
+async fn the_notes_of_a_release_that_may_enforce_tell_how_to_stop_it_by_its_own_names() {
+    let (helm, _folder) = helm().await;
+    let notes = async |values: &[&str]| {
+        let install = ["install", "policies", CHART, "--namespace", "governance", "--dry-run=client"];
+        helm.run(&[&install, values].concat()).await.unwrap()
+    };
+    let told = notes(&["--set", "enforcement.enabled=true"]).await;
+    let command = "kubectl -n governance annotate lease policies-watchpolicy watchpolicy.io/writes=stopped";
+    assert!(told.contains("--lease-name=policies-watchpolicy") && told.contains(command), "{told}");
+    for values in
+        ["enforcement.enabled=false", "enforcement.enabled=true,leaderElection.enabled=false,replicaCount=1"]
+    {
+        assert!(!notes(&["--set", values]).await.contains("annotate lease"), "{values}");
     }
 }
 
