@@ -9,8 +9,9 @@ use tokio::process::Command;
 
 use crate::harness::child::Folder;
 use crate::harness::helm::CHART;
-use crate::harness::{Helm, tools};
-use crate::world::shared;
+use crate::harness::{Helm, eventually, tools};
+use crate::release::Cluster;
+use crate::world::{DEADLINE, Policy, series, shared};
 
 /// promtool in a folder, with what goes to its standard input.
 async fn promtool(folder: &Path, args: &[&str], input: &str) -> Result<String> {
@@ -102,4 +103,49 @@ spec:
     assert!(page.contains(&format!("policy=\"{name}\"")));
     let folder = Folder::new("watchpolicy-lint").unwrap();
     promtool(folder.path(), &["check", "metrics"], &page).await.unwrap();
+}
+
+/// The rights to what its policy targets, and to nothing beside.
+const TARGETS_ALONE: &str = r#"rbac.targets={"presets": [], "read": [{"apiGroups": [""], "resources": ["pods"]},
+    {"apiGroups": ["apps"], "resources": ["deployments"]}]}"#;
+
+const PODS: &str = "
+apiVersion: watchpolicy.io/v1alpha1
+kind: WatchPolicy
+metadata: {name: pods}
+spec:
+  targets: [{resources: [pods]}, {group: apps, resources: [deployments]}]
+  rules: [{name: team, path: $.metadata.labels.team, assert: {exists: true}}]
+";
+
+/// What an alert on a right that no target lacks is about, and where its runbook finds the rule.
+#[tokio::test]
+async fn a_right_that_is_missing_beside_the_targets_is_in_the_message_of_one_that_is_synced() {
+    let (cluster, _) = Cluster::install(&["--set-json", TARGETS_ALONE]).await;
+    let operator = cluster.operator().await;
+    cluster.plane.kubectl().apply(PODS).await.unwrap();
+    let forbidden = async || {
+        let labels = [("group", "apps"), ("resource", "replicasets"), ("state", "Forbidden")];
+        series(&operator.metrics().await.unwrap(), "watchpolicy_informers", &labels).unwrap()
+    };
+    let lacks = |policy: &Policy| policy.is_ready() && !policy.target_message("pods").is_empty();
+    let told = cluster.until("pods", "its targets are synced, and a right is missing", lacks).await;
+    assert_eq!((told.target("pods"), told.target("deployments")), ("Synced", "Synced"));
+    let told = told.target_message("pods");
+    assert!(told.contains("reported beside it: the operator may not list replicasets.apps"), "{told}");
+    assert_eq!(forbidden().await, Some(1.0));
+
+    let rule = told.split_once("): ").unwrap().1;
+    let role = format!(
+        "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {{name: given, labels: {{rbac.watchpolicy.io/aggregate-to-operator: 'true'}}}}
+rules: [{rule}]
+"
+    );
+    cluster.plane.kubectl().apply(&role).await.unwrap();
+    let heals = async || forbidden().await.is_none().then_some(());
+    eventually(DEADLINE, "with the rule pasted nothing is forbidden", heals).await.unwrap();
+    assert_eq!(operator.stop(DEADLINE).await.unwrap(), 0);
 }
