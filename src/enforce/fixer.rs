@@ -199,6 +199,7 @@ impl Fixer {
                 (memory.rests, memory.kept) = Default::default();
             }
             if now.is_some() && !goes_on {
+                self.parts.ledger.forget_stuck();
                 self.enqueue_all();
             }
             writes = now;

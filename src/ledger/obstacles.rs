@@ -11,8 +11,10 @@ use crate::resource::{GroupResource, ObjectKey};
 pub struct Obstacles {
     /// The right that fixes lacked when one was last tried, in words, by resource.
     pub denied: BTreeMap<GroupResource, Arc<str>>,
-    /// What else keeps a policy that ended from letting go of objects.
-    pub stuck: Option<Arc<str>>,
+    /// What else keeps a policy that ended from letting go of an object. The first of them.
+    pub stuck: Option<(ObjectKey, Arc<str>)>,
+    /// What keeps its finalizer from being as it should.
+    pub held: Option<Arc<str>>,
     /// An object that was written, and does not say so in `managedFields`: nobody can take that back. The first of them.
     pub untracked: Option<ObjectKey>,
 }
@@ -25,6 +27,24 @@ impl Obstacles {
             (Some(_), true) => false,
             (Some(words), false) => self.denied.insert(resource.clone(), words).is_none(),
         }
+    }
+
+    /// Whether that is news. What is told of an object stands until that object is let go of: nobody else's words take its
+    /// place, so that the status of a policy does not change with each object that is tried.
+    pub(super) fn stick(&mut self, key: &ObjectKey, words: Arc<str>) -> bool {
+        match &self.stuck {
+            Some((known, _)) if known != key => false,
+            Some((_, known)) if *known == words => false,
+            _ => {
+                self.stuck = Some((key.clone(), words));
+                true
+            }
+        }
+    }
+
+    /// Whether that is news: nothing keeps the policy from letting go of an object.
+    pub(super) fn free(&mut self, key: &ObjectKey) -> bool {
+        self.stuck.take_if(|(known, _)| known == key).is_some()
     }
 
     /// Whether that is news: an object was written, and says so in `managedFields`, or does not.
@@ -59,8 +79,10 @@ impl Obstacles {
 
 impl fmt::Display for Obstacles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = self.rights().into_iter().chain(self.stuck.as_deref().map(str::to_owned));
-        f.write_str(&all.chain(self.kept()).collect::<Vec<_>>().join("; "))
+        let stuck = self.stuck.as_ref().map(|(_, words)| words);
+        let words = [stuck, self.held.as_ref()].into_iter().flatten().map(ToString::to_string);
+        let all = self.rights().into_iter().chain(words).chain(self.kept());
+        f.write_str(&all.collect::<Vec<_>>().join("; "))
     }
 }
 
@@ -78,16 +100,29 @@ mod tests {
         assert_eq!(obstacles.rights().unwrap(), "no pods; the same for jobs.batch");
         assert!(obstacles.deny(&pods, None) && !obstacles.deny(&pods, None));
         assert_eq!(obstacles.rights().unwrap(), "no jobs");
-        obstacles.stuck = Some("it is raining".into());
+        obstacles.held = Some("it is raining".into());
         assert_eq!(obstacles.to_string(), "no jobs; it is raining");
+    }
+
+    fn key(name: &str) -> ObjectKey {
+        let object = ObjectName { namespace: None, name: name.into() };
+        ObjectKey { resource: GroupResource::new("", "pods"), object }
+    }
+
+    #[test]
+    fn what_is_said_of_an_object_ends_with_that_object_and_takes_nothing_else_away() {
+        let mut obstacles = Obstacles { held: Some("held".into()), ..Obstacles::default() };
+        assert!(obstacles.stick(&key("a"), "rain".into()) && !obstacles.stick(&key("a"), "rain".into()));
+        assert!(!obstacles.stick(&key("b"), "snow".into()), "one is enough to look at");
+        assert!(!obstacles.free(&key("b")), "nothing was said of it");
+        assert!(obstacles.stick(&key("a"), "hail".into()));
+        assert_eq!(obstacles.to_string(), "hail; held");
+        assert!(obstacles.free(&key("a")) && obstacles.stick(&key("b"), "snow".into()));
+        assert_eq!(obstacles.to_string(), "snow; held");
     }
 
     #[test]
     fn the_first_object_that_keeps_no_entry_is_told_until_it_does() {
-        let key = |name: &str| ObjectKey {
-            resource: GroupResource::new("", "pods"),
-            object: ObjectName { namespace: None, name: name.into() },
-        };
         let mut obstacles = Obstacles::default();
         assert!(!obstacles.track(&key("a"), true), "as it should be");
         assert!(obstacles.track(&key("a"), false) && !obstacles.track(&key("b"), false));

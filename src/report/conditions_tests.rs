@@ -302,7 +302,7 @@ fn a_policy_that_takes_back_what_it_wrote_says_how_much_is_left_and_why() {
     let entry = PolicyEntry { finalizers: [FINALIZER.into()].into(), ..running("p") };
     let targets = [target("deployments", Synced), target("jobs", Forbidden)];
     let mut page = Page::default();
-    page.obstacles.stuck = Some("the server is moody".into());
+    page.obstacles.held = Some("the server is moody".into());
     let writes = Writes { allowed: true, stopped: true, left: Some(2) };
     let view = View { entry: &entry, targets: Some(&targets), page: &page, previous: None, writes };
     let status = render(&view, at(0));
