@@ -174,9 +174,14 @@ impl Ledger {
         });
     }
 
-    /// Notes whether an object that was written for a policy says so in `managedFields`.
-    pub fn note_tracked(&self, policy: &str, key: &ObjectKey, is_tracked: bool) {
-        self.note_obstacles(policy, |obstacles| obstacles.track(key, is_tracked));
+    /// Notes whether an object that was written for a generation of a policy says so in `managedFields`.
+    pub fn note_tracked(&self, (policy, generation): (&str, i64), key: &ObjectKey, is_tracked: bool) {
+        self.note_obstacles(policy, |obstacles| obstacles.track(key, generation, is_tracked));
+    }
+
+    /// Forgets what does not say so of what was written for the policy that had a name before.
+    pub fn forget_untracked(&self, policy: &str) {
+        self.note_obstacles(policy, |obstacles| obstacles.untracked.take().is_some());
     }
 
     fn note_obstacles(&self, policy: &str, note: impl FnOnce(&mut Obstacles) -> bool) {

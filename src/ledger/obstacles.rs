@@ -15,8 +15,9 @@ pub struct Obstacles {
     pub stuck: Option<(ObjectKey, Arc<str>)>,
     /// What keeps its finalizer from being as it should.
     pub held: Option<Arc<str>>,
-    /// An object that was written, and does not say so in `managedFields`: nobody can take that back. The first of them.
-    pub untracked: Option<ObjectKey>,
+    /// An object that was written, and does not say so in `managedFields`: nobody can take that back. The first of them
+    /// that a generation of the policy wrote, and that generation.
+    pub untracked: Option<(ObjectKey, i64)>,
 }
 
 impl Obstacles {
@@ -47,18 +48,34 @@ impl Obstacles {
         self.stuck.take_if(|(known, _)| known == key).is_some()
     }
 
-    /// Whether that is news: an object was written, and says so in `managedFields`, or does not.
-    pub(super) fn track(&mut self, key: &ObjectKey, is_tracked: bool) -> bool {
-        match (&self.untracked, is_tracked) {
-            (None, false) => self.untracked.replace(key.clone()).is_none(),
-            (Some(known), true) if known == key => self.untracked.take().is_some(),
-            _ => false,
+    /// Whether that is news: an object was written by a generation of the policy, and says so in `managedFields`, or does
+    /// not.
+    pub(super) fn track(&mut self, key: &ObjectKey, generation: i64, is_tracked: bool) -> bool {
+        match &self.untracked {
+            Some((known, _)) if is_tracked => *known == *key && self.untracked.take().is_some(),
+            Some((_, of)) if *of == generation => false,
+            None if is_tracked => false,
+            _ => {
+                self.untracked = Some((key.clone(), generation));
+                true
+            }
         }
     }
 
-    /// What is to be known of what cannot be taken back.
+    /// Whether that is news: an object is gone, and all that was said of it with it.
+    pub(super) fn forget(&mut self, key: &ObjectKey) -> bool {
+        let kept = self.untracked.take_if(|(known, _)| known == key);
+        self.free(key) || kept.is_some()
+    }
+
+    /// What is to be known of what a generation of the policy wrote, and cannot be taken back.
+    pub fn kept_by(&self, generation: i64) -> Option<String> {
+        self.kept().filter(|_| self.untracked.as_ref().is_some_and(|(_, of)| *of == generation))
+    }
+
+    /// What is to be known of what cannot be taken back, whichever generation wrote it.
     pub fn kept(&self) -> Option<String> {
-        let object = self.untracked.as_ref()?;
+        let (object, _) = self.untracked.as_ref()?;
         Some(format!(
             "the server keeps no entry of the policy in managedFields of {object}, and perhaps of others: what the policy \
              wrote there stays when it ends"
@@ -124,10 +141,21 @@ mod tests {
     #[test]
     fn the_first_object_that_keeps_no_entry_is_told_until_it_does() {
         let mut obstacles = Obstacles::default();
-        assert!(!obstacles.track(&key("a"), true), "as it should be");
-        assert!(obstacles.track(&key("a"), false) && !obstacles.track(&key("b"), false));
+        assert!(!obstacles.track(&key("a"), 1, true), "as it should be");
+        assert!(obstacles.track(&key("a"), 1, false) && !obstacles.track(&key("b"), 1, false));
         assert!(obstacles.to_string().contains("managedFields of pods a,"), "{obstacles}");
-        assert!(!obstacles.track(&key("b"), true) && obstacles.track(&key("a"), true));
+        assert!(!obstacles.track(&key("b"), 1, true) && obstacles.track(&key("a"), 1, true));
+        assert_eq!(obstacles, Obstacles::default());
+    }
+
+    #[test]
+    fn what_keeps_no_entry_is_told_of_the_generation_that_wrote_it_and_while_it_is_there() {
+        let mut obstacles = Obstacles::default();
+        assert!(obstacles.track(&key("a"), 1, false));
+        assert_eq!((obstacles.kept_by(1), obstacles.kept_by(2)), (obstacles.kept(), None), "it was edited");
+        assert!(obstacles.track(&key("b"), 2, false), "another generation tells its own");
+        assert!(obstacles.kept_by(2).unwrap().contains("pods b,"));
+        assert!(!obstacles.forget(&key("a")) && obstacles.forget(&key("b")));
         assert_eq!(obstacles, Obstacles::default());
     }
 }

@@ -196,6 +196,7 @@ impl State {
     pub(super) fn forget(&mut self, key: &ObjectKey, now: Timestamp) {
         let standings = self.take(key).map(|record| record.standings);
         self.strike(key, standings.into_iter().flatten(), now);
+        self.clear_obstacles(|_, obstacles| obstacles.forget(key));
     }
 
     fn take(&mut self, key: &ObjectKey) -> Option<Record> {

@@ -188,7 +188,7 @@ pub(super) fn enforcing(policy: &CompiledPolicy, writes: Writes, obstacles: &Obs
         Mode::Enforce => match denied {
             Some(denied) => not(Reason::Forbidden, denied.to_owned()),
             None => {
-                let kept = obstacles.kept().map(|kept| format!("; {kept}")).unwrap_or_default();
+                let kept = obstacles.kept_by(policy.generation).map(|kept| format!("; {kept}")).unwrap_or_default();
                 Statement::new("Enforcing", TRUE, Reason::Enforcing, format!("fixes are written{kept}"))
             }
         },

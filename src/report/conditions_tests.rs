@@ -264,9 +264,12 @@ fn every_consent_that_is_missing_is_named() {
     assert_eq!(written(&Obstacles::default()), ("True", "Enforcing", "fixes are written".to_owned()));
     assert_eq!(written(lacks).1, "Forbidden");
     let object = ObjectName { namespace: Some("shop".into()), name: "web".into() };
-    let untracked = Some(ObjectKey { resource: pods, object });
-    let (status, _, message) = written(&Obstacles { untracked, ..Obstacles::default() });
+    let (object, generation) = (ObjectKey { resource: pods, object }, enforces.running().unwrap().generation);
+    let untracked =
+        |generation| Obstacles { untracked: Some((object.clone(), generation)), ..Obstacles::default() };
+    let (status, _, message) = written(&untracked(generation));
     assert!(status == "True" && message.contains("managedFields of pods shop/web"), "{message}");
+    assert_eq!(written(&untracked(generation - 1)).2, "fixes are written", "the policy was edited since");
     for (allowed, stopped, reason, word) in
         [(false, false, "NotAllowed", "--allow-enforce"), (true, true, "Stopped", "watchpolicy.io/writes")]
     {

@@ -82,7 +82,7 @@ impl Fixer {
             return;
         }
         let is_tracked = after.owned.iter().any(|owned| *owned.policy == *policy.name);
-        self.parts.ledger.note_tracked(&policy.name, key, is_tracked);
+        self.parts.ledger.note_tracked((&policy.name, policy.generation), key, is_tracked);
         if !is_tracked {
             warn!(
                 policy = &*policy.name,
