@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::debug;
 
+use super::edition::Doubt;
 use super::{BUSY, Fixer, Next, Order, READS};
 use crate::enforce::case::Case;
 use crate::enforce::gate::{Intent, Target};
@@ -33,6 +34,9 @@ impl Fixer {
         }
         if self.unheld(key, &failing) {
             return Next::Done;
+        }
+        if let Some(next) = self.doubted(key, &failing) {
+            return next;
         }
         if let Some(wait) = self.throttled(key, &failing) {
             return Next::After(wait);
@@ -133,6 +137,10 @@ impl Fixer {
             self.note(key, &proposal, proposal.fixes(Remediation::Waiting, Some(&why)));
             return Some((next.and(then), None));
         }
+        // Last: nothing is paid for what is not sent, and nothing is waited for between what was made sure of and the write.
+        if let Some(wait) = self.unpaid(key, &proposal) {
+            return Some((next.and(Next::After(wait)), None));
+        }
         let order = Order { proposal: &proposal, patch: &patch, dry_run };
         let target = Target { resource: &case.resource, object: &key.object, types: &case.types };
         let intent = Intent { policy: &proposal.fixing.policy.name, patch: &patch, dry_run };
@@ -155,7 +163,7 @@ impl Fixer {
         key: &ObjectKey,
         proposal: &Proposal,
         permit: &Permit,
-    ) -> Result<(), (Next, String)> {
+    ) -> Result<(), Doubt> {
         self.confirm(&proposal.fixing.policy).await?;
         match self.recorder.covers(&place(key, proposal), permit).await {
             true => Ok(()),
@@ -163,7 +171,7 @@ impl Fixer {
         }
     }
 
-    /// What is to be sent for a policy, paid for, and what else brings the key back.
+    /// What is to be sent for a policy that can pay for it, and what else brings the key back.
     ///
     /// # Errors
     /// What brings the key back, where nothing is to be sent.
@@ -203,7 +211,7 @@ impl Fixer {
             }
             patch = proposal.as_patch(document, object);
         }
-        match self.unpaid(key, proposal) {
+        match self.unaffordable(key, proposal) {
             Some(wait) => Err(next.and(Next::After(wait))),
             None => Ok((patch, next)),
         }

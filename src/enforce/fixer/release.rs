@@ -71,19 +71,12 @@ impl Fixer {
         let target = Target { resource: &resource, object: &key.object, types: &view.types };
         let (mut next, mut written) = (Next::Done, false);
         for leftover in left {
-            if let Err((then, why)) = self.confirm_all(&leftover).await {
-                self.note_stuck(key, &leftover, &why);
-                next = next.and(then);
-                continue;
-            }
-            match self.pay_for(key, &leftover) {
-                Ok(()) => {
-                    let released = self.let_go(target, &view.document.id.uid, &leftover, permit).await;
-                    next = next.and(released.next);
-                    written |= released.written;
-                }
-                Err(wait) => next = next.and(Next::After(wait)),
-            }
+            let released = match self.prepare_to_let_go(key, &leftover).await {
+                Ok(()) => self.let_go(target, &view.document.id.uid, &leftover, permit).await,
+                Err(then) => then.into(),
+            };
+            next = next.and(released.next);
+            written |= released.written;
         }
         if written {
             self.memory.lock().contests.fixed(ground, true, Instant::now());
@@ -100,11 +93,27 @@ impl Fixer {
         }
     }
 
-    /// Pays before anything is read. An error is how long to wait.
-    fn pay_for(&self, key: &ObjectKey, leftover: &Leftover) -> Result<(), Duration> {
-        let per_minute = leftover.per_minute.unwrap_or(PER_MINUTE);
-        let paid = self.memory.lock().budgets.pay(&leftover.payer(), per_minute, Instant::now());
-        paid.inspect_err(|_wait| self.note_stuck(key, leftover, THROTTLED))
+    /// Makes sure that something is left, and pays, before anything is read. Who cannot pay asks nobody.
+    async fn prepare_to_let_go(&self, key: &ObjectKey, leftover: &Leftover) -> Result<(), Next> {
+        let (payer, per_minute) = (leftover.payer(), leftover.per_minute.unwrap_or(PER_MINUTE));
+        let throttled = |wait| {
+            self.note_stuck(key, leftover, THROTTLED);
+            Next::After(wait)
+        };
+        let wait = self.memory.lock().budgets.wait(&payer, per_minute, Instant::now());
+        wait.map_or(Ok(()), |wait| Err(throttled(wait)))?;
+        self.confirm_left(key, leftover).await?;
+        let paid = self.memory.lock().budgets.pay(&payer, per_minute, Instant::now());
+        paid.map_err(throttled)
+    }
+
+    /// Makes sure that what is left is left by policies as they are now.
+    async fn confirm_left(&self, key: &ObjectKey, leftover: &Leftover) -> Result<(), Next> {
+        let confirmed = self.confirm_all(leftover).await;
+        confirmed.map_err(|(then, why)| {
+            self.note_stuck(key, leftover, &why);
+            then
+        })
     }
 
     async fn let_go(&self, target: Target<'_>, uid: &str, leftover: &Leftover, permit: &Permit) -> Released {
@@ -125,6 +134,10 @@ impl Fixer {
             if let Some(wait) = self.rests(target, leftover, &patch) {
                 return Next::After(wait).into();
             }
+            // Reading may have taken longer than that lasts.
+            if let Err(then) = self.confirm_left(&target.key(), leftover).await {
+                return then.into();
+            }
             let intent = Intent { policy: leftover.policy(), patch: &patch, dry_run: false };
             match self.gate.swap(target, intent, permit).await {
                 Ok(after) => {
@@ -141,7 +154,7 @@ impl Fixer {
     }
 
     fn patch_of(&self, uid: &str, object: Node<'_>, leftover: &Leftover) -> Option<Patch> {
-        let Leftover { policies, written, take_back, per_minute: _ } = leftover;
+        let Leftover { policies, editions: _, written, take_back, per_minute: _ } = leftover;
         let fences = &self.parts.leftovers.fences;
         Release { policies, written, take_back: *take_back, fences }.as_patch(uid, object)
     }
