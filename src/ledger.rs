@@ -33,7 +33,7 @@ use state::State;
 use crate::bell::Bell;
 use crate::crd::{FixStatus, WatchPolicyStatus};
 use crate::policy::{Judgement, Outcome};
-use crate::resource::{GroupResource, ObjectKey};
+use crate::resource::{self, GroupResource, ObjectKey};
 
 /// What all policies say of one object at one time.
 #[derive(Debug)]
@@ -170,6 +170,15 @@ impl Ledger {
         self.note_obstacles(policy, |obstacles| {
             let is_news = obstacles.held != held;
             obstacles.held = held;
+            is_news
+        });
+    }
+
+    /// Notes a place to which a policy writes and that the Lease does not name, for want of room; `None` once it does.
+    pub fn note_unnamed(&self, policy: &str, place: Option<resource::Place>) {
+        self.note_obstacles(policy, |obstacles| {
+            let is_news = obstacles.unnamed != place;
+            obstacles.unnamed = place;
             is_news
         });
     }

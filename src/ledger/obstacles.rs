@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::resource::{GroupResource, ObjectKey};
+use crate::resource::{GroupResource, ObjectKey, Place};
 
 /// What keeps a policy from writing, or from letting go of what it wrote. One entry for each resource that it targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Obstacles {
     /// An object that was written, and does not say so in `managedFields`: nobody can take that back. The first of them
     /// that a generation of the policy wrote, and that generation.
     pub untracked: Option<(ObjectKey, i64)>,
+    /// A place to which it writes, and that the Lease does not name for want of room.
+    pub unnamed: Option<Place>,
 }
 
 impl Obstacles {
@@ -79,6 +81,15 @@ impl Obstacles {
         Some(format!(
             "the server keeps no entry of the policy in managedFields of {object}, and perhaps of others: what the policy \
              wrote there stays when it ends"
+        ))
+    }
+
+    /// What is to be known of what is written where the Lease does not say so.
+    pub fn unrecorded(&self) -> Option<String> {
+        let place = self.unnamed.as_ref()?;
+        Some(format!(
+            "the operator's Lease names as many places as it may, and not {place}: what the policy wrote there stays if it \
+             ends while no operator runs; let policies name less kinds, or no namespaces"
         ))
     }
 

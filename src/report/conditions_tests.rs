@@ -6,7 +6,7 @@ use crate::policy::{Judgement, Outcome};
 use crate::report::cases::{
     at, deleted, enter, invalid, mending, node, running, status, suspended, target, unreadable, verdict,
 };
-use crate::resource::{GroupResource, ObjectKey, ObjectName};
+use crate::resource::{GroupResource, ObjectKey, ObjectName, Place};
 use TargetState::{Absent, Degraded, Forbidden, Listing, Resolving, Synced};
 
 /// Each condition as `Type=Status/Reason`, sorted; without that of the mode, which is not theirs to follow.
@@ -269,6 +269,12 @@ fn every_consent_that_is_missing_is_named() {
         |generation| Obstacles { untracked: Some((object.clone(), generation)), ..Obstacles::default() };
     let (status, _, message) = written(&untracked(generation));
     assert!(status == "True" && message.contains("managedFields of pods shop/web"), "{message}");
+    let unnamed = Place { resource: GroupResource::new("", "secrets"), namespace: Some("shop".into()) };
+    let (status, _, message) = written(&Obstacles { unnamed: Some(unnamed), ..untracked(generation) });
+    assert!(
+        status == "True" && message.contains("pods shop/web") && message.contains("not shop/secrets"),
+        "{message}"
+    );
     assert_eq!(written(&untracked(generation - 1)).2, "fixes are written", "the policy was edited since");
     for (allowed, stopped, reason, word) in
         [(false, false, "NotAllowed", "--allow-enforce"), (true, true, "Stopped", "watchpolicy.io/writes")]
