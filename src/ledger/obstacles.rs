@@ -89,7 +89,7 @@ impl Obstacles {
         let place = self.unnamed.as_ref()?;
         Some(format!(
             "the operator's Lease names as many places as it may, and not {place}: what the policy wrote there stays if it \
-             ends while no operator runs; let policies name less kinds, or no namespaces"
+             ends while no operator runs; let policies enforce on fewer kinds"
         ))
     }
 
