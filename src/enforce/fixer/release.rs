@@ -120,6 +120,7 @@ impl Fixer {
         for _ in 0..READS {
             let patch = match self.gate.read(target).await {
                 Ok(document) if *document.id.uid != *uid || document.deleting.is_some() => {
+                    self.note_free(&target.key(), leftover);
                     return Next::Done.into();
                 }
                 Ok(document) => {
@@ -197,7 +198,11 @@ impl Fixer {
         let pause = if leftover.per_minute.is_some() { PAUSE } else { LONG_PAUSE };
         let key = target.key();
         match refusal {
-            Refusal::Gone | Refusal::Lost => Next::Done,
+            Refusal::Gone => {
+                self.note_free(&key, leftover);
+                Next::Done
+            }
+            Refusal::Lost => Next::Done,
             Refusal::Changed => Next::Retry,
             Refusal::Busy(wait) => Next::After(wait.max(BUSY)),
             Refusal::Failed(words) => {
