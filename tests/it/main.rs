@@ -37,6 +37,7 @@ mod rights;
 mod scale;
 mod scan;
 mod snippets;
+mod values;
 mod violations;
 mod waits;
 mod words;
