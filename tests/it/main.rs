@@ -27,6 +27,7 @@ mod fields;
 mod fixes;
 mod leader;
 mod logs;
+mod meddling;
 mod namespaced;
 mod pipeline;
 mod proxy;
