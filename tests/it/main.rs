@@ -25,6 +25,7 @@ mod exceptions;
 mod faults;
 mod fields;
 mod fixes;
+mod handover;
 mod leader;
 mod logs;
 mod meddling;
