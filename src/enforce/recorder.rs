@@ -16,7 +16,7 @@ use super::leftovers::Leftovers;
 use super::record::{NOBODY, Record};
 use crate::leader::{Leadership, Lost, Permit};
 use crate::policy::{CompiledPolicy, PolicySet};
-use crate::resource::Place;
+use crate::resource::{GroupResource, Place};
 
 /// How often is looked what is left.
 const LOOK: Duration = Duration::from_secs(1);
@@ -103,8 +103,11 @@ impl Recorder {
     fn add(&self, state: &mut State, place: &Place) {
         let is_named = state.record.add(place, |known| !self.leftovers.are_watched(&known.resource));
         if !is_named && !std::mem::replace(&mut state.is_full, true) {
+            let Place { resource: GroupResource { group, resource }, namespace } = place;
             warn!(
-                %place,
+                group = &**group,
+                resource = &**resource,
+                namespace = namespace.as_deref(),
                 "the lease names as many places as it may: what is left in others is not found when their policies go \
                  while no operator runs"
             );
