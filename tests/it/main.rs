@@ -18,6 +18,7 @@ mod chart;
 mod consents;
 mod controlplane;
 mod crd;
+mod cures;
 mod ends;
 mod enforce;
 mod events;
