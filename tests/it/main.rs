@@ -33,6 +33,7 @@ mod meddling;
 mod namespaced;
 mod pipeline;
 mod proxy;
+mod reader;
 mod recipes;
 mod release;
 mod reports;
@@ -42,6 +43,7 @@ mod scan;
 mod snippets;
 mod violations;
 mod waits;
+mod walks;
 mod words;
 mod world;
 
