@@ -150,6 +150,11 @@ impl Ledger {
         self.note_obstacles(policy, |obstacles| obstacles.deny(resource, denied));
     }
 
+    /// Notes a right to fix a resource that the server, when asked, says is missing: that replaces what stood.
+    pub fn note_lacking(&self, policy: &str, resource: &GroupResource, words: Arc<str>) {
+        self.note_obstacles(policy, |obstacles| obstacles.lack(resource, words));
+    }
+
     /// Notes what else keeps a policy that ended from letting go of objects; `None` once nothing does.
     pub fn note_stuck(&self, policy: &str, stuck: Option<Arc<str>>) {
         self.note_obstacles(policy, |obstacles| {
