@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
-use tracing::debug;
 
 use super::edition::Doubt;
 use super::{BUSY, Fixer, Next, Order, READS};
@@ -17,7 +16,7 @@ use crate::jsonpath::{Document, Tree, TypeMeta};
 use crate::leader::Permit;
 use crate::metrics::Remediation;
 use crate::policy::Patch;
-use crate::resource::{Gvr, ObjectKey, ObjectName, Place};
+use crate::resource::{Gvr, ObjectKey, ObjectName, Place, log_object};
 
 impl Fixer {
     pub(super) async fn mend_case(&self, key: &ObjectKey, mut case: Case, permit: &Permit) -> Next {
@@ -56,7 +55,7 @@ impl Fixer {
             }
             match self.mend_document(key, &case, document, permit).await {
                 Some(next) => return next,
-                None => debug!(%key, "the object changed before it was fixed; it is read again"),
+                None => log_object!(debug, key, "the object changed before it was fixed; it is read again"),
             }
         }
         Next::Retry

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{info, warn};
 
 use super::mend::{Ready, UNHELD};
 use super::{BUSY, Fixer, Next, Order, ground};
@@ -18,7 +17,7 @@ use crate::enforce::rest::Fixes;
 use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Tree, TypeMeta};
 use crate::metrics::Remediation;
 use crate::policy::{CompiledPolicy, Outcome, last_writer, owner_of};
-use crate::resource::{GroupResource, ObjectKey};
+use crate::resource::{GroupResource, ObjectKey, log_object};
 
 pub(super) const THROTTLED: &str = "the budget of writes is used up for now (maxPerMinute, or --write-qps)";
 
@@ -70,7 +69,8 @@ impl Fixer {
         let fresh = self.fresh(key, types, after, (self.clock)());
         let fixes = proposal.fixes_after(fresh, dry_run);
         if !dry_run {
-            info!(policy = &**policy, object = %key, "an object was written");
+            let rules = proposal.rules().into_iter().map(|rule| &**rule).collect::<Vec<_>>().join(",");
+            log_object!(info, key, policy = &**policy, rules, "an object was written");
             self.look_for_own_entry(key, proposal, after);
         }
         let mut memory = self.memory.lock();
@@ -94,9 +94,10 @@ impl Fixer {
         let is_tracked = after.owned.iter().any(|owned| *owned.policy == *policy.name);
         self.parts.ledger.note_tracked((&policy.name, policy.generation), key, is_tracked);
         if !is_tracked {
-            warn!(
+            log_object!(
+                warn,
+                key,
                 policy = &*policy.name,
-                object = %key,
                 "the server keeps no entry of the policy in managedFields: what was written cannot be taken back"
             );
         }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{debug, info};
 
 use super::outcome::THROTTLED;
 use super::{BUSY, Fixer, Next, READS};
@@ -18,7 +17,7 @@ use crate::enforce::refusal::Refusal;
 use crate::jsonpath::{Document, Node};
 use crate::leader::Permit;
 use crate::policy::{Patch, Release};
-use crate::resource::ObjectKey;
+use crate::resource::{ObjectKey, log_object};
 
 /// The pause after a refusal, while a policy waits to be let go.
 const PAUSE: Duration = Duration::from_secs(20);
@@ -146,7 +145,12 @@ impl Fixer {
                     return Released { next, written: true };
                 }
                 Err(Refusal::Changed) => {
-                    debug!(name = &*target.object.name, "the object changed; it is read again");
+                    log_object!(
+                        debug,
+                        &target.key(),
+                        policy = leftover.policy(),
+                        "the object changed; it is read again"
+                    );
                 }
                 Err(refusal) => return self.not_let_go(target, leftover, refusal).into(),
             }
@@ -176,7 +180,7 @@ impl Fixer {
         (patch, after): (&Patch, &Document),
     ) -> Next {
         let (policy, key) = (leftover.policy(), target.key());
-        info!(policy, resource = %target.resource, object = %target.object, "an object was let go of");
+        log_object!(info, &key, policy, "an object was let go of");
         self.parts.ledger.note_denied(policy, &target.resource.resource, None);
         self.note_free(&key, leftover);
         let object = after.root.as_ref().ok();
