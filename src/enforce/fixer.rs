@@ -33,8 +33,8 @@ use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, Priority};
 use crate::policy::{CompiledPolicy, Patch, PolicySet};
-use crate::queue::Queue;
-use crate::resource::ObjectKey;
+use crate::queue::{Queue, Retry};
+use crate::resource::{ObjectKey, log_object};
 use crate::store::Store;
 
 use edition::Editions;
@@ -131,6 +131,20 @@ struct Order<'o> {
     dry_run: bool,
 }
 
+/// Puts a key back that failed.
+fn put_back(queue: &Queue<ObjectKey>, key: &ObjectKey) {
+    let Retry { failures, delay, parks, parked: _ } = queue.retry(key);
+    if parks {
+        log_object!(
+            warn,
+            key,
+            failures,
+            ?delay,
+            "parked: it failed too often, and is tried again only at the longest delay"
+        );
+    }
+}
+
 fn ground(proposal: (&CompiledPolicy, bool), key: &ObjectKey, uid: &Arc<str>, rule: &Arc<str>) -> Ground {
     let (CompiledPolicy { uid: policy, generation, .. }, dry_run) = proposal;
     Ground {
@@ -157,9 +171,10 @@ impl Fixer {
             editions: Editions::default(),
             unheld: BTreeSet::new(),
         };
-        let Parts { leadership, leftovers, set, looked_through, .. } = &parts;
+        let Parts { leadership, leftovers, set, looked_through, ledger, .. } = &parts;
+        let (leftovers, ledger) = (Arc::clone(leftovers), Arc::clone(ledger));
         let recorder =
-            Recorder::new(leadership.clone(), Arc::clone(leftovers), set.clone(), looked_through.clone());
+            Recorder::new(leadership.clone(), leftovers, set.clone(), looked_through.clone(), ledger);
         let (memory, hasher) = (Mutex::new(memory), RandomState::new());
         Self { parts, gate, settings, clock, memory, recorder, hasher }
     }
@@ -174,7 +189,7 @@ impl Fixer {
         let queue = Arc::clone(&self.parts.queue);
         while let Some(claim) = queue.get().await {
             match self.mend(claim.key()).await {
-                Next::Retry => drop(queue.retry(claim.key())),
+                Next::Retry => put_back(&queue, claim.key()),
                 Next::Done => claim.succeeded(),
                 Next::After(wait) => {
                     queue.add_after(claim.key(), claim.priority(), wait);
@@ -199,6 +214,7 @@ impl Fixer {
                 (memory.rests, memory.kept) = Default::default();
             }
             if now.is_some() && !goes_on {
+                self.parts.ledger.forget_stuck();
                 self.enqueue_all();
             }
             writes = now;

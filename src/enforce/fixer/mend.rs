@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
-use tracing::debug;
 
+use super::edition::Doubt;
 use super::{BUSY, Fixer, Next, Order, READS};
 use crate::enforce::case::Case;
 use crate::enforce::gate::{Intent, Target};
@@ -16,7 +16,7 @@ use crate::jsonpath::{Document, Tree, TypeMeta};
 use crate::leader::Permit;
 use crate::metrics::Remediation;
 use crate::policy::Patch;
-use crate::resource::{Gvr, ObjectKey, ObjectName, Place};
+use crate::resource::{Gvr, ObjectKey, ObjectName, Place, log_object};
 
 impl Fixer {
     pub(super) async fn mend_case(&self, key: &ObjectKey, mut case: Case, permit: &Permit) -> Next {
@@ -33,6 +33,9 @@ impl Fixer {
         }
         if self.unheld(key, &failing) {
             return Next::Done;
+        }
+        if let Some(next) = self.doubted(key, &failing) {
+            return next;
         }
         if let Some(wait) = self.throttled(key, &failing) {
             return Next::After(wait);
@@ -52,7 +55,7 @@ impl Fixer {
             }
             match self.mend_document(key, &case, document, permit).await {
                 Some(next) => return next,
-                None => debug!(%key, "the object changed before it was fixed; it is read again"),
+                None => log_object!(debug, key, "the object changed before it was fixed; it is read again"),
             }
         }
         Next::Retry
@@ -133,6 +136,10 @@ impl Fixer {
             self.note(key, &proposal, proposal.fixes(Remediation::Waiting, Some(&why)));
             return Some((next.and(then), None));
         }
+        // Last: nothing is paid for what is not sent, and nothing is waited for between what was made sure of and the write.
+        if let Some(wait) = self.unpaid(key, &proposal) {
+            return Some((next.and(Next::After(wait)), None));
+        }
         let order = Order { proposal: &proposal, patch: &patch, dry_run };
         let target = Target { resource: &case.resource, object: &key.object, types: &case.types };
         let intent = Intent { policy: &proposal.fixing.policy.name, patch: &patch, dry_run };
@@ -155,7 +162,7 @@ impl Fixer {
         key: &ObjectKey,
         proposal: &Proposal,
         permit: &Permit,
-    ) -> Result<(), (Next, String)> {
+    ) -> Result<(), Doubt> {
         self.confirm(&proposal.fixing.policy).await?;
         match self.recorder.covers(&place(key, proposal), permit).await {
             true => Ok(()),
@@ -163,7 +170,7 @@ impl Fixer {
         }
     }
 
-    /// What is to be sent for a policy, paid for, and what else brings the key back.
+    /// What is to be sent for a policy that can pay for it, and what else brings the key back.
     ///
     /// # Errors
     /// What brings the key back, where nothing is to be sent.
@@ -203,7 +210,7 @@ impl Fixer {
             }
             patch = proposal.as_patch(document, object);
         }
-        match self.unpaid(key, proposal) {
+        match self.unaffordable(key, proposal) {
             Some(wait) => Err(next.and(Next::After(wait))),
             None => Ok((patch, next)),
         }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{info, warn};
 
 use super::mend::{Ready, UNHELD};
 use super::{BUSY, Fixer, Next, Order, ground};
@@ -18,7 +17,7 @@ use crate::enforce::rest::Fixes;
 use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Tree, TypeMeta};
 use crate::metrics::Remediation;
 use crate::policy::{CompiledPolicy, Outcome, last_writer, owner_of};
-use crate::resource::{GroupResource, ObjectKey};
+use crate::resource::{GroupResource, ObjectKey, log_object};
 
 pub(super) const THROTTLED: &str = "the budget of writes is used up for now (maxPerMinute, or --write-qps)";
 
@@ -35,11 +34,21 @@ impl Fixer {
     /// Pays for a patch; where a budget is used up, gives how long to wait.
     pub(super) fn unpaid(&self, key: &ObjectKey, proposal: &Proposal) -> Option<Duration> {
         let policy = &proposal.fixing.policy;
-        let paid =
-            self.memory.lock().budgets.pay(&policy.name, policy.enforcement.max_per_minute, Instant::now());
-        let wait = paid.err()?;
+        let most = policy.enforcement.max_per_minute;
+        let paid = self.memory.lock().budgets.pay(&policy.name, most, Instant::now());
+        paid.err().inspect(|_wait| self.note_throttled(key, proposal))
+    }
+
+    /// How long to wait before a patch can be paid for; nothing is paid.
+    pub(super) fn unaffordable(&self, key: &ObjectKey, proposal: &Proposal) -> Option<Duration> {
+        let policy = &proposal.fixing.policy;
+        let most = policy.enforcement.max_per_minute;
+        let wait = self.memory.lock().budgets.wait(&policy.name, most, Instant::now());
+        wait.inspect(|_wait| self.note_throttled(key, proposal))
+    }
+
+    fn note_throttled(&self, key: &ObjectKey, proposal: &Proposal) {
         self.note(key, proposal, proposal.fixes(Remediation::Throttled, Some(THROTTLED)));
-        Some(wait)
     }
 
     /// What is remembered of what was sent.
@@ -60,7 +69,8 @@ impl Fixer {
         let fresh = self.fresh(key, types, after, (self.clock)());
         let fixes = proposal.fixes_after(fresh, dry_run);
         if !dry_run {
-            info!(policy = &**policy, object = %key, "an object was written");
+            let rules = proposal.rules().into_iter().map(|rule| &**rule).collect::<Vec<_>>().join(",");
+            log_object!(info, key, policy = &**policy, rules, "an object was written");
             self.look_for_own_entry(key, proposal, after);
         }
         let mut memory = self.memory.lock();
@@ -82,11 +92,12 @@ impl Fixer {
             return;
         }
         let is_tracked = after.owned.iter().any(|owned| *owned.policy == *policy.name);
-        self.parts.ledger.note_tracked(&policy.name, key, is_tracked);
+        self.parts.ledger.note_tracked((&policy.name, policy.generation), key, is_tracked);
         if !is_tracked {
-            warn!(
+            log_object!(
+                warn,
+                key,
                 policy = &*policy.name,
-                object = %key,
                 "the server keeps no entry of the policy in managedFields: what was written cannot be taken back"
             );
         }
@@ -234,14 +245,29 @@ impl Fixer {
     /// Whether all that fails waits for finalizers: then the object is not read either, and comes back with them.
     pub(super) fn unheld(&self, key: &ObjectKey, failing: &[Arc<CompiledPolicy>]) -> bool {
         let waits = |policy: &Arc<CompiledPolicy>| {
-            let writes = self.settings.allow && policy.mode == Mode::Enforce;
-            writes && matches!(self.may_write(&policy.name), Ready::Soon)
+            self.writes_for(policy) && matches!(self.may_write(&policy.name), Ready::Soon)
         };
         let all = failing.iter().all(waits);
         if all {
             self.note_unread(key, failing, (Remediation::Waiting, UNHELD));
         }
         all
+    }
+
+    /// What brings a key back, where nothing that fails is wanted by a policy that is as it is known here: then the object
+    /// is not read either.
+    pub(super) fn doubted(&self, key: &ObjectKey, failing: &[Arc<CompiledPolicy>]) -> Option<Next> {
+        let doubt = |policy: &Arc<CompiledPolicy>| self.doubt(policy).filter(|_| self.writes_for(policy));
+        let doubts: Vec<_> = failing.iter().map(doubt).collect::<Option<_>>()?;
+        for (policy, (_, why)) in failing.iter().zip(&doubts) {
+            self.note_unread(key, std::slice::from_ref(policy), (Remediation::Waiting, why));
+        }
+        doubts.into_iter().map(|(next, _)| next).reduce(Next::and)
+    }
+
+    /// Whether fixes of a policy are written, and not only tried out.
+    fn writes_for(&self, policy: &CompiledPolicy) -> bool {
+        self.settings.allow && policy.mode == Mode::Enforce
     }
 
     /// Notes why an object is not even read, where nothing else is known of a fix.
