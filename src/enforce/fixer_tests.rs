@@ -35,6 +35,8 @@ pub(super) struct Server {
     pub(super) prunes: AtomicBool,
     /// Whether the object may not be read.
     pub(super) unreadable: AtomicBool,
+    /// How long it takes to read the object.
+    pub(super) slow: Mutex<Duration>,
     /// What policies there are.
     set: Mutex<Option<watch::Receiver<Arc<PolicySet>>>>,
     /// What is said of the policy, where it is not as it is known.
@@ -103,6 +105,10 @@ impl Server {
             async move {
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
+                if parts.method == http::Method::GET && parts.uri.path().contains("configmaps") {
+                    let slow = *server.slow.lock();
+                    sleep(slow).await;
+                }
                 let (code, answer) = server.answer(parts.method.as_str(), &parts.uri, &body);
                 let answer = Body::from(answer.to_string().into_bytes());
                 Ok::<_, Infallible>(http::Response::builder().status(code).body(answer).unwrap())
@@ -151,7 +157,7 @@ fn compiled(name: &str, spec: &Value) -> CompiledPolicy {
 }
 
 /// Just these policies.
-fn set_of(policies: &[Arc<CompiledPolicy>]) -> PolicySet {
+pub(super) fn set_of(policies: &[Arc<CompiledPolicy>]) -> PolicySet {
     let entry = |policy: &Arc<CompiledPolicy>| PolicyEntry {
         name: Arc::clone(&policy.name),
         uid: Arc::clone(&policy.uid),
@@ -172,7 +178,7 @@ pub(super) struct World {
     pub(super) key: ObjectKey,
     pub(super) shelf: Arc<Shelf>,
     pub(super) lead: Lead,
-    sets: watch::Sender<Arc<PolicySet>>,
+    pub(super) sets: watch::Sender<Arc<PolicySet>>,
     _fixers: JoinSet<()>,
 }
 

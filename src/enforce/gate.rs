@@ -16,7 +16,7 @@ use super::go_json;
 use super::refusal::Refusal;
 use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Node, Path, Projection, Roots, TypeMeta};
 use crate::leader::Permit;
-use crate::policy::Patch;
+use crate::policy::{Patch, PolicyEntry};
 use crate::resource::{Gvr, ObjectKey, ObjectName};
 
 /// How long the server may take for one answer.
@@ -78,6 +78,13 @@ pub(super) struct Edition {
     pub(super) uid: String,
     #[serde(default)]
     pub(super) generation: i64,
+}
+
+impl Edition {
+    /// That of a policy as its watch shows it.
+    pub(super) fn of(entry: &PolicyEntry) -> Self {
+        Self { uid: entry.uid.to_string(), generation: entry.generation }
+    }
 }
 
 /// A list of policies, as far as it is read here.

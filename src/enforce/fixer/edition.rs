@@ -21,6 +21,7 @@ const FRESH: Duration = Duration::from_secs(10);
 /// Where it said that the watch is behind, it is asked again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
 const BEHIND: &str = "the policy is not as it is known here any more; its watch has yet to show how it is";
+const CHANGED: &str = "the policy has changed; the object is yet to be judged by what it says now";
 
 /// What the server said of policies lately, by name, and when that was asked.
 #[derive(Debug, Default)]
@@ -51,16 +52,12 @@ impl Fixer {
         self.confirm_edition(&policy.name, Some(&known)).await
     }
 
-    /// Makes sure that the policies of a leftover are as they are known here, or as gone.
+    /// Makes sure that the policies of a leftover still are what they were when it was found, or as gone.
     ///
     /// # Errors
     /// As [`Fixer::confirm`].
     pub(super) async fn confirm_all(&self, leftover: &Leftover) -> Result<(), (Next, String)> {
-        let set = Arc::clone(&self.parts.set.borrow());
-        for policy in &leftover.policies {
-            let known = set.entries.get(policy);
-            let known =
-                known.map(|entry| Edition { uid: entry.uid.to_string(), generation: entry.generation });
+        for (policy, known) in leftover.policies.iter().zip(&leftover.known) {
             self.confirm_edition(policy, known.as_ref()).await?;
         }
         Ok(())
@@ -71,6 +68,11 @@ impl Fixer {
         policy: &Arc<str>,
         known: Option<&Edition>,
     ) -> Result<(), (Next, String)> {
+        // By the one that was known before, something else may have been wanted.
+        let shown = self.parts.set.borrow().entries.get(policy).map(|entry| Edition::of(entry));
+        if shown.as_ref() != known {
+            return Err((Next::Retry, CHANGED.to_owned()));
+        }
         let asked = Instant::now();
         let said = self.memory.lock().editions.confirms(policy, known, asked);
         let confirms = match said {

@@ -68,8 +68,7 @@ impl Fixer {
         let target = Target { resource: &resource, object: &key.object, types: &view.types };
         let (mut next, mut written) = (Next::Done, false);
         for leftover in left {
-            if let Err((then, why)) = self.confirm_all(&leftover).await {
-                self.note_stuck(&leftover, Some(&why));
+            if let Err(then) = self.is_known(&leftover).await {
                 next = next.and(then);
                 continue;
             }
@@ -94,6 +93,14 @@ impl Fixer {
         if !self.parts.store.watches(&key.resource) {
             self.parts.ledger.retain_denied(|_, resource| *resource != key.resource);
         }
+    }
+
+    /// Whether its policies are as they were when it was found. An error is what brings the key back.
+    async fn is_known(&self, leftover: &Leftover) -> Result<(), Next> {
+        self.confirm_all(leftover).await.map_err(|(next, why)| {
+            self.note_stuck(leftover, Some(&why));
+            next
+        })
     }
 
     /// Pays before anything is read. An error is how long to wait.
@@ -121,6 +128,10 @@ impl Fixer {
             if let Some(wait) = self.rests(target, leftover, &patch) {
                 return Next::After(wait).into();
             }
+            // Reading may have taken its time.
+            if let Err(next) = self.is_known(leftover).await {
+                return next.into();
+            }
             let intent = Intent { policy: leftover.policy(), patch: &patch, dry_run: false };
             match self.gate.swap(target, intent, permit).await {
                 Ok(after) => {
@@ -137,7 +148,7 @@ impl Fixer {
     }
 
     fn patch_of(&self, uid: &str, object: Node<'_>, leftover: &Leftover) -> Option<Patch> {
-        let Leftover { policies, written, take_back, per_minute: _ } = leftover;
+        let Leftover { policies, known: _, written, take_back, per_minute: _ } = leftover;
         let fences = &self.parts.leftovers.fences;
         Release { policies, written, take_back: *take_back, fences }.as_patch(uid, object)
     }

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::super::tests::{SECOND, World, policy};
+use super::super::tests::{SECOND, World, policy, set_of};
 
 /// Managed fields of which a policy that is gone has some.
 fn of_a_policy_that_is_gone() -> Value {
@@ -109,4 +109,35 @@ async fn nothing_is_let_go_of_where_the_watch_of_policies_is_behind() {
     world.server.says_of_policies(500, &json!({"message": "no"}));
     sleep(SECOND * 10).await;
     assert_eq!(world.server.log(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_of_a_policy_before_a_slow_read_does_not_count_after_it() {
+    let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
+    let before = world.server.object.lock().clone();
+    assert_eq!(world.fix().await, ["GET", "PATCH"]);
+    sleep(SECOND * 5).await;
+    world.show(&before);
+    *world.server.slow.lock() = SECOND * 8;
+    world.server.says_of_policies(200, &json!({"items": [{"metadata": {"uid": "new", "generation": 1}}]}));
+    world.fix().await;
+    sleep(SECOND * 9).await;
+    assert_eq!(world.server.log(), ["GET"]);
+    assert_eq!(*world.server.object.lock(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_found_by_a_policy_that_has_changed_meanwhile_is_not_let_go_of() {
+    let managed =
+        json!([{"manager": "watchpolicy/good", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}}]);
+    let world = World::with(policy("Audit"), true, &managed);
+    *world.server.slow.lock() = SECOND * 5;
+    world.fix().await;
+    let mut resumed = set_of(&[Arc::new(policy("Enforce"))]);
+    for entry in resumed.entries.values_mut() {
+        Arc::make_mut(entry).generation += 1;
+    }
+    world.sets.send_replace(Arc::new(resumed));
+    sleep(SECOND * 60).await;
+    assert_eq!(world.server.log(), ["GET"]);
 }
