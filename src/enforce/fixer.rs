@@ -1,6 +1,7 @@
 //! The fixer: takes keys of objects on which rules with fixes fail, reads the object afresh, judges it again, and has
 //! what still fails changed, or tried out. Only the leader fixes.
 
+mod contested;
 mod edition;
 mod mend;
 mod outcome;
@@ -21,18 +22,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::Budgets;
 use super::case::cases;
-use super::contest::{Contests, Ground};
+use super::contest::Contests;
 use super::denials::Denials;
 use super::gate::Gate;
 use super::leftovers::Leftovers;
+use super::looks::Looks;
 use super::namespaces::Namespaces;
 use super::proposal::Proposal;
 use super::recorder::{Places, Recorder};
 use super::rest::Rests;
+use crate::jsonpath::Document;
 use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, Priority};
-use crate::policy::{CompiledPolicy, Patch, PolicySet};
+use crate::policy::{Patch, PolicySet};
 use crate::queue::Queue;
 use crate::resource::ObjectKey;
 use crate::store::Store;
@@ -92,6 +95,7 @@ pub struct Fixer {
 struct Memory {
     budgets: Budgets,
     contests: Contests,
+    looks: Looks,
     rests: Rests,
     /// Of what was to be let go of.
     kept: Rests,
@@ -127,20 +131,10 @@ impl Next {
 #[derive(Clone, Copy)]
 struct Order<'o> {
     proposal: &'o Proposal,
+    /// The object that was judged.
+    document: &'o Document,
     patch: &'o Patch,
     dry_run: bool,
-}
-
-fn ground(proposal: (&CompiledPolicy, bool), key: &ObjectKey, uid: &Arc<str>, rule: &Arc<str>) -> Ground {
-    let (CompiledPolicy { uid: policy, generation, .. }, dry_run) = proposal;
-    Ground {
-        policy: Arc::clone(policy),
-        generation: *generation,
-        key: key.clone(),
-        uid: Arc::clone(uid),
-        rule: Arc::clone(rule),
-        dry_run,
-    }
 }
 
 impl Fixer {
@@ -150,6 +144,7 @@ impl Fixer {
         let memory = Memory {
             budgets,
             contests: Contests::default(),
+            looks: Looks::default(),
             rests: Rests::default(),
             kept: Rests::default(),
             namespaces: Namespaces::default(),
@@ -248,6 +243,8 @@ impl Fixer {
     }
 }
 
+#[cfg(test)]
+mod budget_tests;
 #[cfg(test)]
 #[path = "fixer_tests.rs"]
 mod tests;

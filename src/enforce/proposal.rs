@@ -1,6 +1,6 @@
 //! What the policies want changed of one object; pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -111,10 +111,10 @@ impl Proposal {
         });
     }
 
-    /// The rules that are mended by what is left.
-    pub(super) fn rules(&self) -> BTreeSet<&Arc<str>> {
-        let is_left = |mend: &&Mend| mend.change.as_ref().is_ok_and(|change| self.changes.contains(change));
-        self.mends.iter().filter(is_left).map(|mend| &mend.rule).collect()
+    /// What is left to be changed, with each rule that wants it.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = (&Arc<str>, &Change)> {
+        let wanted = self.mends.iter().filter_map(|mend| Some((&mend.rule, mend.change.as_ref().ok()?)));
+        wanted.filter(|(_, change)| self.changes.contains(change))
     }
 
     /// The patch that does what is left.

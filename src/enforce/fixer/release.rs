@@ -11,7 +11,7 @@ use tracing::{debug, info};
 use super::outcome::THROTTLED;
 use super::{BUSY, Fixer, Next, READS};
 use crate::enforce::case::version_of;
-use crate::enforce::contest::Ground;
+use crate::enforce::contest::{Fate, Ground};
 use crate::enforce::gate::{Intent, Target};
 use crate::enforce::leftovers::Leftover;
 use crate::enforce::refusal::Refusal;
@@ -83,7 +83,7 @@ impl Fixer {
             }
         }
         if written {
-            self.memory.lock().contests.fixed(ground, true, Instant::now());
+            self.memory.lock().contests.sent(ground, Fate::Held, Instant::now());
         }
         next
     }
