@@ -16,10 +16,11 @@ FROM ${RUST_IMAGE} AS build
 # Set by BuildKit from --platform; amd64 or arm64.
 ARG TARGETARCH
 WORKDIR /src
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY src src
-# The same sources give the same bytes: no paths of the machine, no incremental state, locked dependencies; the binary
-# holds no time.
+# The same sources give the same bytes: no paths of the machine, no incremental state, locked dependencies; .cargo fixes the
+# only time that gets in.
 ENV CARGO_INCREMENTAL=0
 # What `watchpolicy version` names.
 ARG WATCHPOLICY_REVISION=unknown

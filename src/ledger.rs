@@ -33,7 +33,7 @@ use state::State;
 use crate::bell::Bell;
 use crate::crd::{FixStatus, WatchPolicyStatus};
 use crate::policy::{Judgement, Outcome};
-use crate::resource::{GroupResource, ObjectKey};
+use crate::resource::{self, GroupResource, ObjectKey};
 
 /// What all policies say of one object at one time.
 #[derive(Debug)]
@@ -150,18 +150,47 @@ impl Ledger {
         self.note_obstacles(policy, |obstacles| obstacles.deny(resource, denied));
     }
 
-    /// Notes what else keeps a policy that ended from letting go of objects; `None` once nothing does.
-    pub fn note_stuck(&self, policy: &str, stuck: Option<Arc<str>>) {
+    /// Notes what else keeps a policy that ended from letting go of an object.
+    pub fn note_stuck(&self, policy: &str, key: &ObjectKey, words: Arc<str>) {
+        self.note_obstacles(policy, |obstacles| obstacles.stick(key, words));
+    }
+
+    /// Notes that nothing is left on an object of any policy that is not kept, so that nothing keeps it there.
+    pub fn retain_stuck_on(&self, key: &ObjectKey, keep: impl Fn(&str) -> bool) {
+        self.clear_obstacles(|policy, obstacles| !keep(policy) && obstacles.free(key));
+    }
+
+    /// Forgets what kept policies from letting go of objects: nobody has tried since somebody else did.
+    pub fn forget_stuck(&self) {
+        self.clear_obstacles(|_, obstacles| obstacles.stuck.take().is_some());
+    }
+
+    /// Notes what keeps the finalizer of a policy from being as it should; `None` once nothing does.
+    pub fn note_held(&self, policy: &str, held: Option<Arc<str>>) {
         self.note_obstacles(policy, |obstacles| {
-            let is_news = obstacles.stuck != stuck;
-            obstacles.stuck = stuck;
+            let is_news = obstacles.held != held;
+            obstacles.held = held;
             is_news
         });
     }
 
-    /// Notes whether an object that was written for a policy says so in `managedFields`.
-    pub fn note_tracked(&self, policy: &str, key: &ObjectKey, is_tracked: bool) {
-        self.note_obstacles(policy, |obstacles| obstacles.track(key, is_tracked));
+    /// Notes a place to which a policy writes and that the Lease does not name, for want of room; `None` once it does.
+    pub fn note_unnamed(&self, policy: &str, place: Option<resource::Place>) {
+        self.note_obstacles(policy, |obstacles| {
+            let is_news = obstacles.unnamed != place;
+            obstacles.unnamed = place;
+            is_news
+        });
+    }
+
+    /// Notes whether an object that was written for a generation of a policy says so in `managedFields`.
+    pub fn note_tracked(&self, (policy, generation): (&str, i64), key: &ObjectKey, is_tracked: bool) {
+        self.note_obstacles(policy, |obstacles| obstacles.track(key, generation, is_tracked));
+    }
+
+    /// Forgets what does not say so of what was written for the policy that had a name before.
+    pub fn forget_untracked(&self, policy: &str) {
+        self.note_obstacles(policy, |obstacles| obstacles.untracked.take().is_some());
     }
 
     fn note_obstacles(&self, policy: &str, note: impl FnOnce(&mut Obstacles) -> bool) {
@@ -183,17 +212,16 @@ impl Ledger {
 
     /// Forgets the missing rights on resources that are not kept, by policy: nothing is to be written there any more.
     pub fn retain_denied(&self, keep: impl Fn(&str, &GroupResource) -> bool) {
-        self.change(|state| {
-            let State { obstacles, dirty, .. } = state;
-            obstacles.retain(|policy, of_policy| {
-                let known = of_policy.denied.len();
-                of_policy.denied.retain(|resource, _| keep(policy, resource));
-                if of_policy.denied.len() < known {
-                    dirty.insert(Arc::clone(policy));
-                }
-                *of_policy != Obstacles::default()
-            });
+        self.clear_obstacles(|policy, obstacles| {
+            let known = obstacles.denied.len();
+            obstacles.denied.retain(|resource, _| keep(policy, resource));
+            obstacles.denied.len() < known
         });
+    }
+
+    /// Has obstacles of all policies cleared, of those of which that is news.
+    fn clear_obstacles(&self, clear: impl FnMut(&str, &mut Obstacles) -> bool) {
+        self.change(|state| state.clear_obstacles(clear));
     }
 
     /// The objects on which rules of a policy fail.

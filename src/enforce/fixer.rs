@@ -152,9 +152,10 @@ impl Fixer {
             editions: Editions::default(),
             unheld: BTreeSet::new(),
         };
-        let Parts { leadership, leftovers, set, looked_through, .. } = &parts;
+        let Parts { leadership, leftovers, set, looked_through, ledger, .. } = &parts;
+        let (leftovers, ledger) = (Arc::clone(leftovers), Arc::clone(ledger));
         let recorder =
-            Recorder::new(leadership.clone(), Arc::clone(leftovers), set.clone(), looked_through.clone());
+            Recorder::new(leadership.clone(), leftovers, set.clone(), looked_through.clone(), ledger);
         let (memory, hasher) = (Mutex::new(memory), RandomState::new());
         Self { parts, gate, settings, clock, memory, recorder, hasher }
     }
@@ -194,6 +195,7 @@ impl Fixer {
                 (memory.rests, memory.kept) = Default::default();
             }
             if now.is_some() && !goes_on {
+                self.parts.ledger.forget_stuck();
                 self.enqueue_all();
             }
             writes = now;

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use http_body_util::BodyExt;
 use kube::client::Body;
@@ -41,11 +41,16 @@ pub(super) struct Server {
     set: Mutex<Option<watch::Receiver<Arc<PolicySet>>>>,
     /// What is said of the policy, where it is not as it is known.
     edition: Mutex<Option<(u16, Value)>>,
+    /// How often that was asked.
+    pub(super) asked: AtomicUsize,
+    /// How long each answer takes.
+    pub(super) slowness: Mutex<Duration>,
 }
 
 impl Server {
     fn answer(&self, method: &str, uri: &http::Uri, body: &[u8]) -> (u16, Value) {
         if uri.path().contains("watchpolicies") {
+            self.asked.fetch_add(1, Ordering::Relaxed);
             let edition = self.edition.lock().clone();
             return edition.unwrap_or_else(|| (200, self.edition_in_set(uri.query().unwrap_or_default())));
         }
@@ -103,6 +108,10 @@ impl Server {
         let service = tower::service_fn(move |request: http::Request<Body>| {
             let server = Arc::clone(&server);
             async move {
+                let slowness = *server.slowness.lock();
+                if !slowness.is_zero() {
+                    sleep(slowness).await;
+                }
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
                 let (code, answer) = server.answer(parts.method.as_str(), &parts.uri, &body);
@@ -193,7 +202,7 @@ pub(super) struct World {
     pub(super) key: ObjectKey,
     pub(super) shelf: Arc<Shelf>,
     pub(super) lead: Lead,
-    sets: watch::Sender<Arc<PolicySet>>,
+    pub(super) sets: watch::Sender<Arc<PolicySet>>,
     _fixers: JoinSet<()>,
 }
 

@@ -16,7 +16,7 @@ use super::go_json;
 use super::refusal::Refusal;
 use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Node, Path, Projection, Roots, TypeMeta};
 use crate::leader::Permit;
-use crate::policy::Patch;
+use crate::policy::{Patch, PolicySet};
 use crate::resource::{Gvr, ObjectKey, ObjectName};
 
 /// How long the server may take for one answer.
@@ -78,6 +78,14 @@ pub(super) struct Edition {
     pub(super) uid: String,
     #[serde(default)]
     pub(super) generation: i64,
+}
+
+impl Edition {
+    /// As the watch of policies shows it; `None` where there is none of that name.
+    pub(super) fn in_set(set: &PolicySet, policy: &str) -> Option<Self> {
+        let entry = set.entries.get(policy)?;
+        Some(Self { uid: entry.uid.to_string(), generation: entry.generation })
+    }
 }
 
 /// A list of policies, as far as it is read here.

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::gate::Edition;
 use crate::crd::Mode;
 use crate::jsonpath::{Document, Projection};
 use crate::leader::AFTERMATH;
@@ -22,6 +23,8 @@ const MOST_TOGETHER: usize = 16;
 /// What a policy has left on an object, or all those of which nobody knows any more.
 pub(super) struct Leftover {
     pub(super) policies: Vec<Arc<str>>,
+    /// What each of them was when this was found; `None` for one that was gone.
+    pub(super) editions: Vec<Option<Edition>>,
     /// What it may still write there.
     pub(super) written: Projection,
     pub(super) take_back: bool,
@@ -134,6 +137,7 @@ impl Leftovers {
         // Anybody can make such entries, and very many of them: they go together.
         let together = gone.into_iter().take(MOST_TOGETHER).reduce(|mut all, one| {
             all.policies.extend(one.policies);
+            all.editions.extend(one.editions);
             all
         });
         left.extend(together);
@@ -158,6 +162,7 @@ fn leftover(fields: &str, policy: &str, resource: &GroupResource, set: &PolicySe
     let per_minute = entry.and_then(|entry| Some(entry.watching()?.enforcement.max_per_minute));
     lets_go(fields, &written).then(|| Leftover {
         policies: vec![policy.into()],
+        editions: vec![Edition::in_set(set, policy)],
         written,
         take_back,
         per_minute,

@@ -10,7 +10,9 @@ use crate::leader::AFTERMATH;
 use crate::resource::{GroupResource, Place};
 
 /// The most places that are named: what others write into the Lease is bounded too.
-const MOST: usize = 64;
+pub(super) const MOST: usize = 64;
+/// A kind of which more namespaces are to be named is named as a whole, where there is no room for them.
+const FEW: usize = 8;
 /// The longest name of an API group, and of a resource in it or a namespace (RFC 1123).
 const MAX_NAME: (usize, usize) = (253, 63);
 /// What was sent is done by then, or never, and shown by a watch.
@@ -34,10 +36,18 @@ struct Known {
     /// When something was last about to be written, as far as is known.
     written: Option<Instant>,
     look: Option<Look>,
-    /// Those who write there, as a fingerprint.
-    writers: u64,
+    /// Those who write there, as a fingerprint; `None` before anybody said.
+    writers: Option<u64>,
     /// Nothing was left, and somebody still writes in a part of it.
     is_done: bool,
+    /// It stands for its namespaces, for which there was no room.
+    stands_for_all: bool,
+}
+
+impl Known {
+    fn is_looked_through(&self) -> bool {
+        self.look.is_some() && !self.is_done
+    }
 }
 
 /// A place is looked through for what is left in it.
@@ -50,17 +60,58 @@ struct Look {
 }
 
 impl Record {
-    /// Adds a place; where there is no room, in place of one that may go for it. Whether it is named now.
+    /// Adds a place; where there is no room, a kind with many of them is named as a whole, or one goes that may go for it.
+    /// Whether it is named now.
     pub(super) fn add(&mut self, place: &Place, may_go: impl Fn(&Place) -> bool) -> bool {
-        if self.places.contains_key(place) {
+        if self.named(place).is_some() {
             return true;
         }
         if self.places.len() >= MOST {
-            let Some(goes) = self.places.keys().find(|place| may_go(place)).cloned() else { return false };
-            self.places.remove(&goes);
+            if let Some(kind) = self.most_named(place) {
+                self.name_as_a_whole(&kind);
+            } else if let Some(goes) = self.places.keys().find(|place| may_go(place)).cloned() {
+                self.places.remove(&goes);
+            } else {
+                return false;
+            }
         }
-        self.places.insert(place.clone(), Known::default());
+        if self.named(place).is_none() {
+            self.places.insert(place.clone(), Known::default());
+        }
         true
+    }
+
+    /// What is known of a place that is named, by itself or by its kind.
+    fn named(&mut self, place: &Place) -> Option<&mut Known> {
+        if self.places.contains_key(place) {
+            return self.places.get_mut(place);
+        }
+        self.places.get_mut(&whole(&place.resource)).filter(|known| known.stands_for_all)
+    }
+
+    /// Of the kinds that can do with less names, this place among them, the one with the most.
+    fn most_named(&self, place: &Place) -> Option<GroupResource> {
+        let mut named: BTreeMap<&GroupResource, usize> = BTreeMap::new();
+        for part in self.places.keys().chain([place]).filter(|part| part.namespace.is_some()) {
+            *named.entry(&part.resource).or_default() += 1;
+        }
+        named.retain(|kind, count| *count > FEW || self.places.contains_key(&whole(kind)));
+        named.into_iter().max_by_key(|(_, count)| *count).map(|(kind, _)| kind.clone())
+    }
+
+    /// Has a kind stand for its namespaces. While something may be left in one of them, it is looked through as a whole.
+    fn name_as_a_whole(&mut self, kind: &GroupResource) {
+        let parts = |place: &Place| place.resource == *kind && place.namespace.is_some();
+        let of_kind = self.places.iter().filter(|(place, _)| parts(place));
+        let written = of_kind.clone().filter_map(|(_, known)| known.written).max();
+        let is_searched = of_kind.clone().any(|(_, known)| known.is_looked_through());
+        self.places.retain(|place, _| !parts(place));
+        let known = self.places.entry(whole(kind)).or_insert(Known { is_done: true, ..Known::default() });
+        known.stands_for_all = true;
+        known.written = known.written.max(written);
+        if is_searched {
+            (known.look, known.is_done) = (None, false);
+        }
     }
 
     /// Begins a term: takes in what the Lease says, as far as that is allowed, and nobody was asked to name
@@ -84,7 +135,7 @@ impl Record {
 
     /// Notes that something is about to be written; gives the wish that must be kept before.
     pub(super) fn write(&mut self, place: &Place, now: Instant) -> Option<u64> {
-        let known = self.places.get_mut(place)?;
+        let known = self.named(place)?;
         known.written = Some(now);
         known.wish
     }
@@ -100,7 +151,7 @@ impl Record {
         let Some(known) = self.places.get_mut(place) else { return };
         let is_shown = known.written.is_none_or(|written| now.duration_since(written) >= SHOWN);
         if left == Some(0) && is_shown {
-            if known.writers == NOBODY {
+            if known.writers.is_none_or(|writers| writers == NOBODY) {
                 self.places.remove(place);
             } else {
                 known.is_done = true;
@@ -127,8 +178,9 @@ impl Record {
     /// policies may have changed what keeps something there.
     pub(super) fn meet(&mut self, changes: bool, writers: impl Fn(&Place) -> u64) {
         for (place, known) in &mut self.places {
-            let before = std::mem::replace(&mut known.writers, writers(place));
-            if known.writers != before || (changes && known.writers == NOBODY) {
+            let now = writers(place);
+            let before = known.writers.replace(now);
+            if before.is_some_and(|before| before != now) || (changes && now == NOBODY) {
                 (known.look, known.is_done) = (None, false);
             }
         }
@@ -152,6 +204,10 @@ impl fmt::Display for Record {
         }
         Ok(())
     }
+}
+
+fn whole(kind: &GroupResource) -> Place {
+    Place { resource: kind.clone(), namespace: None }
 }
 
 /// What a name names, if it can be a place.
@@ -247,6 +303,58 @@ mod tests {
         assert!(record.add(&named("pods"), |kind| &*kind.resource.resource == "kind-07"));
         assert_eq!(record.places().count(), MOST);
         assert!(record.places().all(|kind| &*kind.resource.resource != "kind-07"));
+    }
+
+    /// A record of so many namespaces of a kind, and as many others as there is room for.
+    fn full_of(namespaces: usize) -> Record {
+        let spaces = (0..namespaces).map(|number| format!("space-{number:02}/widgets.shop"));
+        let others = (namespaces..MOST).map(|number| format!("kind-{number:02}"));
+        begun(&spaces.chain(others).collect::<Vec<_>>().join(","))
+    }
+
+    #[test]
+    fn where_there_is_no_room_a_kind_of_many_namespaces_is_named_as_a_whole() {
+        let now = Instant::now();
+        let mut record = full_of(FEW);
+        assert!(!record.add(&named("pods"), |_| false), "few are named each");
+        let (known, another) = (named("space-01/widgets.shop"), named("another/widgets.shop"));
+        assert!(record.add(&another, |_| false), "one more is not");
+        assert_eq!(record.places().filter(|place| *place.resource.group == *"shop").count(), 1);
+        assert_eq!((record.write(&known, now), record.write(&another, now)), (None, None));
+        record.wished(5);
+        assert_eq!((record.write(&known, now), record.write(&another, now)), (Some(5), Some(5)));
+        assert!(record.add(&known, |_| false) && record.add(&named("pods"), |_| false));
+        assert_eq!(record.places().count(), MOST - FEW + 2, "there is room again");
+        record.look(&named("widgets.shop"), Some(0), now + SHOWN - SECOND);
+        assert!(record.write(&known, now).is_some(), "what was written there last may not be seen yet");
+    }
+
+    #[test]
+    fn a_kind_that_is_named_as_a_whole_needs_no_namespaces_where_there_is_no_room_for_them() {
+        let mut record = full_of(0);
+        assert!(!record.add(&named("shop/pods"), |_| false) && record.add(&named("shop/kind-07"), |_| false));
+        assert_eq!(record.places().count(), MOST);
+        assert_eq!(record.write(&named("shop/kind-07"), Instant::now()), Some(0), "the Lease names it");
+    }
+
+    #[test]
+    fn a_kind_that_comes_to_be_named_as_a_whole_is_looked_through_as_its_namespaces_were() {
+        for is_searched in [false, true] {
+            let now = Instant::now();
+            let mut record = full_of(FEW);
+            if is_searched {
+                record.look(&named("space-03/widgets.shop"), Some(2), now);
+            }
+            record.add(&named("another/widgets.shop"), |_| false);
+            for _ in 0..2 {
+                record.meet(false, |_| 7);
+                record.look(&named("widgets.shop"), None, now);
+            }
+            assert_eq!(record.looked_through(now).count(), usize::from(is_searched));
+            record.meet(false, |_| 8);
+            record.look(&named("widgets.shop"), None, now);
+            assert_eq!(record.looked_through(now).count(), 1, "somebody else writes there");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Keeps the record of where something may be left: in the Lease, so that whoever leads next finds what policies have left
 //! that went while nobody was there, and has these places watched, though no policy may look at them any more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::leftovers::Leftovers;
-use super::record::{NOBODY, Record};
+use super::record::{MOST, NOBODY, Record};
 use crate::leader::{Leadership, Lost, Permit};
+use crate::ledger::Ledger;
 use crate::policy::{CompiledPolicy, PolicySet};
 use crate::resource::Place;
 
@@ -32,6 +33,7 @@ pub(super) struct Recorder {
     leftovers: Arc<Leftovers>,
     set: watch::Receiver<Arc<PolicySet>>,
     looked_through: watch::Sender<Places>,
+    ledger: Arc<Ledger>,
     state: Mutex<State>,
 }
 
@@ -42,20 +44,23 @@ struct State {
     permit: Option<Permit>,
     /// The policies when it was last looked what keeps something.
     revision: u64,
-    /// There was no room for a place, which was told.
-    is_full: bool,
+    /// Places for which there is no room; no more of them than are named.
+    unnamed: BTreeSet<Place>,
+    /// The policies that were told so.
+    told: BTreeSet<Arc<str>>,
 }
 
 impl Recorder {
     /// Nothing is read or asked for before something is written, or [`Recorder::run`]. What is to be looked through is sent
-    /// to `looked_through`.
+    /// to `looked_through`; where there is no room, the ledger has it.
     pub(super) fn new(
         leadership: Leadership,
         leftovers: Arc<Leftovers>,
         set: watch::Receiver<Arc<PolicySet>>,
         looked_through: watch::Sender<Places>,
+        ledger: Arc<Ledger>,
     ) -> Self {
-        Self { leadership, leftovers, set, looked_through, state: Mutex::default() }
+        Self { leadership, leftovers, set, looked_through, ledger, state: Mutex::default() }
     }
 
     /// Looks what is left, until told to stop.
@@ -101,13 +106,17 @@ impl Recorder {
     }
 
     fn add(&self, state: &mut State, place: &Place) {
-        let is_named = state.record.add(place, |known| !self.leftovers.are_watched(&known.resource));
-        if !is_named && !std::mem::replace(&mut state.is_full, true) {
-            warn!(
-                %place,
-                "the lease names as many places as it may: what is left in others is not found when their policies go \
-                 while no operator runs"
-            );
+        if state.record.add(place, |known| !self.leftovers.are_watched(&known.resource)) {
+            state.unnamed.remove(place);
+        } else if state.unnamed.len() < MOST {
+            if state.unnamed.is_empty() {
+                warn!(
+                    %place,
+                    "the lease names as many places as it may: what is left in others is not found when their policies go \
+                     while no operator runs"
+                );
+            }
+            state.unnamed.insert(place.clone());
         }
     }
 
@@ -126,8 +135,9 @@ impl Recorder {
         if self.meet(&mut state, &permit).is_err() {
             return;
         }
-        for place in self.leftovers.places() {
-            self.add(&mut state, &place);
+        let waiting = state.unnamed.clone();
+        for place in self.leftovers.places().union(&waiting) {
+            self.add(&mut state, place);
         }
         let writers: Vec<_> = set.entries.values().filter_map(|entry| entry.enforcing()).collect();
         let is_covered = |place: &Place| writers.iter().any(|policy| policy.covers(place));
@@ -140,8 +150,24 @@ impl Recorder {
         for place in ended {
             state.record.look(&place, self.leftovers.left_in(&place, &set), now);
         }
+        self.tell_unnamed(&mut state, &writers);
         self.keep(&mut state, &permit);
         self.show(state.record.looked_through(now).cloned().collect());
+    }
+
+    /// Tells the policies that write to a place that is not named, and those that were told so and do no more.
+    fn tell_unnamed(&self, State { unnamed, told, .. }: &mut State, writers: &[&Arc<CompiledPolicy>]) {
+        let place =
+            |policy: &Arc<CompiledPolicy>| unnamed.iter().find(|place| policy.looks_at(place)).cloned();
+        let of_policy = |policy: &&Arc<CompiledPolicy>| Some((Arc::clone(&policy.name), place(policy)?));
+        let tell: BTreeMap<_, _> = writers.iter().filter_map(of_policy).collect();
+        for policy in std::mem::take(told).difference(&tell.keys().cloned().collect()) {
+            self.ledger.note_unnamed(policy, None);
+        }
+        for (policy, place) in tell {
+            self.ledger.note_unnamed(&policy, Some(place));
+            told.insert(policy);
+        }
     }
 
     fn show(&self, places: BTreeSet<Place>) {

@@ -17,6 +17,7 @@ struct World {
     lead: Lead,
     store: Arc<Store>,
     recorder: Arc<Recorder>,
+    ledger: Arc<Ledger>,
     sets: watch::Sender<Arc<PolicySet>>,
     looked_through: watch::Receiver<Places>,
     _tasks: JoinSet<()>,
@@ -31,11 +32,12 @@ impl World {
             Arc::new(Leftovers::new(Arc::clone(&store), Fences::default(), "watchpolicy-system".into()));
         let (sets, set) = watch::channel(Arc::default());
         let (looks, looked_through) = watch::channel(Places::default());
-        let recorder = Arc::new(Recorder::new(lead.leadership(), leftovers, set, looks));
+        let ledger = Ledger::new();
+        let recorder = Arc::new(Recorder::new(lead.leadership(), leftovers, set, looks, Arc::clone(&ledger)));
         let mut tasks = JoinSet::new();
         let running = Arc::clone(&recorder);
         tasks.spawn(async move { running.run(CancellationToken::new()).await });
-        let world = Self { lead, store, recorder, sets, looked_through, _tasks: tasks };
+        let world = Self { lead, store, recorder, ledger, sets, looked_through, _tasks: tasks };
         world.pass(2).await;
         assert!(world.looks().is_empty(), "before policies are known nothing has ended");
         world.policies(&[]).await;
@@ -61,8 +63,12 @@ impl World {
 
     /// A watch of all ConfigMaps, which is synced.
     fn watch(&self) -> Arc<Shelf> {
+        self.watch_all("configmaps")
+    }
+
+    fn watch_all(&self, resource: &str) -> Arc<Shelf> {
         let types = TypeMeta { api_version: "v1".into(), kind: "ConfigMap".into() };
-        let shelf = Arc::new(Shelf::new(1, Gvr::new("", "v1", "configmaps"), types, Arc::default()));
+        let shelf = Arc::new(Shelf::new(1, Gvr::new("", "v1", resource), types, Arc::default()));
         shelf.sweep();
         shelf.set_state(TargetState::Synced);
         self.store.open(Arc::clone(&shelf));
@@ -233,4 +239,39 @@ async fn what_a_wide_policy_left_is_looked_through_though_a_narrow_one_writes_th
     drop(shelf.remove(&left));
     world.pass(65).await;
     assert_eq!(world.looks(), [""; 0], "nothing is left, and the narrow one writes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_writes_where_there_is_no_room_is_told_so_until_there_is() {
+    let kinds: Vec<_> = (0..MOST).map(|number| format!("kind-{number:02}")).collect();
+    let world = World::new(&kinds.join(",")).await;
+    kinds.iter().for_each(|kind| drop(world.watch_all(kind)));
+    world.policies(&[on_config_maps("Enforce")]).await;
+    let permit = world.lead.leadership().permit().unwrap();
+    assert!(world.recorder.covers(&config_maps(), &permit).await, "nobody waits for what has no room");
+    let told = || world.ledger.page("p0", &[], 0).obstacles.unrecorded();
+    world.pass(2).await;
+    assert!(told().unwrap().contains("not configmaps:"), "{:?}", told());
+    world.pass(62).await;
+    assert_eq!(
+        (told(), world.lead.memo()),
+        (None, "configmaps".to_owned()),
+        "nothing was left in the others"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_writes_where_there_is_no_room_is_told_so_while_it_does() {
+    let kinds: Vec<_> = (0..MOST).map(|number| format!("kind-{number:02}")).collect();
+    let world = World::new(&kinds.join(",")).await;
+    let shelves: Vec<_> = kinds.iter().map(|kind| world.watch_all(kind)).collect();
+    shelves.iter().for_each(|shelf| drop(written(shelf, "shop", "a")));
+    world.policies(&[on_config_maps("Enforce")]).await;
+    let permit = world.lead.leadership().permit().unwrap();
+    world.recorder.covers(&config_maps(), &permit).await;
+    world.pass(70).await;
+    let told = || world.ledger.page("p0", &[], 0).obstacles.unrecorded().is_some();
+    assert!(told());
+    world.policies(&[on_config_maps("Audit")]).await;
+    assert!(!told());
 }

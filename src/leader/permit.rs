@@ -13,7 +13,11 @@ use tokio::time::{Instant, sleep};
 const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// For so long a request may still be carried out whose sender waits for it no more: the API server's own time limit
-/// (`--request-timeout`), as it is by default.
+/// (`--request-timeout`), as it is by default, once it has the request.
+///
+/// No bound for what it does not have: of a machine that is cut off, Linux sends that again for 100 s after the connection was
+/// closed (`tcp_orphan_retries`), and for 15 minutes while the process is stopped (`tcp_retries2`). `TCP_USER_TIMEOUT` would
+/// end it earlier; kube makes the sockets itself, and lets nobody set it.
 pub const AFTERMATH: Duration = Duration::from_secs(60);
 
 /// Leadership is not, or no longer, held.

@@ -182,9 +182,21 @@ impl State {
         }
     }
 
+    /// Clears obstacles of all policies; `clear` says whether that is news.
+    pub(super) fn clear_obstacles(&mut self, mut clear: impl FnMut(&str, &mut Obstacles) -> bool) {
+        let Self { obstacles, dirty, .. } = self;
+        obstacles.retain(|policy, of_policy| {
+            if clear(policy, of_policy) {
+                dirty.insert(Arc::clone(policy));
+            }
+            *of_policy != Obstacles::default()
+        });
+    }
+
     pub(super) fn forget(&mut self, key: &ObjectKey, now: Timestamp) {
         let standings = self.take(key).map(|record| record.standings);
         self.strike(key, standings.into_iter().flatten(), now);
+        self.clear_obstacles(|_, obstacles| obstacles.forget(key));
     }
 
     fn take(&mut self, key: &ObjectKey) -> Option<Record> {

@@ -106,6 +106,22 @@ fn granted(outcome: Outcome, grants: &[(&str, bool)]) -> Judgement {
     Judgement::Judged(Verdict { outcome, rules, grants, again: None })
 }
 
+#[tokio::test]
+async fn what_was_said_of_an_object_that_is_gone_is_told_no_more() {
+    let ledger = Ledger::new();
+    ledger.note_tracked(("p", 1), &pod("a"), false);
+    ledger.note_stuck("q", &pod("b"), "it is stuck".into());
+    assert_eq!(ledger.changed().await.len(), 2);
+    let told = |policy: &str| ledger.page(policy, &[], 0).obstacles.to_string();
+    ledger.forget(&pod("c"), at(1));
+    assert!(told("p").contains("shop/a") && told("q") == "it is stuck");
+    assert_eq!(ledger.changed().now_or_never(), None, "nobody said anything of it");
+    for (object, policy) in [("a", "p"), ("b", "q")] {
+        ledger.forget(&pod(object), at(2));
+        assert_eq!((told(policy), ledger.changed().await), (String::new(), [policy.into()].into()));
+    }
+}
+
 #[test]
 fn each_exception_is_counted_with_the_objects_that_it_fits_and_those_that_do_not_need_it() {
     let ledger = Ledger::new();

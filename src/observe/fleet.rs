@@ -17,10 +17,12 @@ use tokio_util::sync::CancellationToken;
 mod inputs;
 mod looking;
 mod publish;
+mod room;
 mod running;
 mod succession;
 
 use inputs::Inputs;
+pub use room::Limits;
 pub(super) use running::{Role, Running, Stand};
 use succession::hold;
 
@@ -48,21 +50,6 @@ pub struct Settings {
     pub resync: Option<Duration>,
     /// How many watches there may be.
     pub limits: Limits,
-}
-
-/// How many watches there may be. Each is a connection and a task, and a policy can ask for very many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Resources that are watched.
-    pub targets: usize,
-    /// Single namespaces of resources that are watched.
-    pub namespaced: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { targets: 200, namespaced: 256 }
-    }
 }
 
 /// What the fleet works with.
@@ -191,24 +178,35 @@ impl Fleet {
     // ---- wanted × running ----
 
     fn reconcile(&mut self, set: &PolicySet, catalog: Arc<Catalog>) {
-        let Demand { watches, spares, targets } = demand(set, &catalog);
+        let Demand { mut watches, spares, targets } = demand(set, &catalog);
         self.meet_policies(set, targets);
-        let mut current = BTreeSet::new();
-        self.refused.clear();
-        self.awaiting.clear();
-        let mut watches = watches;
         // What a program needs beside its objects first: who it is there for is served by it at once. What no policy
         // names comes last: how much that is, others decide, and there may not be room for all.
         watches.sort_by_key(|spec| (spec.around.is_empty(), !spec.is_named()));
-        for spec in watches {
-            current.extend(self.want(spec, Role::Wanted));
+        self.spares = spares;
+        self.meet_demand(&watches, &catalog);
+        // What nobody wants any more lingers by now.
+        let refused = self.refused.clone();
+        if self.make_room(&refused) {
+            self.meet_demand(&watches, &catalog);
         }
-        for spare in &spares {
-            if self.running.values().any(|running| running.spec.brings(spare)) {
-                current.extend(self.want(spare.clone(), Role::Spare));
+        self.served = catalog;
+        self.surround();
+    }
+
+    /// Starts what is wanted, as far as there is room, and has linger what is not.
+    fn meet_demand(&mut self, watches: &[WatchSpec], catalog: &Catalog) {
+        let mut current = BTreeSet::new();
+        self.refused.clear();
+        self.awaiting.clear();
+        for spec in watches {
+            current.extend(self.want(spec.clone(), Role::Wanted));
+        }
+        for spare in self.spares.clone() {
+            if self.running.values().any(|running| running.spec.brings(&spare)) {
+                current.extend(self.want(spare, Role::Spare));
             }
         }
-        self.spares = spares;
         let is_other = |epoch: &&u64| !current.contains(*epoch);
         let others: Vec<u64> = self.running.keys().filter(is_other).copied().collect();
         // All of them before any is looked at: none of them is another one's successor.
@@ -219,10 +217,8 @@ impl Fleet {
             }
         }
         for epoch in others {
-            self.unwant(epoch, &catalog);
+            self.unwant(epoch, catalog);
         }
-        self.served = catalog;
-        self.surround();
     }
 
     fn meet_policies(&mut self, set: &PolicySet, targets: BTreeMap<Arc<str>, Vec<PolicyTarget>>) {
@@ -251,21 +247,9 @@ impl Fleet {
             return Some(self.start(spec, role));
         }
         if role == Role::Wanted {
-            self.refused.insert(Place { resource: spec.resource.resource, namespace: spec.namespace });
+            self.refused.insert(room::place(&spec));
         }
         None
-    }
-
-    /// Another watch at a place that is watched already takes its turn there, and is no more of them.
-    fn has_room_for(&self, spec: &WatchSpec) -> bool {
-        let watched = || self.running.values().map(|running| &running.spec);
-        let targets: BTreeSet<_> = watched().map(|spec| &spec.resource.resource).collect();
-        let narrow = |spec: &WatchSpec| Some((spec.resource.resource.clone(), spec.namespace.clone()?));
-        let namespaced: BTreeSet<_> = watched().filter_map(narrow).collect();
-        (targets.len() < self.settings.limits.targets || targets.contains(&spec.resource.resource))
-            && narrow(spec).is_none_or(|place| {
-                namespaced.len() < self.settings.limits.namespaced || namespaced.contains(&place)
-            })
     }
 
     fn start(&mut self, spec: WatchSpec, role: Role) -> u64 {
@@ -351,7 +335,10 @@ impl Fleet {
         };
         let due: Vec<WatchSpec> = self.spares.iter().filter(is_due).cloned().collect();
         for spare in due {
-            self.want(spare, Role::Spare);
+            let place = [room::place(&spare)].into();
+            if self.want(spare.clone(), Role::Spare).is_none() && self.make_room(&place) {
+                self.want(spare, Role::Spare);
+            }
         }
     }
 }

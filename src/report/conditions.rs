@@ -188,8 +188,10 @@ pub(super) fn enforcing(policy: &CompiledPolicy, writes: Writes, obstacles: &Obs
         Mode::Enforce => match denied {
             Some(denied) => not(Reason::Forbidden, denied.to_owned()),
             None => {
-                let kept = obstacles.kept().map(|kept| format!("; {kept}")).unwrap_or_default();
-                Statement::new("Enforcing", TRUE, Reason::Enforcing, format!("fixes are written{kept}"))
+                let stays = obstacles.kept_by(policy.generation).into_iter().chain(obstacles.unrecorded());
+                let message = ["fixes are written".to_owned()].into_iter().chain(stays);
+                let message = message.collect::<Vec<_>>().join("; ");
+                Statement::new("Enforcing", TRUE, Reason::Enforcing, message)
             }
         },
     }

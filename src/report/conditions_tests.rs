@@ -6,7 +6,7 @@ use crate::policy::{Judgement, Outcome};
 use crate::report::cases::{
     at, deleted, enter, invalid, mending, node, running, status, suspended, target, unreadable, verdict,
 };
-use crate::resource::{GroupResource, ObjectKey, ObjectName};
+use crate::resource::{GroupResource, ObjectKey, ObjectName, Place};
 use TargetState::{Absent, Degraded, Forbidden, Listing, Resolving, Synced};
 
 /// Each condition as `Type=Status/Reason`, sorted; without that of the mode, which is not theirs to follow.
@@ -264,9 +264,18 @@ fn every_consent_that_is_missing_is_named() {
     assert_eq!(written(&Obstacles::default()), ("True", "Enforcing", "fixes are written".to_owned()));
     assert_eq!(written(lacks).1, "Forbidden");
     let object = ObjectName { namespace: Some("shop".into()), name: "web".into() };
-    let untracked = Some(ObjectKey { resource: pods, object });
-    let (status, _, message) = written(&Obstacles { untracked, ..Obstacles::default() });
+    let (object, generation) = (ObjectKey { resource: pods, object }, enforces.running().unwrap().generation);
+    let untracked =
+        |generation| Obstacles { untracked: Some((object.clone(), generation)), ..Obstacles::default() };
+    let (status, _, message) = written(&untracked(generation));
     assert!(status == "True" && message.contains("managedFields of pods shop/web"), "{message}");
+    let unnamed = Place { resource: GroupResource::new("", "secrets"), namespace: Some("shop".into()) };
+    let (status, _, message) = written(&Obstacles { unnamed: Some(unnamed), ..untracked(generation) });
+    assert!(
+        status == "True" && message.contains("pods shop/web") && message.contains("not shop/secrets"),
+        "{message}"
+    );
+    assert_eq!(written(&untracked(generation - 1)).2, "fixes are written", "the policy was edited since");
     for (allowed, stopped, reason, word) in
         [(false, false, "NotAllowed", "--allow-enforce"), (true, true, "Stopped", "watchpolicy.io/writes")]
     {
@@ -302,7 +311,7 @@ fn a_policy_that_takes_back_what_it_wrote_says_how_much_is_left_and_why() {
     let entry = PolicyEntry { finalizers: [FINALIZER.into()].into(), ..running("p") };
     let targets = [target("deployments", Synced), target("jobs", Forbidden)];
     let mut page = Page::default();
-    page.obstacles.stuck = Some("the server is moody".into());
+    page.obstacles.held = Some("the server is moody".into());
     let writes = Writes { allowed: true, stopped: true, left: Some(2) };
     let view = View { entry: &entry, targets: Some(&targets), page: &page, previous: None, writes };
     let status = render(&view, at(0));

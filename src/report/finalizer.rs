@@ -170,6 +170,8 @@ pub struct Finalizers<S> {
     written: BTreeMap<Arc<str>, Written>,
     /// Policies of which something was noted that is in the way.
     told: BTreeSet<Arc<str>>,
+    /// Policies of which was noted that something may still be written.
+    awaiting: BTreeSet<Arc<str>>,
 }
 
 /// A policy's finalizers were written, or refused.
@@ -185,8 +187,8 @@ impl<S: FinalizerStore> Finalizers<S> {
     /// Missing rights are noted in the ledger.
     pub fn new(store: S, ledger: Arc<Ledger>, settings: Settings, leadership: Leadership) -> Self {
         let awaits = Arc::new(|_: &str| false);
-        let (calm, written, told) = Default::default();
-        Self { store, ledger, settings, leadership, awaits, calm, written, told }
+        let (calm, written, told, awaiting) = Default::default();
+        Self { store, ledger, settings, leadership, awaits, calm, written, told, awaiting }
     }
 
     /// The finalizer stays while something may still be written.
@@ -222,15 +224,18 @@ impl<S: FinalizerStore> Finalizers<S> {
         self.calm.retain(|name, _| set.entries.contains_key(name));
         self.written.retain(|name, _| set.entries.contains_key(name));
         self.told.retain(|name| set.entries.contains_key(name));
+        self.awaiting.retain(|name| set.entries.contains_key(name));
         let Ok(permit) = self.leadership.permit() else { return false };
         let mut waits = false;
         for entry in set.entries.values() {
             let targets = board.policies.get(&entry.name).map(AsRef::as_ref);
             let mut wanted =
                 wanted(entry, targets, self.settings.allow_enforce, || (self.settings.left)(&entry.name));
-            if wanted == Wanted::Off && self.may_still_write(entry, &permit) {
+            let awaits = wanted == Wanted::Off && self.may_still_write(entry, &permit);
+            if awaits {
                 wanted = Wanted::Later;
             }
+            self.tell_awaited(&entry.name, awaits);
             match wanted {
                 Wanted::AsItIs => self.settle(&entry.name),
                 Wanted::On | Wanted::Off | Wanted::Later => waits = true,
@@ -244,14 +249,18 @@ impl<S: FinalizerStore> Finalizers<S> {
 
     /// Whether something may still be written for a policy that takes it back: who takes the finalizer off before would
     /// leave it for good.
-    fn may_still_write(&mut self, entry: &PolicyEntry, permit: &Permit) -> bool {
+    fn may_still_write(&self, entry: &PolicyEntry, permit: &Permit) -> bool {
         let takes_back = entry.takes_back() && self.settings.allow_enforce;
-        let awaits = takes_back && (permit.predecessor_may_write() || (self.awaits)(&entry.name));
-        if awaits {
-            self.ledger.note_stuck(&entry.name, Some(AWAITED.into()));
-            self.told.insert(Arc::clone(&entry.name));
+        takes_back && (permit.predecessor_may_write() || (self.awaits)(&entry.name))
+    }
+
+    /// Says that the finalizer waits for what may still be written, in each step in which it does and in no other.
+    fn tell_awaited(&mut self, policy: &Arc<str>, awaits: bool) {
+        if awaits && self.awaiting.insert(Arc::clone(policy)) {
+            self.ledger.note_held(policy, Some(AWAITED.into()));
+        } else if !awaits && self.awaiting.remove(policy) {
+            self.ledger.note_held(policy, None);
         }
-        awaits
     }
 
     fn is_due(&mut self, entry: &Arc<PolicyEntry>, wanted: Wanted) -> bool {
@@ -300,7 +309,7 @@ impl<S: FinalizerStore> Finalizers<S> {
                 self.told.insert(Arc::clone(&entry.name));
             }
             Err(FinalizerFault::Failed(words)) => {
-                self.ledger.note_stuck(policy, Some(complain(policy, words)));
+                self.ledger.note_held(policy, Some(complain(policy, words)));
                 self.told.insert(Arc::clone(&entry.name));
             }
         }
@@ -312,7 +321,7 @@ impl<S: FinalizerStore> Finalizers<S> {
     fn settle(&mut self, policy: &str) {
         if self.told.remove(policy) {
             self.ledger.note_denied(policy, &policies(), None);
-            self.ledger.note_stuck(policy, None);
+            self.ledger.note_held(policy, None);
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::crd::WatchPolicy;
 use crate::leader::testing::Lead;
 use crate::policy::{PolicyState, compile};
 use crate::report::cases::target;
+use crate::resource::{ObjectKey, ObjectName};
 use TargetState::{Absent, Degraded, Forbidden, Listing, Synced};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -255,5 +256,29 @@ async fn a_policy_stays_while_something_that_was_sent_for_it_may_still_come() {
         sleep(SECOND * 4).await;
         assert_eq!(fake.0.lock().len(), 1, "{inherits}");
         assert_eq!(ledger.page("p", &[], 0).obstacles.to_string(), "");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_awaited_is_told_only_while_it_is_and_takes_no_other_words_away() {
+    let (ledger, lead, left) = (Ledger::new(), Lead::new(true), Arc::new(AtomicU64::new(0)));
+    let object = ObjectName { namespace: None, name: "web".into() };
+    let web = ObjectKey { resource: GroupResource::new("", "pods"), object };
+    ledger.note_stuck("p", &web, "web is stuck".into());
+    let counted = Arc::clone(&left);
+    let counted = Arc::new(move |_: &str| counted.load(Ordering::Relaxed));
+    let settings = Settings { interval: SECOND, allow_enforce: true, left: counted };
+    let finalizers = Finalizers::new(Fake::default(), Arc::clone(&ledger), settings, lead.leadership());
+    let (_set, sets) = watch::channel(Arc::new(set_of(entry(&json!({}), true, HELD))));
+    let board = Board { policies: [("p".into(), [target("deployments", Synced)].into())].into() };
+    let (_board, boards) = watch::channel(Arc::new(board));
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(finalizers.awaiting(Arc::new(|_: &str| true)).run(sets, boards, CancellationToken::new()));
+    let told = || ledger.page("p", &[], 0).obstacles.to_string();
+    for (count, awaited) in [(0, true), (1, false), (0, true)] {
+        left.store(count, Ordering::Relaxed);
+        sleep(SECOND).await;
+        assert!(told().starts_with("web is stuck"), "{}", told());
+        assert_eq!(told().contains("goes within a minute"), awaited, "{count} left");
     }
 }

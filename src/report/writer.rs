@@ -20,9 +20,8 @@ use super::pace::Pace;
 use super::patch::{StatusPatch, StatusStore, WriteFault};
 use super::schedule::Schedule;
 use super::status::{View, render};
-use crate::crd::TargetState;
-use crate::crd::WatchPolicyStatus;
 use crate::crd::status::MAX_VIOLATIONS;
+use crate::crd::{TargetState, WatchPolicyStatus};
 use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, ReportWrite};
@@ -194,6 +193,7 @@ impl<S: StatusStore> StatusWriter<S> {
             // Another policy has the name now; the verdicts are those of the one before.
             self.schedule.take(&entry.name);
             self.ledger.withdraw(&entry.name);
+            self.ledger.forget_untracked(&entry.name);
         }
         let shown = statuses.of(&entry.name).filter(|shown| shown.uid == entry.uid);
         let stored = shown.and_then(|shown| shown.status);

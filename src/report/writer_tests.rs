@@ -7,6 +7,7 @@ use crate::leader::testing::Lead;
 use crate::observe::statuses::Shown;
 use crate::policy::FINALIZER;
 use crate::report::cases::{at, enter, invalid, node, running, target, verdict};
+use crate::resource::{ObjectKey, ObjectName};
 
 const MS: Duration = Duration::from_millis(1);
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -322,8 +323,12 @@ async fn a_policy_created_again_under_its_name_starts_without_verdicts() {
     let bench = Bench::start(vec![running("p")]);
     bench.fails("a");
     bench.pass(10_000).await;
+    let object = ObjectName { namespace: None, name: "web".into() };
+    let web = ObjectKey { resource: GroupResource::new("", "pods"), object };
+    bench.ledger.note_tracked(("p", 1), &web, false);
     bench.show(vec![PolicyEntry { uid: "another".into(), ..running("p") }]);
     bench.pass(1000).await;
+    assert_eq!(bench.ledger.page("p", &[], 0).obstacles.kept(), None, "the other one wrote that");
     let last = bench.last();
     assert_eq!((&*last.uid, last.status.violations.len()), ("another", 0));
 }

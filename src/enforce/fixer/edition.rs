@@ -16,77 +16,119 @@ use crate::enforce::leftovers::Leftover;
 use crate::enforce::refusal::Refusal;
 use crate::policy::CompiledPolicy;
 
-/// What the server said is believed for so long.
+/// That a policy is as it is known is believed for so long after it was asked.
 const FRESH: Duration = Duration::from_secs(10);
-/// Where it said that the watch is behind, it is asked again after so long.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Where it is not, or the server could not say, it is asked again so long after it answered.
+const AGAIN: Duration = Duration::from_secs(2);
 const BEHIND: &str = "the policy is not as it is known here any more; its watch has yet to show how it is";
+const ANEW: &str = "the policy was edited, and its objects are being listed anew; what fails by then is fixed by the policy as it is now";
+const EDITED: &str = "the policy was edited a moment ago; what is left is looked at again";
 
-/// What the server said of policies lately, by name, and when that was asked.
-#[derive(Debug, Default)]
-pub(super) struct Editions(HashMap<Arc<str>, (Option<Edition>, Instant), RandomState>);
+/// What brings a key back that nothing is written to, and why nothing is, in words.
+pub(super) type Doubt = (Next, String);
 
-impl Editions {
-    /// Whether a policy is as it is known; `None` where the server is to be asked.
-    fn confirms(&self, policy: &str, known: Option<&Edition>, now: Instant) -> Option<bool> {
-        let (said, asked) = self.0.get(policy)?;
-        let is_known = said.as_ref() == known;
-        let lasts = if is_known { FRESH } else { AGAIN };
-        (now.duration_since(*asked) < lasts).then_some(is_known)
-    }
+/// What the server said of a policy.
+#[derive(Debug)]
+struct Said {
+    edition: Result<Option<Edition>, Doubt>,
+    asked: Instant,
+    answered: Instant,
+}
 
-    fn note(&mut self, policy: &Arc<str>, said: Option<Edition>, asked: Instant) {
-        self.0.retain(|_, (_, at)| asked.saturating_duration_since(*at) < FRESH);
-        self.0.insert(Arc::clone(policy), (said, asked));
+impl Said {
+    fn confirms(&self, known: Option<&Edition>) -> Result<(), Doubt> {
+        match &self.edition {
+            Ok(said) if said.as_ref() == known => Ok(()),
+            // When the watch shows it, its objects are judged anew, and come here by that.
+            Ok(_) => Err((Next::Retry, BEHIND.to_owned())),
+            Err(doubt) => Err(doubt.clone()),
+        }
     }
 }
 
+/// What the server said of policies lately, by name.
+#[derive(Debug, Default)]
+pub(super) struct Editions(HashMap<Arc<str>, Said, RandomState>);
+
+impl Editions {
+    /// Whether a policy is as it is known; `None` where the server is to be asked.
+    fn confirm(&self, policy: &str, known: Option<&Edition>, now: Instant) -> Option<Result<(), Doubt>> {
+        let said = self.0.get(policy)?;
+        let confirmed = said.confirms(known);
+        let is_fresh = match confirmed {
+            Ok(()) => now.duration_since(said.asked) < FRESH,
+            Err(_) => now.duration_since(said.answered) < AGAIN,
+        };
+        is_fresh.then_some(confirmed)
+    }
+
+    fn note(&mut self, policy: &Arc<str>, said: Said) {
+        let now = said.answered;
+        self.0.retain(|_, known| now.saturating_duration_since(known.answered) < FRESH);
+        self.0.insert(Arc::clone(policy), said);
+    }
+}
+
+fn edition_of(policy: &CompiledPolicy) -> Edition {
+    Edition { uid: policy.uid.to_string(), generation: policy.generation }
+}
+
 impl Fixer {
+    /// Why a policy may not write as it was compiled, as far as that is known without asking anybody.
+    pub(super) fn doubt(&self, policy: &CompiledPolicy) -> Option<Doubt> {
+        if self.is_edited(policy) {
+            return Some((Next::Done, ANEW.to_owned()));
+        }
+        let (known, now) = (edition_of(policy), Instant::now());
+        self.memory.lock().editions.confirm(&policy.name, Some(&known), now)?.err()
+    }
+
+    /// Whether the watch of policies shows a newer edition of a policy than the one by which objects are judged still. When
+    /// they are judged by that, they come back by themselves.
+    fn is_edited(&self, policy: &CompiledPolicy) -> bool {
+        let set = self.parts.set.borrow();
+        let newest = set.entries.get(&policy.name).filter(|entry| entry.enforcing().is_some());
+        newest.is_some_and(|entry| (&entry.uid, entry.generation) != (&policy.uid, policy.generation))
+    }
+
     /// Makes sure that the policy that wants a write still is what it was when it was compiled.
     ///
     /// # Errors
-    /// When it is not, or nobody can say: what brings the key back, and why nothing is written, in words.
-    pub(super) async fn confirm(&self, policy: &CompiledPolicy) -> Result<(), (Next, String)> {
-        let known = Edition { uid: policy.uid.to_string(), generation: policy.generation };
-        self.confirm_edition(&policy.name, Some(&known)).await
+    /// When it is not, or nobody can say.
+    pub(super) async fn confirm(&self, policy: &CompiledPolicy) -> Result<(), Doubt> {
+        if let Some(doubt) = self.doubt(policy) {
+            return Err(doubt);
+        }
+        self.confirm_edition(&policy.name, Some(&edition_of(policy))).await
     }
 
-    /// Makes sure that the policies of a leftover are as they are known here, or as gone.
+    /// Makes sure that the policies of a leftover still are as they were when it was found, or as gone.
     ///
     /// # Errors
     /// As [`Fixer::confirm`].
-    pub(super) async fn confirm_all(&self, leftover: &Leftover) -> Result<(), (Next, String)> {
-        let set = Arc::clone(&self.parts.set.borrow());
-        for policy in &leftover.policies {
-            let known = set.entries.get(policy);
-            let known =
-                known.map(|entry| Edition { uid: entry.uid.to_string(), generation: entry.generation });
+    pub(super) async fn confirm_all(&self, leftover: &Leftover) -> Result<(), Doubt> {
+        for (policy, known) in leftover.policies.iter().zip(&leftover.editions) {
+            if Edition::in_set(&self.parts.set.borrow(), policy) != *known {
+                return Err((Next::Retry, EDITED.to_owned()));
+            }
             self.confirm_edition(policy, known.as_ref()).await?;
         }
         Ok(())
     }
 
-    async fn confirm_edition(
-        &self,
-        policy: &Arc<str>,
-        known: Option<&Edition>,
-    ) -> Result<(), (Next, String)> {
+    async fn confirm_edition(&self, policy: &Arc<str>, known: Option<&Edition>) -> Result<(), Doubt> {
         let asked = Instant::now();
-        let said = self.memory.lock().editions.confirms(policy, known, asked);
-        let confirms = match said {
-            Some(confirms) => confirms,
-            None => {
-                let said = self.ask(policy).await?;
-                let confirms = said.as_ref() == known;
-                self.memory.lock().editions.note(policy, said, asked);
-                confirms
-            }
-        };
-        // When the watch shows it, its objects are judged anew, and come here by that.
-        if confirms { Ok(()) } else { Err((Next::Retry, BEHIND.to_owned())) }
+        if let Some(confirmed) = self.memory.lock().editions.confirm(policy, known, asked) {
+            return confirmed;
+        }
+        let edition = self.ask(policy).await;
+        let said = Said { edition, asked, answered: Instant::now() };
+        let confirmed = said.confirms(known);
+        self.memory.lock().editions.note(policy, said);
+        confirmed
     }
 
-    async fn ask(&self, policy: &str) -> Result<Option<Edition>, (Next, String)> {
+    async fn ask(&self, policy: &str) -> Result<Option<Edition>, Doubt> {
         match self.gate.edition(policy).await {
             Ok(said) => Ok(said),
             Err(Refusal::Busy(wait)) => {
@@ -99,3 +141,7 @@ impl Fixer {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "edition_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::contested::Outrun;
+use super::edition::Doubt;
 use super::{BUSY, Fixer, Next, Order, READS};
 use crate::enforce::case::Case;
 use crate::enforce::gate::{Intent, Target};
@@ -34,6 +35,9 @@ impl Fixer {
         }
         if self.unheld(key, &failing) {
             return Next::Done;
+        }
+        if let Some(next) = self.doubted(key, &failing) {
+            return next;
         }
         if let Some(wait) = self.throttled(key, &failing) {
             return Next::After(wait);
@@ -142,10 +146,16 @@ impl Fixer {
             Ok(prepared) => prepared,
             Err(next) => return Ok((next, None)),
         };
+        // Something is to be sent: the object was not read in vain.
+        self.memory.lock().looks.end(key);
         let dry_run = proposal.only_plans(self.settings.allow);
         if !dry_run && let Err((then, why)) = self.prepare_to_write(key, &proposal, permit).await {
             self.note(key, &proposal, proposal.fixes(Remediation::Waiting, Some(&why)));
             return Ok((next.and(then), None));
+        }
+        // Last: nothing is paid for what is not sent, and nothing is waited for between what was made sure of and the write.
+        if let Some(wait) = self.unpaid(key, &proposal) {
+            return Ok((next.and(Next::After(wait)), None));
         }
         let order = Order { proposal: &proposal, document, patch: &patch, dry_run };
         let target = Target { resource: &case.resource, object: &key.object, types: &case.types };
@@ -171,7 +181,7 @@ impl Fixer {
         key: &ObjectKey,
         proposal: &Proposal,
         permit: &Permit,
-    ) -> Result<(), (Next, String)> {
+    ) -> Result<(), Doubt> {
         self.confirm(&proposal.fixing.policy).await?;
         match self.recorder.covers(&place(key, proposal), permit).await {
             true => Ok(()),
@@ -179,7 +189,7 @@ impl Fixer {
         }
     }
 
-    /// What is to be sent for a policy, paid for, and what else brings the key back.
+    /// What is to be sent for a policy that can pay for it, and what else brings the key back.
     ///
     /// # Errors
     /// What brings the key back, where nothing is to be sent.
@@ -219,7 +229,7 @@ impl Fixer {
             }
             patch = proposal.as_patch(document, object);
         }
-        match self.unpaid(key, proposal) {
+        match self.unaffordable(key, proposal) {
             Some(wait) => Err(next.and(Next::After(wait))),
             None => Ok((patch, next)),
         }

@@ -40,13 +40,22 @@ impl Fixer {
     /// Pays for a patch; where a budget is used up, gives how long to wait.
     pub(super) fn unpaid(&self, key: &ObjectKey, proposal: &Proposal) -> Option<Duration> {
         let policy = &proposal.fixing.policy;
-        let mut memory = self.memory.lock();
-        let paid = memory.budgets.pay(&policy.name, policy.enforcement.max_per_minute, Instant::now());
-        memory.looks.end(key);
-        drop(memory);
-        let wait = paid.err()?;
+        let most = policy.enforcement.max_per_minute;
+        let paid = self.memory.lock().budgets.pay(&policy.name, most, Instant::now());
+        paid.err().inspect(|_wait| self.note_throttled(key, proposal))
+    }
+
+    /// How long to wait before a patch can be paid for; nothing is paid.
+    pub(super) fn unaffordable(&self, key: &ObjectKey, proposal: &Proposal) -> Option<Duration> {
+        let policy = &proposal.fixing.policy;
+        let most = policy.enforcement.max_per_minute;
+        let wait = self.memory.lock().budgets.wait(&policy.name, most, Instant::now());
+        wait.inspect(|_wait| self.note_throttled(key, proposal))
+    }
+
+    fn note_throttled(&self, key: &ObjectKey, proposal: &Proposal) {
+        self.memory.lock().looks.end(key);
         self.note(key, proposal, proposal.fixes(Remediation::Throttled, Some(THROTTLED)));
-        Some(wait)
     }
 
     /// What is remembered of what was sent.
@@ -88,7 +97,7 @@ impl Fixer {
             return;
         }
         let is_tracked = after.owned.iter().any(|owned| *owned.policy == *policy.name);
-        self.parts.ledger.note_tracked(&policy.name, key, is_tracked);
+        self.parts.ledger.note_tracked((&policy.name, policy.generation), key, is_tracked);
         if !is_tracked {
             warn!(
                 policy = &*policy.name,
@@ -183,8 +192,7 @@ impl Fixer {
     /// Whether all that fails waits for finalizers: then the object is not read either, and comes back with them.
     pub(super) fn unheld(&self, key: &ObjectKey, failing: &[Arc<CompiledPolicy>]) -> bool {
         let waits = |policy: &Arc<CompiledPolicy>| {
-            let writes = self.settings.allow && policy.mode == Mode::Enforce;
-            writes && matches!(self.may_write(&policy.name), Ready::Soon)
+            self.writes_for(policy) && matches!(self.may_write(&policy.name), Ready::Soon)
         };
         let all = failing.iter().all(waits);
         if all {
@@ -205,6 +213,22 @@ impl Fixer {
             }
         });
         Some(wait)
+    }
+
+    /// What brings a key back, where nothing that fails is wanted by a policy that is as it is known here: then the object
+    /// is not read either.
+    pub(super) fn doubted(&self, key: &ObjectKey, failing: &[Arc<CompiledPolicy>]) -> Option<Next> {
+        let doubt = |policy: &Arc<CompiledPolicy>| self.doubt(policy).filter(|_| self.writes_for(policy));
+        let doubts: Vec<_> = failing.iter().map(doubt).collect::<Option<_>>()?;
+        for (policy, (_, why)) in failing.iter().zip(&doubts) {
+            self.note_unread(key, std::slice::from_ref(policy), |_, _| unread(Remediation::Waiting, why));
+        }
+        doubts.into_iter().map(|(next, _)| next).reduce(Next::and)
+    }
+
+    /// Whether fixes of a policy are written, and not only tried out.
+    fn writes_for(&self, policy: &CompiledPolicy) -> bool {
+        self.settings.allow && policy.mode == Mode::Enforce
     }
 
     /// Notes why an object is not even read, by policy and rule, where nothing else is known of a fix.

@@ -29,6 +29,7 @@ const PER_MINUTE: u32 = 60;
 
 const CONTESTED: &str = "somebody puts the policy's entry in managedFields back again and again; the object is left alone \
     for a while, longer each time";
+const IN_VAIN: &str = "the server takes the change, and the policy's entry in managedFields is there again";
 
 /// What became of letting go, and whether the object was written.
 struct Released {
@@ -58,29 +59,24 @@ impl Fixer {
         if left.is_empty() {
             self.memory.lock().kept.forget(key);
         }
+        let is_left = |policy: &str| left.iter().any(|leftover| leftover.policy() == policy);
+        self.parts.ledger.retain_stuck_on(key, is_left);
         let ground = Ground::of_release(key, &view.document.id.uid);
         let contested = self.memory.lock().contests.enter(&ground, Instant::now(), || Arc::from(""));
         if let (Err(pause), false) = (contested, left.is_empty()) {
-            left.iter().for_each(|leftover| self.note_stuck(leftover, Some(CONTESTED)));
+            left.iter().for_each(|leftover| self.note_stuck(key, leftover, CONTESTED));
             return Next::After(pause.left);
         }
         let resource = version_of(key, &view.types);
         let target = Target { resource: &resource, object: &key.object, types: &view.types };
         let (mut next, mut written) = (Next::Done, false);
         for leftover in left {
-            if let Err((then, why)) = self.confirm_all(&leftover).await {
-                self.note_stuck(&leftover, Some(&why));
-                next = next.and(then);
-                continue;
-            }
-            match self.pay_for(&leftover) {
-                Ok(()) => {
-                    let released = self.let_go(target, &view.document.id.uid, &leftover, permit).await;
-                    next = next.and(released.next);
-                    written |= released.written;
-                }
-                Err(wait) => next = next.and(Next::After(wait)),
-            }
+            let released = match self.prepare_to_let_go(key, &leftover).await {
+                Ok(()) => self.let_go(target, &view.document.id.uid, &leftover, permit).await,
+                Err(then) => then.into(),
+            };
+            next = next.and(released.next);
+            written |= released.written;
         }
         if written {
             self.memory.lock().contests.sent(ground, Fate::Held, Instant::now());
@@ -91,16 +87,33 @@ impl Fixer {
     /// An object is gone, or its kind is watched no more: with the last watch goes what rights there were missing.
     fn forget(&self, key: &ObjectKey) {
         self.memory.lock().kept.forget(key);
+        self.parts.ledger.retain_stuck_on(key, |_| false);
         if !self.parts.store.watches(&key.resource) {
             self.parts.ledger.retain_denied(|_, resource| *resource != key.resource);
         }
     }
 
-    /// Pays before anything is read. An error is how long to wait.
-    fn pay_for(&self, leftover: &Leftover) -> Result<(), Duration> {
-        let per_minute = leftover.per_minute.unwrap_or(PER_MINUTE);
-        let paid = self.memory.lock().budgets.pay(&leftover.payer(), per_minute, Instant::now());
-        paid.inspect_err(|_wait| self.note_stuck(leftover, Some(THROTTLED)))
+    /// Makes sure that something is left, and pays, before anything is read. Who cannot pay asks nobody.
+    async fn prepare_to_let_go(&self, key: &ObjectKey, leftover: &Leftover) -> Result<(), Next> {
+        let (payer, per_minute) = (leftover.payer(), leftover.per_minute.unwrap_or(PER_MINUTE));
+        let throttled = |wait| {
+            self.note_stuck(key, leftover, THROTTLED);
+            Next::After(wait)
+        };
+        let wait = self.memory.lock().budgets.wait(&payer, per_minute, Instant::now());
+        wait.map_or(Ok(()), |wait| Err(throttled(wait)))?;
+        self.confirm_left(key, leftover).await?;
+        let paid = self.memory.lock().budgets.pay(&payer, per_minute, Instant::now());
+        paid.map_err(throttled)
+    }
+
+    /// Makes sure that what is left is left by policies as they are now.
+    async fn confirm_left(&self, key: &ObjectKey, leftover: &Leftover) -> Result<(), Next> {
+        let confirmed = self.confirm_all(leftover).await;
+        confirmed.map_err(|(then, why)| {
+            self.note_stuck(key, leftover, &why);
+            then
+        })
     }
 
     async fn let_go(&self, target: Target<'_>, uid: &str, leftover: &Leftover, permit: &Permit) -> Released {
@@ -115,11 +128,15 @@ impl Fixer {
                 Err(refusal) => return self.not_let_go(target, leftover, refusal).into(),
             };
             let Some(patch) = patch else {
-                self.note_stuck(leftover, None);
+                self.note_free(&target.key(), leftover);
                 return Next::Done.into();
             };
             if let Some(wait) = self.rests(target, leftover, &patch) {
                 return Next::After(wait).into();
+            }
+            // Reading may have taken longer than that lasts.
+            if let Err(then) = self.confirm_left(&target.key(), leftover).await {
+                return then.into();
             }
             let intent = Intent { policy: leftover.policy(), patch: &patch, dry_run: false };
             match self.gate.swap(target, intent, permit).await {
@@ -137,7 +154,7 @@ impl Fixer {
     }
 
     fn patch_of(&self, uid: &str, object: Node<'_>, leftover: &Leftover) -> Option<Patch> {
-        let Leftover { policies, written, take_back, per_minute: _ } = leftover;
+        let Leftover { policies, editions: _, written, take_back, per_minute: _ } = leftover;
         let fences = &self.parts.leftovers.fences;
         Release { policies, written, take_back: *take_back, fences }.as_patch(uid, object)
     }
@@ -157,21 +174,18 @@ impl Fixer {
         leftover: &Leftover,
         (patch, after): (&Patch, &Document),
     ) -> Next {
-        let policy = leftover.policy();
+        let (policy, key) = (leftover.policy(), target.key());
         info!(policy, resource = %target.resource, object = %target.object, "an object was let go of");
         self.parts.ledger.note_denied(policy, &target.resource.resource, None);
-        self.note_stuck(leftover, None);
+        self.note_free(&key, leftover);
         let object = after.root.as_ref().ok();
         if object.and_then(|object| self.patch_of(&after.id.uid, object.node(), leftover)).is_none() {
             return Next::Done;
         }
-        self.note_stuck(
-            leftover,
-            Some("the server takes the change, and the policy's entry in managedFields is there again"),
-        );
+        self.note_stuck(&key, leftover, IN_VAIN);
         let sent = (self.hash(patch), Vec::new());
         let mut memory = self.memory.lock();
-        Next::After(memory.kept.begin(&target.key(), &leftover.policy().into(), sent, Instant::now()))
+        Next::After(memory.kept.begin(&key, &leftover.policy().into(), sent, Instant::now()))
     }
 
     fn hash(&self, patch: &Patch) -> u64 {
@@ -181,20 +195,21 @@ impl Fixer {
     fn not_let_go(&self, target: Target<'_>, leftover: &Leftover, refusal: Refusal) -> Next {
         // A policy that is gone has no status in which anything could be said.
         let pause = if leftover.per_minute.is_some() { PAUSE } else { LONG_PAUSE };
+        let key = target.key();
         match refusal {
             Refusal::Gone | Refusal::Lost => Next::Done,
             Refusal::Changed => Next::Retry,
             Refusal::Busy(wait) => Next::After(wait.max(BUSY)),
             Refusal::Failed(words) => {
-                self.note_stuck(leftover, Some(&words));
+                self.note_stuck(&key, leftover, &words);
                 Next::Retry
             }
             Refusal::Refused(words) => {
-                let words = format!("{} {}: {words}", target.resource.resource, target.object);
-                self.note_stuck(leftover, Some(&words));
+                self.note_stuck(&key, leftover, &format!("{key}: {words}"));
                 Next::After(pause)
             }
             Refusal::Denied(words) => {
+                self.note_free(&key, leftover);
                 if leftover.per_minute.is_some() {
                     self.deny(leftover.policy(), &target.resource.resource, &words);
                 }
@@ -203,11 +218,16 @@ impl Fixer {
         }
     }
 
-    /// Tells why a policy's leftover stays; `None` where it does not. One that is gone has no status to tell it in.
-    fn note_stuck(&self, leftover: &Leftover, words: Option<&str>) {
+    /// Tells why a policy's leftover stays on an object. A policy that is gone has no status to tell it in.
+    fn note_stuck(&self, key: &ObjectKey, leftover: &Leftover, words: &str) {
         if leftover.per_minute.is_some() {
-            self.parts.ledger.note_stuck(leftover.policy(), words.map(Arc::from));
+            self.parts.ledger.note_stuck(leftover.policy(), key, words.into());
         }
+    }
+
+    /// What was told of that object, and of no other, is true no more.
+    fn note_free(&self, key: &ObjectKey, leftover: &Leftover) {
+        self.parts.ledger.retain_stuck_on(key, |policy| *policy != *leftover.policy());
     }
 }
 

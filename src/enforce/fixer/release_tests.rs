@@ -7,13 +7,19 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::super::tests::{SECOND, World, policy};
+use crate::resource::{ObjectKey, ObjectName};
 
 /// Managed fields of which a policy that is gone has some.
 fn of_a_policy_that_is_gone() -> Value {
+    owned_by("gone")
+}
+
+/// Managed fields of which a policy has some.
+fn owned_by(policy: &str) -> Value {
     let fields = json!({"f:data": {"f:b": {}}});
     json!([
         {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}},
-        {"manager": "watchpolicy/gone", "operation": "Update", "fieldsV1": fields},
+        {"manager": format!("watchpolicy/{policy}"), "operation": "Update", "fieldsV1": fields},
     ])
 }
 
@@ -109,4 +115,45 @@ async fn nothing_is_let_go_of_where_the_watch_of_policies_is_behind() {
     world.server.says_of_policies(500, &json!({"message": "no"}));
     sleep(SECOND * 10).await;
     assert_eq!(world.server.log(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_keeps_one_object_is_told_whatever_becomes_of_another() {
+    let world = World::with(policy("Audit"), true, &owned_by("good"));
+    let ledger = &world.fixer.parts.ledger;
+    let told = || ledger.page("good", &[], 0).obstacles.to_string();
+    let other = ObjectName { namespace: Some("n".into()), name: "other".into() };
+    let other = ObjectKey { object: other, ..world.key.clone() };
+    ledger.note_stuck("good", &other, "the other is stuck".into());
+    assert_eq!(world.fix().await, ["GET", "PATCH"]);
+    assert_eq!((world.fix().await, told()), (vec!["GET".to_owned()], "the other is stuck".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_keeps_an_object_is_told_until_it_is_let_go_of_by_whomever() {
+    for heal in [false, true] {
+        let world = World::with(policy("Audit"), true, &owned_by("good"));
+        let told = || world.fixer.parts.ledger.page("good", &[], 0).obstacles.to_string();
+        world.server.refusals.lock().push_back((403, "admission webhook denied the request"));
+        world.fix().await;
+        assert!(told().starts_with("configmaps n/c: "), "{}", told());
+        if heal {
+            sleep(SECOND * 21).await;
+        } else {
+            world.show(&json!({"metadata": {"name": "c", "namespace": "n", "uid": "u"}, "data": {}}));
+            world.fix().await;
+        }
+        assert_eq!(told(), "", "{heal}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_stuck_before_others_led_is_told_no_more() {
+    let world = World::with(policy("Audit"), true, &json!([]));
+    let ledger = &world.fixer.parts.ledger;
+    ledger.note_stuck("good", &world.key, "it was stuck".into());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&world.fixer).sweep(CancellationToken::new()));
+    sleep(SECOND).await;
+    assert_eq!(ledger.page("good", &[], 0).obstacles.to_string(), "");
 }

@@ -1,6 +1,7 @@
 //! The fleet over a small server in the process, under paused time.
 
 mod looking;
+mod room;
 
 use std::convert::Infallible;
 
@@ -438,37 +439,6 @@ async fn a_target_with_too_many_objects_says_so_and_heals_when_there_are_less() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namespace_too_many_is_refused_with_its_flag_and_watched_when_another_one_goes() {
-    let limits = Limits { namespaced: 1, ..Limits::default() };
-    let mut harbour = Harbour::with(
-        &[(IN_A, Answer::One("x")), (IN_B, Answer::One("x"))],
-        limits,
-        store::Limits::default(),
-    );
-    harbour.show(&[("p", 1, "[a]", SIZE), ("q", 1, "[b]", SIZE)]).await;
-    assert!(!harbour.is_limited("p") && harbour.is_limited("q"));
-    assert!(harbour.message("q").contains("--max-namespaced-watches"), "{}", harbour.message("q"));
-    harbour.show(&[("p", 2, "[a]", COLOR), ("q", 1, "[b]", SIZE)]).await;
-    assert_eq!(harbour.target("p"), (TargetState::Synced, 2), "who is watched can be edited");
-    harbour.show(&[("q", 1, "[b]", SIZE)]).await;
-    harbour.pass(70).await;
-    assert_eq!((harbour.target("q").0, harbour.is_limited("q")), (TargetState::Synced, false));
-    harbour.end().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_resource_too_many_is_refused_with_its_flag() {
-    let limits = Limits { targets: 1, ..Limits::default() };
-    let mut harbour = Harbour::with(&[(ALL, Answer::One("x"))], limits, store::Limits::default());
-    harbour.show(&[("p", 1, "[]", OF_NAMESPACE)]).await;
-    assert!(harbour.is_limited("p") && harbour.message("p").contains("--max-targets"));
-    harbour.show(&[("p", 2, "[]", SIZE)]).await;
-    harbour.pass(70).await;
-    assert_eq!(harbour.target("p").0, TargetState::Synced, "it needs one less by now");
-    harbour.end().await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_edit_that_newly_reads_namespaces_judges_by_the_old_program_until_they_are_listed() {
     let mut harbour = Harbour::new(&[(ALL, Answer::One("x")), (NAMESPACES, Answer::Nothing)]);
     harbour.show(&[("p", 1, "[]", SIZE), ("q", 1, "[]", SIZE)]).await;
@@ -652,27 +622,6 @@ async fn who_reads_namespaces_is_judged_by_the_old_program_until_a_wider_watch_i
     harbour.server.answers.lock().insert(ALL.into(), Answer::One("x"));
     harbour.pass(150).await;
     assert_eq!((harbour.judged("x"), harbour.target("p").1), (vec![("p".to_owned(), 2)], 2));
-    harbour.end().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_named_has_room_before_what_a_star_stands_for() {
-    let limits = Limits { targets: 2, ..Limits::default() };
-    let harbour = Harbour::with(&[(ALL, Answer::One("x"))], limits, store::Limits::default());
-    let mut catalog = serving(&["v1"]);
-    let widget = ServedResource { kind: "Widget".into(), namespaced: true, watchable: true };
-    let resources = ["bolts", "nuts", "screws"].map(|name| (name.into(), widget.clone())).into();
-    catalog.groups.insert("a.example.com".into(), vec![ServedVersion { version: "v1".into(), resources }]);
-    harbour.catalog.send_replace(Some(Arc::new(catalog)));
-    let star = entry_of("star", 1, "{group: a.example.com, resources: ['*']}", SIZE);
-    let named = entry("named", 1, "[]", SIZE);
-    let entries = [star, named].map(|entry| (Arc::clone(&entry.name), Arc::new(entry)));
-    harbour.policies.send_replace(Arc::new(PolicySet { revision: 1, entries: entries.into() }));
-    harbour.pass(3).await;
-    assert_eq!(harbour.target("named").0, TargetState::Synced);
-    let states: Vec<_> =
-        harbour.board.borrow().policies["star"].iter().map(|report| report.limited).collect();
-    assert_eq!(states.iter().filter(|limited| **limited).count(), 2, "{states:?}");
     harbour.end().await;
 }
 
