@@ -16,11 +16,10 @@ FROM ${RUST_IMAGE} AS build
 # Set by BuildKit from --platform; amd64 or arm64.
 ARG TARGETARCH
 WORKDIR /src
-COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY src src
-# The same sources give the same bytes: no paths of the machine, no incremental state, locked dependencies; .cargo fixes the
-# only time that gets in.
+# The same sources give the same bytes: no paths of the machine, no incremental state, locked dependencies;
+# the one time that would get in, by __DATE__ in the C code of mimalloc, is fixed.
 ENV CARGO_INCREMENTAL=0
 # What `watchpolicy version` names.
 ARG WATCHPOLICY_REVISION=unknown
@@ -34,6 +33,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
       arm64|aarch64) target=aarch64-unknown-linux-musl ;; \
       *) echo "no image is made for ${TARGETARCH}: amd64 and arm64 are" >&2; exit 1 ;; \
     esac; \
+    export SOURCE_DATE_EPOCH=0; \
     export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$(pwd)=/src --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"; \
     cargo build --locked --release --target "$target" --bin watchpolicy; \
     mkdir -p out; \

@@ -79,7 +79,7 @@ fn the_build_is_sent_what_it_copies_and_nothing_else() {
 /// Runs the commands of the build stage as they stand, with a cargo that only writes down how it was called.
 fn build(folder: &Path, platform: &str) -> Result<String, String> {
     let cargo = folder.join("cargo");
-    let stub = "#!/bin/sh\necho \"$RUSTFLAGS | $*\" >called\nwhile [ \"$1\" != --target ]; do shift; done\n\
+    let stub = "#!/bin/sh\necho \"$SOURCE_DATE_EPOCH | $RUSTFLAGS | $*\" >called\nwhile [ \"$1\" != --target ]; do shift; done\n\
                 mkdir -p \"target/$2/release\"; echo \"$2\" >\"target/$2/release/watchpolicy\"\n";
     std::fs::write(&cargo, stub).unwrap();
     std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -95,6 +95,8 @@ fn build(folder: &Path, platform: &str) -> Result<String, String> {
         return Err(String::from_utf8(output.stderr).unwrap());
     }
     let called = std::fs::read_to_string(folder.join("called")).unwrap();
+    // mimalloc tells when it was compiled.
+    assert!(called.starts_with("0 | "), "{called}");
     assert!(called.contains("+crt-static") && called.contains("--locked --release"), "{called}");
     Ok(std::fs::read_to_string(folder.join("out/watchpolicy")).unwrap().trim().to_owned())
 }

@@ -55,7 +55,8 @@ fn commands(line: &str) -> Vec<Vec<String>> {
         }
     }
     let is_assignment = |word: &String| {
-        word.split_once('=').is_some_and(|(name, _)| name.chars().all(|letter| letter.is_ascii_uppercase()))
+        word.split_once('=')
+            .is_some_and(|(name, _)| name.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_'))
     };
     for command in &mut found {
         let assigned = command.iter().take_while(|word| is_assignment(word)).count();

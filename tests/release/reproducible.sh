@@ -21,8 +21,8 @@ build() {
     git archive "$commit" | tar -x -C "$source"
     (
         cd "$source"
-        unset CARGO_TARGET_DIR CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET_DIR SOURCE_DATE_EPOCH
-        export CARGO_INCREMENTAL=0 WATCHPOLICY_REVISION="$commit"
+        unset CARGO_TARGET_DIR CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET_DIR
+        export CARGO_INCREMENTAL=0 SOURCE_DATE_EPOCH=0 WATCHPOLICY_REVISION="$commit"
         export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$PWD=/src --remap-path-prefix=$cargo_home=/cargo"
         cargo build --locked --profile "$profile" --target "$target" --bin watchpolicy
     )
