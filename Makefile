@@ -16,7 +16,7 @@ say = @printf '\n== %s\n' '$(1)'
 
 .PHONY: help
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 
 .PHONY: build
 build: ## Builds the binary and the demo
@@ -65,7 +65,7 @@ cluster: build controlplane helm ## Runs a control plane to play with, until Ctr
 	@cargo run --locked --quiet --example devcluster -- up
 
 .PHONY: tools
-tools: controlplane helm promtool openreports $(CARGO_DENY) ## Builds the tools of the tests, where they are missing
+tools: controlplane helm promtool openreports prometheusoperator $(CARGO_DENY) ## Builds the tools of the tests, where they are missing
 
 .PHONY: controlplane
 controlplane: ## Builds etcd, kube-apiserver, kube-controller-manager and kubectl, where they are missing
@@ -86,6 +86,11 @@ promtool: ## Builds promtool, where it is missing
 openreports: ## Gets the definitions of OpenReports, where they are missing
 	$(call say,OpenReports)
 	@tests/openreports/tools.sh
+
+.PHONY: prometheusoperator
+prometheusoperator: ## Gets the definitions of the Prometheus operator, where they are missing
+	$(call say,Prometheus operator)
+	@tests/prometheusoperator/tools.sh
 
 .PHONY: crd
 crd: ## Writes the CRD anew from its types: crds/watchpolicy.yaml and the copy in the chart

@@ -150,6 +150,11 @@ impl Ledger {
         self.note_obstacles(policy, |obstacles| obstacles.deny(resource, denied));
     }
 
+    /// Notes a right to fix a resource that the server, when asked, says is missing: that replaces what stood.
+    pub fn note_lacking(&self, policy: &str, resource: &GroupResource, words: Arc<str>) {
+        self.note_obstacles(policy, |obstacles| obstacles.lack(resource, words));
+    }
+
     /// Notes what else keeps a policy that ended from letting go of an object.
     pub fn note_stuck(&self, policy: &str, key: &ObjectKey, words: Arc<str>) {
         self.note_obstacles(policy, |obstacles| obstacles.stick(key, words));

@@ -123,6 +123,27 @@ impl fmt::Display for ObjectKey {
     }
 }
 
+/// A log line about an object. Whatever else it says, the object is told by four fields, of which a cluster-scoped one lacks
+/// `namespace`: so one search finds all lines about an object.
+macro_rules! log_object {
+    (target: $target:expr, $level:ident, $key:expr, $($rest:tt)+) => {
+        match $key {
+            $crate::resource::ObjectKey { resource, object } => tracing::$level!(
+                target: $target,
+                group = &*resource.group,
+                resource = &*resource.resource,
+                namespace = object.namespace.as_deref(),
+                name = &*object.name,
+                $($rest)+
+            ),
+        }
+    };
+    ($level:ident, $($rest:tt)+) => {
+        $crate::resource::log_object!(target: module_path!(), $level, $($rest)+)
+    };
+}
+pub(crate) use log_object;
+
 #[cfg(test)]
 mod tests {
     use super::*;

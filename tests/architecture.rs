@@ -323,6 +323,17 @@ fn of_all_that_is_written_only_reports_are_ever_listed() {
     }
 }
 
+/// Group, resource, namespace and name are fields of their own, so that lines are found by them: see `log_object`.
+#[test]
+fn log_lines_name_an_object_or_a_resource_by_its_parts() {
+    let whole = ["%key", "?key", "%place", "?place", "%resource", "?resource", "object = %", "resource = %"];
+    for (_, path) in rooms() {
+        let text = text(&path);
+        let found: Vec<_> = whole.iter().filter(|field| text.contains(**field)).collect();
+        assert!(found.is_empty(), "{}: {found:?}", path.display());
+    }
+}
+
 #[test]
 fn tasks_belong_to_somebody() {
     for (_, path) in rooms() {

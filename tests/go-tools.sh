@@ -1,4 +1,5 @@
-# Sourced by the tools.sh beside a go.mod: programs that are built from that Go module once, and kept in the cache.
+# Sourced by the tools.sh beside a go.mod: programs that are built from that Go module once, and kept in the cache, or
+# files of a module that it requires, which Go keeps.
 #
 # The cache is keyed by all that a build depends on, so a changed pin is a new folder. A script that sources this
 # sets `module` (the folder of go.mod) and `label` (its name in messages and in the cache), and defines `will_do
@@ -57,4 +58,14 @@ built() {
     touch "$cache/complete"
   fi
   echo "$cache"
+}
+
+# shipped MODULE FOLDER: prints where a folder is that a module ships, as Go has checked it by go.sum.
+shipped() {
+  local found folder
+  command -v go >/dev/null || { say "go is needed to get $1, and is not on PATH"; return 1; }
+  found=$(cd "$module" && GOFLAGS=-mod=readonly go mod download -json "$1")
+  folder=$(awk -F'"' '$2 == "Dir" {print $4}' <<<"$found")/$2
+  [ -d "$folder" ] || { say "the module $1 has no folder $2"; return 1; }
+  echo "$folder"
 }

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
+use super::repeats::Repeats;
 use super::review::{ReviewFault, Reviews, Right};
 use crate::bucket::Bucket;
 
@@ -48,6 +49,8 @@ pub struct Guard<R> {
     kept: Mutex<HashMap<Key, Kept>>,
     asked: Semaphore,
     bucket: Mutex<Bucket>,
+    /// Of callers who were not asked about: whoever reaches the door could fill the log.
+    unasked: Mutex<Repeats>,
 }
 
 impl<R: Reviews> Guard<R> {
@@ -58,6 +61,7 @@ impl<R: Reviews> Guard<R> {
             kept: Mutex::default(),
             asked: Semaphore::new(MAX_ASKED),
             bucket: Mutex::new(Bucket::new(BURST.0, BURST.1, Instant::now().into_std())),
+            unasked: Mutex::default(),
         }
     }
 
@@ -83,7 +87,9 @@ impl<R: Reviews> Guard<R> {
                 answer
             }
             Err(fault) => {
-                warn!(%fault, "cannot ask the API server about a caller, who is not let in");
+                if let Some(callers) = self.unasked.lock().due() {
+                    warn!(callers, %fault, "cannot ask the API server about callers, who are not let in");
+                }
                 Err(Refusal::Unasked(format!("the API server cannot be asked about you: {fault}")))
             }
         }
@@ -133,6 +139,8 @@ fn key(token: &str, right: Right) -> Key {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::super::Caller;
@@ -215,6 +223,38 @@ mod tests {
         let all = futures::future::join_all((0..40).map(|_| check(&guard, "reader"))).await;
         assert!(all.iter().all(Result::is_ok));
         assert!(guard.reviews.asked.load(Ordering::Relaxed) <= MAX_ASKED);
+    }
+
+    /// What is logged while it is there.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_who_cannot_be_asked_about_fill_no_log() {
+        let (guard, log) = (Guard::new(Fake::default()), Log::default());
+        let writer = log.clone();
+        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let _logged = tracing::subscriber::set_default(lines);
+        for minute in 0..2 {
+            for n in 0..200 {
+                drop(check(&guard, &format!("guess-{minute}-{n}")).await);
+            }
+            tokio::time::advance(Duration::from_secs(60)).await;
+        }
+        let log = String::from_utf8(log.0.lock().clone()).unwrap();
+        assert_eq!(log.lines().count(), 2, "{log}");
+        assert!(log.contains("callers=1 ") && log.contains("callers=150 "), "{log}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@
 //! cannot be asked, nobody is let in.
 
 mod guard;
+mod repeats;
 mod review;
 
 pub use guard::{Guard, Refusal};

@@ -33,19 +33,19 @@ pub(super) fn serve(
     Ok(())
 }
 
-/// The pages, with a guard where one is wanted.
+/// The pages, with a guard where one is wanted: one for each door, so that who floods one does not shut the other.
 fn pages(config: &ServingConfig, shared: &Shared, observed: &Observed, readiness: &Arc<Readiness>) -> Pages {
-    let guard = Arc::new(Guard::new(shared.client.clone()));
+    let guard = || Arc::new(Guard::new(shared.client.clone()));
     let mut pages = Pages::new(Arc::clone(&shared.metrics), Arc::clone(readiness));
     if config.metrics_auth {
-        pages = pages.guard_metrics(Arc::clone(&guard));
+        pages = pages.guard_metrics(guard());
     }
     if config.violations {
         let (set, board) = (observed.set.clone(), observed.board.clone());
         let ledger = Arc::clone(&shared.ledger);
         let lister: Lister =
             Arc::new(move |question| report::list(question, &set.borrow(), &board.borrow(), &ledger));
-        pages = pages.show_violations(guard, lister);
+        pages = pages.show_violations(guard(), lister);
     }
     pages
 }

@@ -21,6 +21,8 @@ use super::kinds::builtin;
 const AGGREGATE: &str = "rbac.watchpolicy.io/aggregate-to-operator";
 /// What the operator does with every target.
 const READ: &[&str] = &["list", "watch"];
+/// What the roles are called by whoever does not say.
+const DEFAULT_NAME: &str = "watchpolicy-targets";
 /// What it does besides with one that it fixes: an object is read afresh before it is patched.
 const FIX: &[&str] = &["get", "patch"];
 
@@ -33,8 +35,8 @@ pub struct RbacArgs {
     /// Give rights on targets that name namespaces by a Role in each of them, instead of in all; bind what is left
     #[arg(long)]
     pub namespaced: bool,
-    /// The name of the roles
-    #[arg(long, default_value = "watchpolicy-targets")]
+    /// The name of the roles: each run of one name replaces what the one before gave
+    #[arg(long, default_value = DEFAULT_NAME)]
     pub name: String,
     /// The operator's service account, to which --namespaced binds
     #[arg(long, value_name = "NAMESPACE/NAME", default_value = "watchpolicy-system/watchpolicy", value_parser = account)]
@@ -82,7 +84,19 @@ pub fn run(args: &RbacArgs) -> anyhow::Result<Answer> {
     let resting = resting.map(|policy| {
         format!("{}: policy {} is suspended, and needs no rights", policy.origin, policy.program.name)
     });
-    Ok(Answer { notes: resting.collect(), ..Answer::fine(texts.join("---\n")) })
+    let is_shared = !texts.is_empty() && args.name == DEFAULT_NAME;
+    Ok(Answer {
+        notes: resting.chain(is_shared.then(replaces)).collect(),
+        ..Answer::fine(texts.join("---\n"))
+    })
+}
+
+/// What nobody sees in a manifest: `kubectl apply` takes away what a role of the same name allowed before.
+fn replaces() -> String {
+    format!(
+        "applied, this replaces what another run gave under the name {DEFAULT_NAME}: name all policies in one run, or \
+         give each run a --name of its own"
+    )
 }
 
 type Verbs = BTreeSet<&'static str>;

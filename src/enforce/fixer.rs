@@ -36,8 +36,8 @@ use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, Priority};
 use crate::policy::{Patch, PolicySet};
-use crate::queue::Queue;
-use crate::resource::ObjectKey;
+use crate::queue::{Queue, Retry};
+use crate::resource::{ObjectKey, log_object};
 use crate::store::Store;
 
 use edition::Editions;
@@ -137,6 +137,20 @@ struct Order<'o> {
     dry_run: bool,
 }
 
+/// Puts a key back that failed.
+fn put_back(queue: &Queue<ObjectKey>, key: &ObjectKey) {
+    let Retry { failures, delay, parks, parked: _ } = queue.retry(key);
+    if parks {
+        log_object!(
+            warn,
+            key,
+            failures,
+            ?delay,
+            "parked: it failed too often, and is tried again only at the longest delay"
+        );
+    }
+}
+
 impl Fixer {
     /// A fixer that has sent nothing yet.
     pub fn new(parts: Parts, gate: Gate, settings: Settings, clock: fn() -> Timestamp) -> Self {
@@ -170,7 +184,7 @@ impl Fixer {
         let queue = Arc::clone(&self.parts.queue);
         while let Some(claim) = queue.get().await {
             match self.mend(claim.key()).await {
-                Next::Retry => drop(queue.retry(claim.key())),
+                Next::Retry => put_back(&queue, claim.key()),
                 Next::Done => claim.succeeded(),
                 Next::After(wait) => {
                     queue.add_after(claim.key(), claim.priority(), wait);

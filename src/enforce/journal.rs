@@ -4,11 +4,9 @@
 
 use std::sync::Arc;
 
-use tracing::info;
-
 use crate::ledger::{Ledger, Said};
 use crate::policy::{Judgement, Outcome};
-use crate::resource::ObjectKey;
+use crate::resource::{ObjectKey, log_object};
 
 /// The result of a rule that says nothing of the object any more: it is gone, or not taken.
 const GONE: &str = "Gone";
@@ -24,19 +22,9 @@ pub(super) fn before(ledger: &Ledger, key: &ObjectKey) -> Vec<(Rule, Outcome)> {
 
 /// Writes what changed.
 pub(super) fn tell(key: &ObjectKey, before: &[(Rule, Outcome)], now: &[Said<'_>]) {
-    let ObjectKey { resource, object } = key;
     for ((policy, rule), result) in changes(before, now) {
-        info!(
-            target: "watchpolicy::verdicts",
-            policy = &*policy,
-            rule = &*rule,
-            group = &*resource.group,
-            resource = &*resource.resource,
-            namespace = object.namespace.as_deref(),
-            name = &*object.name,
-            result,
-            "verdict"
-        );
+        let (policy, rule) = (&*policy, &*rule);
+        log_object!(target: "watchpolicy::verdicts", info, key, policy, rule, result, "verdict");
     }
 }
 

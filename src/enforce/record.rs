@@ -179,8 +179,8 @@ impl Record {
     pub(super) fn meet(&mut self, changes: bool, writers: impl Fn(&Place) -> u64) {
         for (place, known) in &mut self.places {
             let now = writers(place);
-            let before = known.writers.replace(now);
-            if before.is_some_and(|before| before != now) || (changes && now == NOBODY) {
+            let differs = known.writers.replace(now).map_or(changes, |before| before != now);
+            if differs || (changes && now == NOBODY) {
                 (known.look, known.is_done) = (None, false);
             }
         }
@@ -339,18 +339,19 @@ mod tests {
 
     #[test]
     fn a_kind_that_comes_to_be_named_as_a_whole_is_looked_through_as_its_namespaces_were() {
-        for is_searched in [false, true] {
+        for (is_searched, changes) in [(false, false), (true, false), (false, true)] {
             let now = Instant::now();
             let mut record = full_of(FEW);
             if is_searched {
                 record.look(&named("space-03/widgets.shop"), Some(2), now);
             }
             record.add(&named("another/widgets.shop"), |_| false);
+            record.meet(changes, |_| 7);
             for _ in 0..2 {
-                record.meet(false, |_| 7);
                 record.look(&named("widgets.shop"), None, now);
+                record.meet(false, |_| 7);
             }
-            assert_eq!(record.looked_through(now).count(), usize::from(is_searched));
+            assert_eq!(record.looked_through(now).count(), usize::from(is_searched || changes));
             record.meet(false, |_| 8);
             record.look(&named("widgets.shop"), None, now);
             assert_eq!(record.looked_through(now).count(), 1, "somebody else writes there");

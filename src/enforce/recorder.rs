@@ -17,7 +17,7 @@ use super::record::{MOST, NOBODY, Record};
 use crate::leader::{Leadership, Lost, Permit};
 use crate::ledger::Ledger;
 use crate::policy::{CompiledPolicy, PolicySet};
-use crate::resource::Place;
+use crate::resource::{GroupResource, Place};
 
 /// How often is looked what is left.
 const LOOK: Duration = Duration::from_secs(1);
@@ -110,8 +110,11 @@ impl Recorder {
             state.unnamed.remove(place);
         } else if state.unnamed.len() < MOST {
             if state.unnamed.is_empty() {
+                let Place { resource: GroupResource { group, resource }, namespace } = place;
                 warn!(
-                    %place,
+                    group = &**group,
+                    resource = &**resource,
+                    namespace = namespace.as_deref(),
                     "the lease names as many places as it may: what is left in others is not found when their policies go \
                      while no operator runs"
                 );

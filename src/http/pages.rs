@@ -22,7 +22,7 @@ use crate::report::{Listing, Question};
 
 /// How long an answer may wait to be made.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pages in memory: they are kept until they were sent, which is up to the reader.
+/// Pages of one door in memory: they are kept until they were sent, which is up to the reader.
 const MAX_PAGES: usize = 4;
 
 /// Who answers a question about all violations.
@@ -37,8 +37,9 @@ pub struct Pages {
     metrics_guard: Option<Arc<Guard<kube::Client>>>,
     /// `/violations` and who stands before it; without them there is no such page.
     violations: Option<(Arc<Guard<kube::Client>>, Lister)>,
-    /// Room for pages.
-    room: Arc<Semaphore>,
+    /// Room for pages: who leaves those of one door unread keeps nobody from the other.
+    metrics_room: Arc<Semaphore>,
+    violations_room: Arc<Semaphore>,
     /// Whoever makes a page.
     press: Arc<tokio::sync::Mutex<()>>,
 }
@@ -46,8 +47,17 @@ pub struct Pages {
 impl Pages {
     /// The probes, and metrics for everybody.
     pub fn new(metrics: Arc<Metrics>, readiness: Arc<Readiness>) -> Self {
-        let room = Arc::new(Semaphore::new(MAX_PAGES));
-        Self { metrics, readiness, metrics_guard: None, violations: None, room, press: Arc::default() }
+        let room = || Arc::new(Semaphore::new(MAX_PAGES));
+        let (metrics_room, violations_room, press) = (room(), room(), Arc::default());
+        Self {
+            metrics,
+            readiness,
+            metrics_guard: None,
+            violations: None,
+            metrics_room,
+            violations_room,
+            press,
+        }
     }
 
     /// Shows the metrics to those alone whom the guard lets in.
@@ -75,8 +85,12 @@ impl Pages {
     }
 
     /// A page, once there is room for it. One is made at a time: it takes a processor to itself.
-    async fn print(&self, make: impl FnOnce() -> anyhow::Result<String>) -> anyhow::Result<Bytes> {
-        let room = Arc::clone(&self.room).acquire_owned().await?;
+    async fn print(
+        &self,
+        room: &Arc<Semaphore>,
+        make: impl FnOnce() -> anyhow::Result<String>,
+    ) -> anyhow::Result<Bytes> {
+        let room = Arc::clone(room).acquire_owned().await?;
         let _alone = self.press.lock().await;
         let page = make()?;
         Ok(Bytes::from_owner(HeldPage { page, _room: room }))
@@ -84,10 +98,11 @@ impl Pages {
 
     async fn answer(
         &self,
+        room: &Arc<Semaphore>,
         content_type: &'static str,
         make: impl FnOnce() -> anyhow::Result<String>,
     ) -> Response {
-        let Ok(page) = timeout(ANSWER_TIMEOUT, self.print(make)).await else {
+        let Ok(page) = timeout(ANSWER_TIMEOUT, self.print(room, make)).await else {
             return (StatusCode::SERVICE_UNAVAILABLE, "too many readers take pages slowly; try again\n")
                 .into_response();
         };
@@ -147,7 +162,7 @@ async fn metrics(State(pages): State<Pages>, headers: HeaderMap) -> Response {
     {
         return refusal.into_response();
     }
-    pages.answer(prometheus::TEXT_FORMAT, || Ok(pages.metrics.page()?)).await
+    pages.answer(&pages.metrics_room, prometheus::TEXT_FORMAT, || Ok(pages.metrics.page()?)).await
 }
 
 /// A replica that has not read the policies would say that there is nothing: it says that it is not ready.
@@ -165,7 +180,7 @@ async fn violations(State(pages): State<Pages>, RawQuery(query): RawQuery, heade
         Err(words) => return (StatusCode::BAD_REQUEST, format!("{words}\n")).into_response(),
     };
     let make = || Ok(serde_json::to_string(&lister(&question))?);
-    let mut answer = pages.answer("application/json", make).await;
+    let mut answer = pages.answer(&pages.violations_room, "application/json", make).await;
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

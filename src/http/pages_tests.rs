@@ -33,9 +33,9 @@ fn pages() -> Pages {
 
 /// Both pages guarded; it answers with the policy that was asked for.
 fn guarded() -> Pages {
-    let guard = Arc::new(Guard::new(api_server()));
+    let guard = || Arc::new(Guard::new(api_server()));
     let lister: Lister = Arc::new(|question| Listing { next: question.policy.clone(), ..Listing::default() });
-    pages().guard_metrics(Arc::clone(&guard)).show_violations(guard, lister)
+    pages().guard_metrics(guard()).show_violations(guard(), lister)
 }
 
 /// The answer to a GET with a header.
@@ -116,14 +116,20 @@ async fn without_a_guard_metrics_are_for_everybody_and_violations_are_not_served
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_has_room_until_it_was_sent_and_later_ones_are_told_to_wait() {
-    let pages = pages();
-    let mut held = Vec::new();
-    for _ in 0..MAX_PAGES {
-        held.push(pages.print(|| Ok(String::new())).await.unwrap());
+async fn a_page_has_room_until_it_was_sent_and_later_ones_of_its_door_are_told_to_wait() {
+    let pages = guarded();
+    pages.readiness.met("policies read");
+    let status = async |path| get(&pages, path, Some(("authorization", "Bearer reader"))).await.0;
+    for (room, shut, open) in [
+        (&pages.metrics_room, "/metrics", "/violations"),
+        (&pages.violations_room, "/violations", "/metrics"),
+    ] {
+        let mut held = Vec::new();
+        for _ in 0..MAX_PAGES {
+            held.push(pages.print(room, || Ok(String::new())).await.unwrap());
+        }
+        assert_eq!((status(shut).await, status(open).await), (503, 200), "{shut}");
+        held.pop();
+        assert_eq!(status(shut).await, 200);
     }
-    let asked = || metrics(State(pages.clone()), HeaderMap::new());
-    assert_eq!(asked().await.status(), StatusCode::SERVICE_UNAVAILABLE);
-    held.pop();
-    assert_eq!(asked().await.status(), StatusCode::OK);
 }

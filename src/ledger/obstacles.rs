@@ -32,6 +32,12 @@ impl Obstacles {
         }
     }
 
+    /// Whether that is news. Who asked the server knows what is missing now: where one right was given, that is another.
+    pub(super) fn lack(&mut self, resource: &GroupResource, words: Arc<str>) -> bool {
+        let before = self.denied.insert(resource.clone(), Arc::clone(&words));
+        before != Some(words)
+    }
+
     /// Whether that is news. What is told of an object stands until that object is let go of: nobody else's words take its
     /// place, so that the status of a policy does not change with each object that is tried.
     pub(super) fn stick(&mut self, key: &ObjectKey, words: Arc<str>) -> bool {
@@ -126,6 +132,11 @@ mod tests {
         assert!(obstacles.deny(&pods, Some("no pods".into())) && !obstacles.deny(&pods, Some("none".into())));
         assert!(obstacles.deny(&jobs, Some("no jobs".into())));
         assert_eq!(obstacles.rights().unwrap(), "no pods; the same for jobs.batch");
+        assert!(
+            obstacles.lack(&pods, "no pods in shop".into())
+                && !obstacles.lack(&pods, "no pods in shop".into())
+        );
+        assert_eq!(obstacles.rights().unwrap(), "no pods in shop; the same for jobs.batch");
         assert!(obstacles.deny(&pods, None) && !obstacles.deny(&pods, None));
         assert_eq!(obstacles.rights().unwrap(), "no jobs");
         obstacles.held = Some("it is raining".into());

@@ -4,18 +4,20 @@
 //! nothing up. Gauges about the cluster are read from their owner at the moment of the scrape: a policy or a target
 //! that went has no series left. No label ever holds an object's name, a path or a message.
 
+mod labels;
 mod priority;
 mod queue;
 mod requests;
 mod scrape;
 mod series;
+#[cfg(test)]
+mod tests;
 mod work;
 
+pub use labels::{EventType, Remediation, ReportWrite, VerdictResult, WatchFailure};
 pub use priority::{PerPriority, Priority};
 pub use queue::{QueueSeries, Reconcile};
 pub use requests::{RequestSeries, client};
 pub use scrape::{InformerSample, PolicySample};
-pub use series::{
-    EventType, Metrics, PolicySeries, Remediation, ReportWrite, TargetSeries, VerdictResult, WatchFailure,
-};
+pub use series::{Metrics, PolicySeries, TargetSeries};
 pub use work::{PrioritySample, WorkSample, Workload};

@@ -8,7 +8,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntGaugeVec, Opts};
 
-use super::series::VerdictResult;
+use super::labels::VerdictResult;
 use crate::resource::GroupResource;
 
 /// One policy, as its series show it.

@@ -1,11 +1,14 @@
+mod queries;
+
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus_parse::{Scrape, Value};
 
-use super::super::priority::{PerPriority, Priority};
-use super::super::work::{PrioritySample, WorkSample};
 use super::*;
+use crate::resource::GroupResource;
 
 fn scrape(metrics: &Metrics) -> Scrape {
     let page = metrics.page().unwrap();
@@ -51,85 +54,6 @@ impl Workload for Busy {
     }
 }
 
-/// Every family that the operator can show, from metrics in which each has a value.
-fn names() -> BTreeSet<String> {
-    let metrics = busy();
-    let policy = PolicySample {
-        policy: "owners".into(),
-        mode: "Audit",
-        ready: true,
-        objects: vec![(VerdictResult::Pass, 1)],
-        violations: vec![("high", 1)],
-    };
-    metrics.follow_policies(move || vec![policy.clone()]).unwrap();
-    metrics.follow_leadership("watchpolicy", || true).unwrap();
-    let informer = InformerSample {
-        target: deployments(),
-        state: "Synced",
-        last_event_age: Some(Duration::ZERO),
-        objects: 1,
-        bytes: 1,
-    };
-    metrics.follow_informers(move || vec![informer.clone()]).unwrap();
-    let work: Arc<dyn Workload> = Arc::new(Busy);
-    metrics.follow_queue("objects", Arc::downgrade(&work), 1);
-    metrics.requests().note("200", "GET", "host", std::time::Instant::now());
-    let page = metrics.page().unwrap();
-    page.lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next().map(str::to_owned))
-        .collect()
-}
-
-#[test]
-fn the_reference_of_the_metrics_has_every_family_and_no_other() {
-    let page = include_str!("../../docs/metrics.md");
-    let written: BTreeSet<_> = page
-        .lines()
-        .filter_map(|line| Some(line.strip_prefix("| `")?.split(['`', '{']).next()?.to_owned()))
-        .collect();
-    assert_eq!(written, names());
-}
-
-#[test]
-fn alerts_and_dashboard_ask_for_families_that_there_are() {
-    let names = names();
-    let family = regex::Regex::new("[a-z_]{3,}_[a-z_]+").unwrap();
-    for (file, key) in [
-        (include_str!("../../charts/watchpolicy/files/dashboard.json"), "expr"),
-        (include_str!("../../charts/watchpolicy/files/alerts.yaml"), "expr"),
-    ] {
-        let file: serde_json::Value = serde_saphyr::from_str(file).unwrap();
-        let queries = expressions(&file, key);
-        assert!(queries.len() > 10);
-        for query in queries {
-            let asked = family.find_iter(&query).map(|found| found.as_str()).filter(|word| {
-                ["watchpolicy_", "workqueue_", "rest_client_", "leader_", "process_", "controller_"]
-                    .iter()
-                    .any(|prefix| word.starts_with(prefix))
-            });
-            for word in asked {
-                let family = word.strip_suffix("_bucket").unwrap_or(word);
-                assert!(names.contains(family), "{family} in {query}");
-            }
-        }
-    }
-}
-
-/// All texts under a key, wherever it stands.
-fn expressions(value: &serde_json::Value, key: &str) -> Vec<String> {
-    match value {
-        serde_json::Value::Object(members) => members
-            .iter()
-            .flat_map(|(name, value)| match value.as_str() {
-                Some(text) if name == key => vec![text.to_owned()],
-                _ => expressions(value, key),
-            })
-            .collect(),
-        serde_json::Value::Array(items) => items.iter().flat_map(|item| expressions(item, key)).collect(),
-        _ => Vec::new(),
-    }
-}
-
 #[test]
 fn a_series_of_a_policy_or_target_goes_when_it_goes() {
     let metrics = busy();
@@ -141,6 +65,30 @@ fn a_series_of_a_policy_or_target_goes_when_it_goes() {
     metrics.forget_target(&deployments());
     assert!(!metrics.page().unwrap().contains(r#"policy="owners""#));
     assert!(!metrics.page().unwrap().contains(r#"resource="deployments""#));
+}
+
+#[test]
+fn troubles_with_fixes_begin_at_nothing_for_policies_that_fix_and_go_with_them() {
+    let metrics = Metrics::new("test").unwrap();
+    for policy in ["judges", "fixes"] {
+        metrics.policy(policy);
+    }
+    metrics.expect_remediations("fixes");
+    let shown = |policy| {
+        let page = scrape(&metrics);
+        let of = |outcome: &Remediation| {
+            value(
+                &page,
+                "watchpolicy_remediations_total",
+                &[("policy", policy), ("outcome", outcome.as_str())],
+            )
+        };
+        Remediation::TROUBLES.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(shown("judges"), [None; 6]);
+    assert_eq!(shown("fixes"), [Some(0.0); 6]);
+    metrics.forget_policy("fixes");
+    assert_eq!(shown("fixes"), [None; 6]);
 }
 
 #[test]

@@ -344,10 +344,12 @@ impl Fleet {
 }
 
 fn served(policies: &[Program], metrics: &Metrics) -> Vec<Served> {
-    let served = |(policy, roots): &Program| Served {
-        policy: Arc::clone(policy),
-        roots: Arc::clone(roots),
-        series: metrics.policy(&policy.name),
+    let served = |(policy, roots): &Program| {
+        if policy.mends() {
+            metrics.expect_remediations(&policy.name);
+        }
+        let series = metrics.policy(&policy.name);
+        Served { policy: Arc::clone(policy), roots: Arc::clone(roots), series }
     };
     policies.iter().map(served).collect()
 }

@@ -66,7 +66,8 @@ impl ShelfSink {
         Document::decode(raw, &self.projection, &self.shelf.types)
             .inspect_err(|error| {
                 self.series.failure(WatchFailure::Undecodable);
-                tracing::warn!(resource = %self.shelf.resource, %error, "an item without identity was passed over");
+                let GroupResource { group, resource } = &self.shelf.resource.resource;
+                tracing::warn!(group = &**group, resource = &**resource, %error, "an item without identity was passed over");
             })
             .ok()
     }
@@ -162,15 +163,16 @@ impl Sink for ShelfSink {
 
 /// The field is not called `target`: log lines have one of that name, the module.
 fn tell(resource: &GroupResource, phase: &Phase) {
+    let (group, resource) = (&*resource.group, &*resource.resource);
     match phase {
-        Phase::Listing => tracing::debug!(%resource, "listing"),
-        Phase::Synced => tracing::info!(%resource, "synced"),
-        Phase::Absent => tracing::info!(%resource, "not served at this moment"),
+        Phase::Listing => tracing::debug!(group, resource, "listing"),
+        Phase::Synced => tracing::info!(group, resource, "synced"),
+        Phase::Absent => tracing::info!(group, resource, "not served at this moment"),
         Phase::Forbidden { verb } => {
-            tracing::warn!(%resource, verb, "forbidden; the policy's status has the cure");
+            tracing::warn!(group, resource, verb, "forbidden; the policy's status has the cure");
         }
-        Phase::Degraded(why) => tracing::warn!(%resource, why, "degraded"),
-        Phase::LimitExceeded(why) => tracing::warn!(%resource, why, "not all of it is judged"),
+        Phase::Degraded(why) => tracing::warn!(group, resource, why, "degraded"),
+        Phase::LimitExceeded(why) => tracing::warn!(group, resource, why, "not all of it is judged"),
     }
 }
 

@@ -9,10 +9,6 @@ use crate::crd::TargetState;
 use crate::policy::demand::{PolicyTarget, WatchSpec};
 use crate::resource::Gvr;
 
-/// How a right that is for no single namespace is given.
-const CLUSTER_WIDE: &str = "give it by a ClusterRole with the label rbac.watchpolicy.io/aggregate-to-operator: \"true\", or in \
-     the chart's rbac.targets.read (beside rbac.targets.namespaces, by a ClusterRole bound to its ServiceAccount)";
-
 /// How one watch stands, in the contract's words.
 pub(super) fn state(phase: &Phase) -> TargetState {
     match phase {
@@ -166,26 +162,18 @@ fn message(running: &Running, stand: &Stand, all: &[(&Running, Stand)]) -> Optio
     }
 }
 
-/// Which right is missing where, and how it is given without an edit of what an installer owns.
+/// Which right is missing where, and the one way to give it that does in every installation.
 fn cure(spec: &WatchSpec, verb: &str, namespaces: &[&str]) -> String {
     let resource = &spec.resource.resource;
-    let (place, way) = match namespaces {
-        [] if spec.served.namespaced => {
-            (" in all namespaces".to_owned(), format!("name `namespaces` in the target, or {CLUSTER_WIDE}"))
-        }
-        [] => (String::new(), CLUSTER_WIDE.to_owned()),
-        [one] => (
-            format!(" in namespace {one}"),
-            "give it by a Role there, bound to its ServiceAccount".to_owned(),
-        ),
-        many => (
-            format!(" in the namespaces {}", many.join(", ")),
-            "give it by a Role in each of them, bound to its ServiceAccount".to_owned(),
-        ),
+    let (place, role) = match namespaces {
+        [] if spec.served.namespaced => (" in all namespaces".to_owned(), "ClusterRole"),
+        [] => (String::new(), "ClusterRole"),
+        [one] => (format!(" in namespace {one}"), "Role there"),
+        many => (format!(" in the namespaces {}", many.join(", ")), "Role in each of them"),
     };
     format!(
-        "the operator may not {verb} {resource}{place}; {way}: \
-         {{apiGroups: [\"{}\"], resources: [\"{}\"], verbs: [\"list\", \"watch\"]}}",
+        "the operator may not {verb} {resource}{place}; give it by a {role}, bound to its ServiceAccount (shorter ways: \
+         docs/rbac.md): {{apiGroups: [\"{}\"], resources: [\"{}\"], verbs: [\"list\", \"watch\"]}}",
         resource.group, resource.resource
     )
 }

@@ -23,7 +23,6 @@ pub struct Queue<K: Key> {
     state: Mutex<State<K>>,
     /// One permit is one getter that should look again.
     wake: Notify,
-    max_retries: u32,
 }
 
 /// A key that one worker has. Dropping it says that the work is done, [`Claim::succeeded`] also that it went well.
@@ -97,7 +96,7 @@ impl<K: Key> Queue<K> {
     /// An empty queue. `seed` feeds the jitter of delays after failures.
     pub fn new(retries: Retries, seed: u64, series: QueueSeries) -> Arc<Self> {
         let state = Mutex::new(State::new(retries, seed, series));
-        Arc::new(Self { state, wake: Notify::new(), max_retries: retries.max })
+        Arc::new(Self { state, wake: Notify::new() })
     }
 
     /// Adds a key now. One that waits already becomes more urgent, if it does; what changed begins without the failures
@@ -134,15 +133,6 @@ impl<K: Key> Queue<K> {
         let mut state = self.state.lock();
         let retry = state.retry(key, no_sooner, Instant::now());
         self.call(state);
-        if retry.parked && retry.failures == self.max_retries.saturating_add(1) {
-            let Retry { failures, delay, .. } = retry;
-            tracing::warn!(
-                ?key,
-                failures,
-                ?delay,
-                "parked: it failed too often, and is tried again only at the longest delay"
-            );
-        }
         retry
     }
 

@@ -42,6 +42,8 @@ pub struct Retry {
     pub delay: Duration,
     /// It failed more often than it may, and now waits the longest delay each time; it is never lost.
     pub parked: bool,
+    /// It is parked with this failure: whoever processes keys logs that.
+    pub parks: bool,
 }
 
 /// A key in process.
@@ -195,7 +197,8 @@ impl<K: Key> State<K> {
             entry.failures = failures;
         }
         let parked = failures > max;
-        self.parked += usize::from(parked && before <= max);
+        let parks = parked && before <= max;
+        self.parked += usize::from(parks);
         let priority =
             self.work.iter_mut().find(|work| work.slot == slot).map_or(Priority::LiveChange, |work| {
                 work.result = Reconcile::Error;
@@ -207,7 +210,7 @@ impl<K: Key> State<K> {
             self.delay(slot, priority, now + delay);
         }
         self.series.retried(priority);
-        Retry { failures, delay, parked }
+        Retry { failures, delay, parked, parks }
     }
 
     /// The failures of a key count no more.

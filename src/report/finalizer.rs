@@ -46,6 +46,8 @@ pub struct FinalizerPatch {
     pub name: Arc<str>,
     /// The policy's uid; a policy of another uid is left alone.
     pub uid: Arc<str>,
+    /// Its generation; a policy that says something else by now is left alone.
+    pub generation: i64,
     /// What they must be still.
     pub before: Box<[Box<str>]>,
     /// What they become.
@@ -89,12 +91,14 @@ impl FinalizerStore for kube::Client {
     }
 }
 
-/// A compare-and-swap of the whole list, which is short. Absence is tested by `null`, as fixes do.
+/// A compare-and-swap of the whole list, which is short. Absence is tested by `null`, as fixes do. The generation is
+/// tested too: who knows a policy as it was before it enforced again would take its finalizer off.
 fn request(patch: &FinalizerPatch) -> anyhow::Result<http::Request<Vec<u8>>> {
-    let FinalizerPatch { name, uid, before, after } = patch;
+    let FinalizerPatch { name, uid, generation, before, after } = patch;
     let before = if before.is_empty() { json!(null) } else { json!(before) };
     let operations = json!([
         {"op": "test", "path": "/metadata/uid", "value": &**uid},
+        {"op": "test", "path": "/metadata/generation", "value": generation},
         {"op": "test", "path": "/metadata/finalizers", "value": before},
         {"op": "add", "path": "/metadata/finalizers", "value": after},
     ]);
@@ -289,6 +293,7 @@ impl<S: FinalizerStore> Finalizers<S> {
         let patch = FinalizerPatch {
             name: Arc::clone(&entry.name),
             uid: Arc::clone(&entry.uid),
+            generation: entry.generation,
             before: entry.finalizers.clone(),
             after: others.chain(on.then(|| FINALIZER.into())).collect(),
         };

@@ -98,10 +98,11 @@ fn what_cannot_be_taken_back_holds_no_policy() {
 }
 
 #[test]
-fn the_patch_tests_the_uid_and_the_whole_list() {
+fn the_patch_tests_the_uid_the_generation_and_the_whole_list() {
     let patch = FinalizerPatch {
         name: "p".into(),
         uid: "u".into(),
+        generation: 3,
         before: Box::default(),
         after: [FINALIZER.into()].into(),
     };
@@ -110,6 +111,7 @@ fn the_patch_tests_the_uid_and_the_whole_list() {
     let body: Value = serde_json::from_slice(request.body()).unwrap();
     let expected = json!([
         {"op": "test", "path": "/metadata/uid", "value": "u"},
+        {"op": "test", "path": "/metadata/generation", "value": 3},
         {"op": "test", "path": "/metadata/finalizers", "value": null},
         {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]},
     ]);

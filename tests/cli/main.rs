@@ -311,7 +311,18 @@ fn lint_tells_all_mistakes_at_once_and_enough_to_mend_them() {
 #[test]
 fn rbac_prints_the_least_role() {
     let folder = Folder::of_replicas("rbac");
-    let role = yaml(&folder.run("rbac -p replicas.yaml").out);
+    let told = folder.run("rbac -p replicas.yaml");
+    let role = yaml(&told.out);
+    assert!(
+        told.err.contains("replaces what another run gave under the name watchpolicy-targets"),
+        "{}",
+        told.err
+    );
+    assert_eq!(
+        folder.run("rbac -p replicas.yaml --name replicas").err,
+        "",
+        "who has a name of its own replaces nothing"
+    );
     assert_eq!(
         (&role["apiVersion"], &role["kind"]),
         (&json!("rbac.authorization.k8s.io/v1"), &json!("ClusterRole"))
@@ -325,6 +336,7 @@ fn rbac_prints_the_least_role() {
     folder.write("resting.yaml", &policy("resting", resting));
     let told = folder.run("rbac -p resting.yaml");
     assert!(told.exit == 0 && told.err.contains("policy resting is suspended"), "{}", told.err);
+    assert!(!told.err.contains("replaces"), "nothing is given: {}", told.err);
 }
 
 #[test]

@@ -34,15 +34,11 @@ const TOLD_BY_A_CLUSTER: &[(&str, &str, &str)] = &[
         "shop/checkout metadata.annotations['corp.io/owner']: owner is nobody, wanted an address at corp.com",
         "eval says so",
     ),
-    (
-        "docs/enforcement.md",
-        "what the policy wrote is taken back: 3 objects are left; the operator lacks the right to fix deployments.apps; ...",
-        "its words are those of a condition of a real cluster",
-    ),
 ];
 
-/// Pages whose commands are run on a cluster as they stand, in order, and their output compared: by `tests/it/recipes.rs`.
-const RUN_ON_A_CLUSTER: [&str; 1] = ["docs/rbac.md"];
+/// Pages whose commands are run on a cluster as they stand, in order, and their output compared: by `tests/it/recipes.rs`
+/// and `tests/it/walks.rs`.
+const RUN_ON_A_CLUSTER: [&str; 3] = ["docs/enforcement.md", "docs/quick-start.md", "docs/rbac.md"];
 
 /// Commands of others, whose words nobody checks here; those of kubectl and helm are checked by the tests that have them.
 const OTHERS: [&str; 9] = ["kubectl", "helm", "curl", "jq", "git", "cargo", "grep", "sed", "sha256sum"];

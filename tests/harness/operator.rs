@@ -3,11 +3,17 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::child::Guarded;
 use super::helm::{CHART, Helm};
@@ -34,6 +40,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub(crate) struct Operator {
     process: Guarded,
     listen: SocketAddr,
+    /// The certificate that it was started with, which is for `localhost`.
+    certificate: Option<PathBuf>,
 }
 
 impl Operator {
@@ -62,7 +70,8 @@ impl Operator {
             command.env_remove(name);
         }
         let process = Guarded::start(&format!("watchpolicy-{port}"), plane.folder(), &command)?;
-        let mut operator = Self { process, listen };
+        let certificate = args.iter().skip_while(|arg| **arg != "--tls-cert-file").nth(1).map(PathBuf::from);
+        let mut operator = Self { process, listen, certificate };
         operator.wait_until_alive().await?;
         Ok(operator)
     }
@@ -96,7 +105,14 @@ impl Operator {
 
     /// The same with a header more, as `name: value`.
     pub(crate) async fn get_with(&self, path: &str, header: &str) -> Result<(u16, String)> {
-        tokio::time::timeout(ANSWER, get(self.listen, path, header)).await?
+        let asking = async {
+            let stream = TcpStream::connect(self.listen).await?;
+            match &self.certificate {
+                Some(certificate) => get(secured(stream, certificate).await?, path, header).await,
+                None => get(stream, path, header).await,
+            }
+        };
+        tokio::time::timeout(ANSWER, asking).await?
     }
 
     /// All its series, in the text format of Prometheus.
@@ -176,9 +192,24 @@ fn binary() -> Result<PathBuf> {
     Ok(binary)
 }
 
+/// A connection to whoever has this certificate, and to nobody else.
+async fn secured(stream: TcpStream, certificate: &Path) -> Result<impl AsyncRead + AsyncWrite + Unpin> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(certificate)?)?;
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = TlsConnector::from(Arc::new(config));
+    Ok(connector.connect(ServerName::try_from("localhost")?, stream).await?)
+}
+
 /// HTTP/1.0, so that the answer ends with the connection and is never in chunks.
-async fn get(address: SocketAddr, path: &str, header: &str) -> Result<(u16, String)> {
-    let mut stream = TcpStream::connect(address).await?;
+async fn get(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    path: &str,
+    header: &str,
+) -> Result<(u16, String)> {
     let header = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
     stream.write_all(format!("GET {path} HTTP/1.0\r\n{header}\r\n").as_bytes()).await?;
     let mut answer = String::new();

@@ -26,6 +26,11 @@ pub(crate) async fn openreports() -> Result<PathBuf> {
     find("tests/openreports/tools.sh").await
 }
 
+/// The folder of the definitions of the Prometheus operator.
+pub(crate) async fn prometheus_operator() -> Result<PathBuf> {
+    find("tests/prometheusoperator/tools.sh").await
+}
+
 /// Finds the tools or builds them, which the first time takes minutes: the progress goes to standard error.
 async fn find(script: &str) -> Result<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);

@@ -9,8 +9,9 @@ use tokio::process::Command;
 
 use crate::harness::child::Folder;
 use crate::harness::helm::CHART;
-use crate::harness::{Helm, tools};
-use crate::world::shared;
+use crate::harness::{Helm, eventually, tools};
+use crate::release::Cluster;
+use crate::world::{DEADLINE, Policy, series, shared};
 
 /// promtool in a folder, with what goes to its standard input.
 async fn promtool(folder: &Path, args: &[&str], input: &str) -> Result<String> {
@@ -27,11 +28,12 @@ async fn promtool(folder: &Path, args: &[&str], input: &str) -> Result<String> {
     if output.status.success() { Ok(said) } else { bail!("promtool {args:?}: {said}") }
 }
 
-/// The rules that the chart renders.
-async fn rules(folder: &Path) -> Value {
+/// The rules that the chart renders, with these values.
+async fn rules(folder: &Path, values: &[&str]) -> Value {
     let helm = Helm::offline(folder).await.unwrap();
     let only = ["-s", "templates/prometheusrule.yaml", "--set", "monitoring.rules.enabled=true"];
-    let rendered = helm.run(&[&["template", "watchpolicy", CHART], &only[..]].concat()).await.unwrap();
+    let rendered =
+        helm.run(&[&["template", "watchpolicy", CHART], &only[..], values].concat()).await.unwrap();
     let rule: Value = serde_saphyr::from_str(&rendered).unwrap();
     rule["spec"].clone()
 }
@@ -39,7 +41,7 @@ async fn rules(folder: &Path) -> Value {
 #[tokio::test]
 async fn each_alert_fires_when_it_should_and_is_silent_when_it_should_not() {
     let folder = Folder::new("watchpolicy-alerts").unwrap();
-    let rules = rules(folder.path()).await;
+    let rules = rules(folder.path(), &[]).await;
     std::fs::write(folder.path().join("alerts.yaml"), rules.to_string()).unwrap();
     std::fs::write(folder.path().join("test.yaml"), include_str!("../promtool/alerts_test.yaml")).unwrap();
     promtool(folder.path(), &["check", "rules", "--lint-fatal", "alerts.yaml"], "").await.unwrap();
@@ -57,6 +59,27 @@ async fn each_alert_fires_when_it_should_and_is_silent_when_it_should_not() {
     for rule in rules["groups"][0]["rules"].as_array().unwrap() {
         let alert = rule["alert"].as_str().unwrap();
         assert!(fired.contains(&alert), "{alert} is not seen to fire in tests/promtool/alerts_test.yaml");
+    }
+}
+
+#[tokio::test]
+async fn each_alert_can_be_left_out_and_its_runbook_is_where_the_values_say() {
+    let folder = Folder::new("watchpolicy-rules").unwrap();
+    let rules_of = |spec: &Value| spec["groups"][0]["rules"].as_array().unwrap().clone();
+    let names = |spec: &Value| -> Vec<_> {
+        rules_of(spec).iter().map(|rule| rule["alert"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut all = names(&rules(folder.path(), &[]).await);
+    let kept = all.remove(0);
+    let disabled = format!("monitoring.rules.disabled={{{}}}", all.join(","));
+    assert_eq!(names(&rules(folder.path(), &["--set", &disabled]).await), [kept]);
+
+    // What looks like a mark of the chart's own is none.
+    let runbooks = "https://wiki.example.com/PLEASE/runbooks";
+    let set = format!("monitoring.rules.runbooks={runbooks}");
+    for rule in rules_of(&rules(folder.path(), &["--set", &set]).await) {
+        let runbook = rule["annotations"]["runbook_url"].as_str().unwrap();
+        assert!(runbook.starts_with(&format!("{runbooks}#watchpolicy")), "{runbook}");
     }
 }
 
@@ -80,4 +103,49 @@ spec:
     assert!(page.contains(&format!("policy=\"{name}\"")));
     let folder = Folder::new("watchpolicy-lint").unwrap();
     promtool(folder.path(), &["check", "metrics"], &page).await.unwrap();
+}
+
+/// The rights to what its policy targets, and to nothing beside.
+const TARGETS_ALONE: &str = r#"rbac.targets={"presets": [], "read": [{"apiGroups": [""], "resources": ["pods"]},
+    {"apiGroups": ["apps"], "resources": ["deployments"]}]}"#;
+
+const PODS: &str = "
+apiVersion: watchpolicy.io/v1alpha1
+kind: WatchPolicy
+metadata: {name: pods}
+spec:
+  targets: [{resources: [pods]}, {group: apps, resources: [deployments]}]
+  rules: [{name: team, path: $.metadata.labels.team, assert: {exists: true}}]
+";
+
+/// What an alert on a right that no target lacks is about, and where its runbook finds the rule.
+#[tokio::test]
+async fn a_right_that_is_missing_beside_the_targets_is_in_the_message_of_one_that_is_synced() {
+    let (cluster, _) = Cluster::install(&["--set-json", TARGETS_ALONE]).await;
+    let operator = cluster.operator().await;
+    cluster.plane.kubectl().apply(PODS).await.unwrap();
+    let forbidden = async || {
+        let labels = [("group", "apps"), ("resource", "replicasets"), ("state", "Forbidden")];
+        series(&operator.metrics().await.unwrap(), "watchpolicy_informers", &labels).unwrap()
+    };
+    let lacks = |policy: &Policy| policy.is_ready() && !policy.target_message("pods").is_empty();
+    let told = cluster.until("pods", "its targets are synced, and a right is missing", lacks).await;
+    assert_eq!((told.target("pods"), told.target("deployments")), ("Synced", "Synced"));
+    let told = told.target_message("pods");
+    assert!(told.contains("reported beside it: the operator may not list replicasets.apps"), "{told}");
+    assert_eq!(forbidden().await, Some(1.0));
+
+    let rule = told.split_once("): ").unwrap().1;
+    let role = format!(
+        "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {{name: given, labels: {{rbac.watchpolicy.io/aggregate-to-operator: 'true'}}}}
+rules: [{rule}]
+"
+    );
+    cluster.plane.kubectl().apply(&role).await.unwrap();
+    let heals = async || forbidden().await.is_none().then_some(());
+    eventually(DEADLINE, "with the rule pasted nothing is forbidden", heals).await.unwrap();
+    assert_eq!(operator.stop(DEADLINE).await.unwrap(), 0);
 }

@@ -77,6 +77,9 @@ spec:
     )
 }
 
+/// The group of a custom kind, beside which Deployments are fixed.
+const STORY: &str = "story.example.com";
+
 fn owners(mode: &str) -> String {
     format!(
         "
@@ -85,7 +88,9 @@ kind: WatchPolicy
 metadata: {{name: owners}}
 spec:
   mode: {mode}
-  targets: [{{group: apps, resources: [deployments]}}]
+  targets:
+  - {{group: apps, resources: [deployments]}}
+  - {{group: {STORY}, resources: [gadgets]}}
   rules:
   - name: owner
     path: $.metadata.annotations['corp.io/owner']
@@ -145,16 +150,25 @@ async fn until_let_go(world: &World<'_>) {
     eventually(DEADLINE, "the policy's entries in managedFields go", look).await.unwrap();
 }
 
+/// A Deployment and an object of a custom kind, and the rights to fix both.
+async fn prepare(world: &World<'_>) {
+    world.apply(&namespace("shop")).await.unwrap();
+    world.apply(&grant_fixes("apps", "deployments")).await.unwrap();
+    world.apply(&deployment("web")).await.unwrap();
+    world.install_crd(STORY, "gadgets", "Gadget").await.unwrap();
+    world.grant(STORY, "gadgets").await.unwrap();
+    world.apply(&grant_fixes(STORY, "gadgets")).await.unwrap();
+    let gadget = "apiVersion: story.example.com/v1, kind: Gadget, metadata: {name: tool, namespace: shop}";
+    world.apply(&format!("{{{gadget}}}")).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_policy_goes_from_audit_to_plan_to_enforce_and_back_and_says_at_each_step_what_it_does() {
     let plane = ControlPlane::start().await.unwrap();
     let world = World::start(&plane, &[QUICK, &["--allow-enforce"]].concat()).await.unwrap();
-    world.apply(&namespace("shop")).await.unwrap();
-    world.apply(&grant_fixes("apps", "deployments")).await.unwrap();
-    world.apply(&deployment("web")).await.unwrap();
-
+    prepare(&world).await;
     world.apply(&owners("Audit")).await.unwrap();
-    let audit = world.until("owners", "audited", |policy| policy.count("failed") == 1).await.unwrap();
+    let audit = world.until("owners", "audited", |policy| policy.count("failed") == 2).await.unwrap();
     assert_eq!((audit.reason("Enforcing"), fix(&audit, "outcome")), ("Audit", ""));
     assert_eq!(patches(&world), 0);
 
@@ -171,7 +185,7 @@ async fn a_policy_goes_from_audit_to_plan_to_enforce_and_back_and_says_at_each_s
     world.apply(&owners("Enforce")).await.unwrap();
     let web = until_owned(&world, "web", "nobody@corp.com").await;
     assert_eq!(web["spec"], unfixed["spec"], "nothing else was written");
-    let enforced = world.until("owners", "enforced", |policy| policy.count("passed") == 1).await.unwrap();
+    let enforced = world.until("owners", "enforced", |policy| policy.count("passed") == 2).await.unwrap();
     assert_eq!(enforced.condition("Enforcing"), "True");
 
     for round in 0..2 {
@@ -207,10 +221,28 @@ async fn a_policy_goes_from_audit_to_plan_to_enforce_and_back_and_says_at_each_s
     assert_eq!(patches(&world), before);
     // A policy that writes nothing any more leaves what it wrote.
     world.delete(&["wpol", "owners"]).await.unwrap();
-    assert_eq!(
-        object(&world, &["deployment", "web"]).await["metadata"]["annotations"]["corp.io/owner"],
-        "me@corp.com"
-    );
+    assert_eq!(owner(&world, "deployment/web").await, "me@corp.com");
+    assert_eq!(owner(&world, "gadget/tool").await, "nobody@corp.com");
+    a_last_policy_takes_back_what_it_wrote_and_nothing_else(&world).await;
+}
+
+async fn owner(world: &World<'_>, what: &str) -> Value {
+    let object = object(world, &[what]).await;
+    object["metadata"]["annotations"]["corp.io/owner"].clone()
+}
+
+/// `late` fails by now, `tool` is made to, and `web` is somebody else's.
+async fn a_last_policy_takes_back_what_it_wrote_and_nothing_else(world: &World<'_>) {
+    let annotate = ["annotate", "--overwrite", "-n", "shop", "gadget/tool", "corp.io/owner=me"];
+    world.plane.kubectl().run(&annotate).await.unwrap();
+    world.apply(&grant_fixes("watchpolicy.io", "watchpolicies")).await.unwrap();
+    let releases = format!("{}  enforcement: {{onDelete: Release}}\n", owners("Enforce"));
+    world.apply(&releases).await.unwrap();
+    world.until("owners", "all is mended", |policy| policy.count("passed") == 3).await.unwrap();
+    world.delete(&["wpol", "owners"]).await.unwrap();
+    assert_eq!(owner(world, "deployment/web").await, "me@corp.com");
+    assert_eq!(owner(world, "deployment/late").await, Value::Null);
+    assert_eq!(owner(world, "gadget/tool").await, Value::Null);
 }
 
 const DENIES: &str = "

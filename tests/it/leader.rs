@@ -20,7 +20,8 @@ spec:
   rules: [{name: team, path: $.metadata.labels.team, assert: {exists: true}}]
 ";
 /// Times that a test can wait for.
-const SHORT: &[&str] = &["--lease-duration", "6s", "--renew-deadline", "4s", "--retry-period", "1s"];
+pub(crate) const SHORT: &[&str] =
+    &["--lease-duration", "6s", "--renew-deadline", "4s", "--retry-period", "1s"];
 
 /// Replicas of one operator, by their identities.
 struct Replicas {
@@ -109,7 +110,7 @@ impl Replicas {
 }
 
 /// The identity in a user agent.
-fn replica(agent: &str) -> String {
+pub(crate) fn replica(agent: &str) -> String {
     agent.split_once('(').unwrap().1.trim_end_matches(')').to_owned()
 }
 

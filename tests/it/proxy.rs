@@ -23,7 +23,7 @@ use kube::{Client, Config};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// A page of a list or a watch event is larger than any answer to other requests; none is larger than this.
 const MOST_BYTES: usize = 64 << 20;
@@ -43,6 +43,8 @@ pub(crate) enum Verb {
     Watch,
     /// What groups and resources there are.
     Discovery,
+    /// A patch.
+    Patch,
     /// Anything else.
     Other,
 }
@@ -54,6 +56,8 @@ pub(crate) enum Fault {
     Refuse(u16, &'static str, Option<u64>),
     /// The server is not asked, and there is no answer.
     Hang,
+    /// The server is asked only when this is told.
+    Hold(Arc<Notify>),
     /// The next that the server sends is cut in half, and the connection ends.
     Cut,
     /// The answer ends in order instead of going on.
@@ -68,8 +72,8 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// Whether it meets a request before it is answered; the others meet the answer.
-    fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refuse(..) | Self::Hang)
+    fn meets_request(&self) -> bool {
+        matches!(self, Self::Refuse(..) | Self::Hang | Self::Hold(_))
     }
 
     /// An ERROR event.
@@ -214,8 +218,9 @@ type Shared = (Client, Arc<Script>);
 async fn pass(State((client, script)): State<Shared>, request: Request) -> Response {
     let asked = Asked { uri: request.uri().to_string(), verb: verb(&request), at: Instant::now() };
     script.asked.lock().push(asked.clone());
-    match script.next(&asked, Fault::is_refusal) {
+    match script.next(&asked, Fault::meets_request) {
         Some(Fault::Refuse(code, reason, retry_after)) => return refusal(code, reason, retry_after),
+        Some(Fault::Hold(told)) => told.notified().await,
         Some(_hang) => std::future::pending().await,
         None => {}
     }
@@ -233,6 +238,7 @@ fn verb(request: &Request) -> Verb {
         http::Method::GET if query.contains("continue=") => Verb::Continue,
         http::Method::GET if query.contains("limit=") => Verb::List,
         http::Method::GET if matches!(request.uri().path(), "/api" | "/apis") => Verb::Discovery,
+        http::Method::PATCH => Verb::Patch,
         _ => Verb::Other,
     }
 }
@@ -290,7 +296,7 @@ impl Passing {
                 Ok(frame) => frame.into_data().unwrap_or_default(),
                 Err(error) => return Some((Err(io::Error::other(error)), self)),
             };
-            match self.script.next(&self.asked, |fault| !fault.is_refusal()) {
+            match self.script.next(&self.asked, |fault| !fault.meets_request()) {
                 Some(Fault::Cut) => {
                     self.broken = true;
                     return Some((Ok(frame.slice(..frame.len() / 2)), self));
@@ -299,7 +305,9 @@ impl Passing {
                 Some(Fault::Silence) => std::future::pending().await,
                 Some(Fault::Line(line)) => return Some((Ok(line.into()), self)),
                 Some(Fault::Drip) => self.dripping = frame,
-                Some(Fault::Refuse(..) | Fault::Hang) | None => return Some((Ok(frame), self)),
+                Some(Fault::Refuse(..) | Fault::Hang | Fault::Hold(_)) | None => {
+                    return Some((Ok(frame), self));
+                }
             }
         }
         tokio::time::sleep(DRIP).await;

@@ -16,7 +16,7 @@ use crate::world::{DEADLINE, Policy, QUICK, crd, namespace, shared};
 /// A control plane with a release in it.
 pub(crate) struct Cluster {
     pub(crate) plane: ControlPlane,
-    helm: Helm,
+    pub(crate) helm: Helm,
 }
 
 impl Cluster {
@@ -26,9 +26,15 @@ impl Cluster {
 
     /// The same in a control plane that is there.
     pub(crate) async fn install_in(plane: ControlPlane, args: &[&str]) -> (Self, String) {
+        let cluster = Self::bare(plane).await;
+        let notes = cluster.helm.run(&[INSTALL, args].concat()).await.unwrap();
+        (cluster, notes)
+    }
+
+    /// A control plane in which nothing is installed yet.
+    pub(crate) async fn bare(plane: ControlPlane) -> Self {
         let helm = Helm::with(plane.access().admin_kubeconfig()).await.unwrap();
-        let notes = helm.run(&[INSTALL, args].concat()).await.unwrap();
-        (Self { plane, helm }, notes)
+        Self { plane, helm }
     }
 
     pub(crate) async fn kubectl(&self, args: &[&str]) -> anyhow::Result<String> {

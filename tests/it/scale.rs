@@ -7,7 +7,9 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::harness::{ControlPlane, Operator, eventually};
 use crate::world::{World, crd, grant, install, namespace, series};
@@ -31,6 +33,10 @@ const FULL: Scale =
 const LARGE: usize = 900_000;
 /// What the operator may take, whatever is in the cluster: the limit that the chart gives it.
 const MOST_MEMORY: u64 = 512 << 20;
+/// What a status may be, as the API server sends and stores it.
+const MOST_STATUS: usize = 64 << 10;
+/// What `/metrics` may be: so much, and so much for each policy.
+const MOST_PAGE: (usize, usize) = (64 << 10, 1200);
 const GROUP: &str = "scale.example.com";
 const MIB: u64 = 1 << 20;
 
@@ -199,8 +205,8 @@ async fn many_policies(plane: &ControlPlane, scale: &Scale) {
     };
     let all = told(scale.failing).await;
     let in_status = start.elapsed();
-    let largest = all.iter().map(|status| status.to_string().len()).max().unwrap_or_default();
-    assert!(all.len() == scale.policies && largest <= 64 << 10, "{} statuses, {largest} bytes", all.len());
+    let largest = sizes(&world, "many").await.into_iter().max().unwrap_or_default();
+    assert!(all.len() == scale.policies && largest <= MOST_STATUS, "{} statuses, {largest} bytes", all.len());
 
     let asked = Instant::now();
     let page = world.operator.metrics().await.unwrap();
@@ -208,6 +214,7 @@ async fn many_policies(plane: &ControlPlane, scale: &Scale) {
     let labels = [("policy", "many-0000"), ("severity", "medium")];
     let violations = series(&page, "watchpolicy_violations", &labels).unwrap();
     assert_eq!(violations, Some(scale.failing as f64));
+    assert!(page.len() <= MOST_PAGE.0 + MOST_PAGE.1 * scale.policies, "{} bytes", page.len());
 
     let edit = Instant::now();
     world.plane.kubectl().run(&["label", "-n", "scale", "configmap/map-0000", "team=shop"]).await.unwrap();
@@ -227,7 +234,53 @@ async fn many_policies(plane: &ControlPlane, scale: &Scale) {
         world.operator.memory().await.unwrap() / MIB,
     );
     assert!(world.operator.peak_memory().await.unwrap() < MOST_MEMORY);
+    a_wordy_policy(&world, scale).await;
     end(world, "many").await;
+}
+
+/// The status of a policy whose messages are as long as they can be, of what takes six bytes on the wire and one here.
+async fn a_wordy_policy(world: &World<'_>, scale: &Scale) {
+    let rule = |n| {
+        let message = "<".repeat(1000);
+        format!(
+            "{{name: rule-{n}, path: $.metadata.labels.town, assert: {{exists: true}}, message: '{message}'}}"
+        )
+    };
+    let rules: Vec<_> = (0..2).map(rule).collect();
+    let policy = format!(
+        "
+apiVersion: watchpolicy.io/v1alpha1
+kind: WatchPolicy
+metadata: {{name: wordy, labels: {{scale: wordy}}}}
+spec:
+  targets: [{{resources: [configmaps], names: ['map-*']}}]
+  rules: [{}]
+",
+        rules.join(", ")
+    );
+    world.apply(&policy).await.unwrap();
+    let count = i64::try_from(scale.failing).unwrap();
+    world.until("wordy", "it is judged", |p| p.is_ready() && p.count("failed") == count).await.unwrap();
+    let sizes = sizes(world, "wordy").await;
+    // More than fits was there to be told: texts were cut.
+    assert!(sizes.len() == 1 && sizes[0] > MOST_STATUS / 2 && sizes[0] <= MOST_STATUS, "{sizes:?}");
+    world.delete(&["wpol", "wordy"]).await.unwrap();
+}
+
+/// The bytes of statuses as the API server sends them.
+async fn sizes(world: &World<'_>, of: &str) -> Vec<usize> {
+    #[derive(Deserialize)]
+    struct List {
+        items: Vec<Stored>,
+    }
+    #[derive(Deserialize)]
+    struct Stored {
+        status: Box<RawValue>,
+    }
+    let path = format!("/apis/watchpolicy.io/v1alpha1/watchpolicies?labelSelector=scale%3D{of}");
+    let list = world.plane.kubectl().run(&["get", "--raw", &path]).await.unwrap();
+    let list: List = serde_json::from_str(&list).unwrap();
+    list.items.iter().map(|stored| stored.status.get().len()).collect()
 }
 
 async fn statuses(world: &World<'_>) -> anyhow::Result<Vec<Value>> {

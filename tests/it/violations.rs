@@ -103,10 +103,11 @@ endpoints:
 }
 
 /// `watchpolicy violations` by a ServiceAccount, with what it prints.
-async fn command(plane: &ControlPlane, account: &str) -> Result<String> {
+async fn command(plane: &ControlPlane, account: &str, more: &[&str]) -> Result<String> {
     let kubeconfig = plane.access().service_account_kubeconfig(NAMESPACE, account).await?;
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_watchpolicy"));
     command.args(["violations", "--format", "json", "--policy", "proxied", "--kubeconfig"]).arg(kubeconfig);
+    command.args(more);
     let output = command.output().await?;
     let words = String::from_utf8(output.stderr)?;
     anyhow::ensure!(output.status.success(), "{words}");
@@ -129,19 +130,30 @@ async fn the_command_reaches_the_operator_through_the_api_servers_proxy_with_the
     world.until("proxied", "it is found", |p| p.count("violations") == 2).await.unwrap();
 
     world.plane.kubectl().run(&["create", "serviceaccount", "-n", NAMESPACE, "jane"]).await.unwrap();
-    let refused = format!("{:#}", command(world.plane, "jane").await.unwrap_err());
+    let refused = format!("{:#}", command(world.plane, "jane", &[]).await.unwrap_err());
     assert!(refused.contains("bind yourself to the Role"), "{refused}");
     let subject = format!("--serviceaccount={NAMESPACE}:jane");
     let bind = ["create", "rolebinding", "jane-violations", "-n", NAMESPACE, "--role=watchpolicy-violations"];
     world.plane.kubectl().run(&[&bind[..], &[&subject]].concat()).await.unwrap();
-    let look = async || {
-        let page: Value = serde_json::from_str(&command(world.plane, "jane").await?)?;
+    let look = async |more: &[&str]| {
+        let page: Value = serde_json::from_str(&command(world.plane, "jane", more).await?)?;
         let rules: Vec<_> =
             page["violations"].as_array().unwrap().iter().map(|one| one["rule"].clone()).collect();
         anyhow::ensure!(rules == ["team", "owner"], "{page:#}");
         Ok(())
     };
-    eventually(DEADLINE, "the violations come through the proxy", look).await.unwrap();
+    eventually(DEADLINE, "the violations come through the proxy", async || look(&[]).await).await.unwrap();
+
+    let file = |name: &str| format!("{}/src/http/testdata/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (certificate, key) = (file("one.crt"), file("one.key"));
+    let tls = ["--tls-cert-file", &certificate, "--tls-key-file", &key];
+    let secured = Operator::start(world.plane, &kubeconfig, &[QUICK, &tls].concat()).await.unwrap();
+    secured.wait_until_ready().await.unwrap();
+    stand_in(world.plane, secured.port()).await;
+    let answers = async || look(&["--https"]).await;
+    eventually(DEADLINE, "they come by TLS, too", answers).await.unwrap();
+    let plain = format!("{:#}", look(&[]).await.unwrap_err());
+    assert!(plain.contains("--https"), "{plain}");
 }
 
 #[tokio::test]

@@ -11,8 +11,11 @@ use crate::world::{DEADLINE, World, shared};
 /// How long a wait may last that a bad policy is to end.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// What no object is in.
+const NOTHING: &str = "resources: [configmaps], namespaces: [waits]";
+
 /// A chart whose one template is this policy.
-fn chart(plane: &ControlPlane, policy: &str, path: &str) -> PathBuf {
+fn chart(plane: &ControlPlane, policy: &str, target: &str, path: &str) -> PathBuf {
     let folder = plane.folder().join(policy);
     std::fs::create_dir_all(folder.join("templates")).unwrap();
     let about = format!("{{apiVersion: v2, name: {policy}, version: 0.1.0}}");
@@ -23,7 +26,7 @@ apiVersion: watchpolicy.io/v1alpha1
 kind: WatchPolicy
 metadata: {{name: {policy}}}
 spec:
-  targets: [{{resources: [configmaps], namespaces: [{policy}]}}]
+  targets: [{{{target}}}]
   rules: [{{name: rule, path: '{path}', assert: {{exists: true}}}}]
 "
     );
@@ -32,8 +35,8 @@ spec:
 }
 
 /// `helm install --wait`.
-async fn install(world: &World<'_>, policy: &str, path: &str) -> Result<String> {
-    let chart = chart(world.plane, policy, path).display().to_string();
+async fn install(world: &World<'_>, policy: &str, target: &str, path: &str) -> Result<String> {
+    let chart = chart(world.plane, policy, target, path).display().to_string();
     let helm = Helm::with(world.plane.access().admin_kubeconfig()).await?;
     let timeout = format!("{}s", PATIENCE.as_secs());
     helm.run(&["install", policy, &chart, "--namespace", "default", "--wait", "--timeout", &timeout]).await
@@ -42,22 +45,30 @@ async fn install(world: &World<'_>, policy: &str, path: &str) -> Result<String> 
 #[tokio::test]
 async fn helm_waits_for_a_good_policy_and_fails_fast_on_a_bad_one() {
     let world = shared().await.unwrap();
-    install(world, "waits-good", "$.data.a").await.unwrap();
+    install(world, "waits-good", NOTHING, "$.data.a").await.unwrap();
     // Nobody else waited for this.
     let good = world.policy("waits-good").await.unwrap();
     assert_eq!(good["status"]["observedGeneration"], good["metadata"]["generation"], "{good:#}");
     assert_eq!(good["status"]["reason"], "Synced");
 
-    let start = Instant::now();
-    let refused = format!("{:#}", install(world, "waits-bad", "$.data[").await.unwrap_err());
-    assert!(refused.contains("waits-bad") && refused.contains("Failed"), "{refused}");
-    assert!(start.elapsed() < DEADLINE, "{:?}", start.elapsed());
+    world.install_crd("waits.example.com", "widgets", "Widget").await.unwrap();
+    let forbidden = "group: waits.example.com, resources: [widgets]";
+    for (policy, target, path, reason) in [
+        ("waits-bad", NOTHING, "$.data[", "Invalid"),
+        ("waits-forbidden", forbidden, "$.spec.size", "Forbidden"),
+    ] {
+        let start = Instant::now();
+        let refused = format!("{:#}", install(world, policy, target, path).await.unwrap_err());
+        assert!(refused.contains(policy) && refused.contains("Failed"), "{refused}");
+        assert!(start.elapsed() < DEADLINE, "{policy}: {:?}", start.elapsed());
+        assert_eq!(world.policy(policy).await.unwrap()["status"]["reason"], reason);
+    }
 }
 
 #[tokio::test]
 async fn kubectl_waits_for_the_condition_ready() {
     let world = shared().await.unwrap();
-    let folder = chart(world.plane, "waits-kubectl", "$.data.a");
+    let folder = chart(world.plane, "waits-kubectl", NOTHING, "$.data.a");
     let policy = std::fs::read_to_string(folder.join("templates/policy.yaml")).unwrap();
     world.apply(&policy).await.unwrap();
     let wait = ["wait", "--for=condition=Ready", "--timeout=60s", "wpol/waits-kubectl"];

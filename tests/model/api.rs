@@ -246,7 +246,15 @@ impl State {
         let arrived = Arrived { id, manager, dry_run: false, operations, before, after: &after, is_named };
         self.law.judge_policy(sent, &arrived, place);
         self.law.writes += 1;
-        Answer::ok(self.cluster.update(id, manager, after).unwrap_or_default())
+        let stored = self.cluster.update(id, manager, after).unwrap_or_default();
+        self.note_policy(&id.name);
+        Answer::ok(stored)
+    }
+
+    /// Something may have become of a policy.
+    pub(crate) fn note_policy(&mut self, name: &str) {
+        let policy = self.cluster.get(&Id::new("watchpolicies", "", name));
+        self.law.editions.note(name, policy);
     }
 }
 

@@ -112,6 +112,9 @@ impl Feed {
                 let late = self.line.latency(&format!("{} {}", self.resource, event.version));
                 self.last = self.last.max(event.at + late);
                 sleep_until(self.last).await;
+                if self.resource == "watchpolicies" {
+                    self.line.hears_of_policies().await;
+                }
                 return Some(Bytes::from(event.line.to_string()));
             }
             tokio::select! {

@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::cluster::Id;
+use crate::editions::{Edition, Editions};
 use crate::fields;
 use crate::story::{LEASE, RENEW};
 
-/// A policy that ended is known to have by then, whatever has become of the watch that tells it.
-const LATE: Duration = Duration::from_secs(30);
+/// Nothing is written for what a policy said until longer ago: what the server said of it is believed for ten seconds, and
+/// a write may wait for the Lease for one more.
+const LATE: Duration = Duration::from_secs(12);
 /// A request that arrives sooner than this arrives while nobody else can have taken the Lease.
 const GAP: Duration = LEASE.saturating_sub(RENEW);
 
@@ -40,14 +42,11 @@ pub(crate) struct Arrived<'a> {
 /// Keeps an eye on all that is asked.
 #[derive(Default)]
 pub(crate) struct Law {
-    /// The fields that each field manager may write.
-    declared: BTreeMap<String, BTreeSet<String>>,
-    /// Managers that only plan.
-    plans: BTreeSet<String>,
-    /// Managers that take back what they wrote.
-    take_back: BTreeSet<String>,
-    /// When policies ended, by manager.
-    ended: BTreeMap<String, Instant>,
+    pub(crate) editions: Editions,
+    /// The fields that others write.
+    pub(crate) others: BTreeSet<String>,
+    /// When each replica that was stopped went on.
+    woken: BTreeMap<String, Instant>,
     renewed: BTreeMap<String, Instant>,
     holder: String,
     /// The objects as each replica last read them.
@@ -61,17 +60,6 @@ pub(crate) struct Law {
 }
 
 impl Law {
-    pub(crate) fn declare(&mut self, policy: &str, pointer: &str, plans: bool, takes_back: bool) {
-        let manager = format!("watchpolicy/{policy}");
-        if plans {
-            self.plans.insert(manager.clone());
-        }
-        if takes_back {
-            self.take_back.insert(manager.clone());
-        }
-        self.declared.entry(manager).or_default().insert(pointer.to_owned());
-    }
-
     pub(crate) fn stop_writes(&mut self, stopped: bool) {
         self.stopped = stopped.then(Instant::now);
     }
@@ -80,27 +68,9 @@ impl Law {
         self.ending.insert(who.to_owned());
     }
 
-    /// Somebody ended a policy.
-    pub(crate) fn end_policy(&mut self, policy: &str) {
-        self.ended.entry(format!("watchpolicy/{policy}")).or_insert_with(Instant::now);
-    }
-
-    /// What policies that ended, and keep what they wrote, were declared to write: what others write there stands as
-    /// it happened to be when they ended.
-    pub(crate) fn left(&self) -> BTreeSet<&String> {
-        let kept = self.ended.keys().filter(|manager| !self.take_back.contains(*manager));
-        kept.flat_map(|manager| &self.declared[manager]).collect()
-    }
-
-    /// Whether a policy ended that keeps what it wrote: what it says in the end follows from when that was.
-    pub(crate) fn keeps(&self, policy: &str) -> bool {
-        let manager = format!("watchpolicy/{policy}");
-        self.has_ended(&manager) && !self.take_back.contains(&manager)
-    }
-
-    /// Whether a policy ended.
-    pub(crate) fn has_ended(&self, manager: &str) -> bool {
-        self.ended.contains_key(manager)
+    /// A replica that was stopped goes on.
+    pub(crate) fn wakes(&mut self, who: &str) {
+        self.woken.insert(who.to_owned(), Instant::now());
     }
 
     /// Who holds the Lease.
@@ -150,39 +120,49 @@ impl Law {
     /// Whether a patch of a judged object does what was declared, to what was judged.
     pub(crate) fn judge_patch(&mut self, sent: &Sent, arrived: &Arrived<'_>) {
         self.judge_right(sent, &format!("{:?}", arrived.id));
-        let Arrived { id, manager, dry_run, operations, before, after, is_named } = *arrived;
+        let Arrived { id, manager, operations, .. } = *arrived;
         let what = format!("{manager} on {}", id.name);
         if self.stopped.is_some_and(|stopped| sent.at.duration_since(stopped) > RENEW) {
             self.breach(sent, &format!("{what}: written while writes are stopped"));
         }
-        if self.plans.contains(manager) && !dry_run {
-            self.breach(sent, &format!("{what}: a plan is carried out"));
-        }
         let Some(read) = self.read.get(&(sent.by.clone(), id.clone())).cloned() else {
             return self.breach(sent, &format!("{what}: written unread"));
         };
-        let expects =
-            |at: &str, value: &Value| operations.contains(&json!({"op": "test", "path": at, "value": value}));
-        if !expects("/metadata/uid", &read["metadata"]["uid"]) {
+        if !expects(operations, "/metadata/uid", &read["metadata"]["uid"]) {
             self.breach(sent, &format!("{what}: the uid that was read is not tested"));
         }
         if operations.iter().any(lets_go) {
-            return self.judge_release(sent, arrived, &read);
+            self.judge_release(sent, arrived, &read);
+        } else {
+            self.judge_fix(sent, arrived, &read);
         }
+    }
+
+    /// Whether a policy writes what it wants, where that is as it was judged.
+    fn judge_fix(&mut self, sent: &Sent, arrived: &Arrived<'_>, read: &Value) {
+        let Arrived { id, manager, dry_run, operations, before, after, is_named } = *arrived;
+        let what = format!("{manager} on {}", id.name);
         if !dry_run && !is_named {
             self.breach(sent, &format!("{what}: written while the Lease does not name its kind"));
         }
-        let ended = self.ended.get(manager);
-        if !dry_run && ended.is_some_and(|ended| sent.at.saturating_duration_since(*ended) > LATE) {
-            self.breach(sent, &format!("{what}: fixed for a policy that has ended"));
+        let changed = fields::changed(before, after);
+        let wants = |edition: &Edition| {
+            let is_held = edition.is_held || !edition.is_to_be_held();
+            let mut values = changed.iter().map(|at| (at, after.pointer(at).unwrap_or(&Value::Null)));
+            (dry_run || edition.enforces && is_held) && values.all(|(at, value)| edition.sets(at, value))
+        };
+        let wanted = if dry_run {
+            self.editions.ever(manager).any(wants)
+        } else {
+            self.lately(manager, sent).any(wants)
+        };
+        if !wanted {
+            self.breach(sent, &format!("{what}: {changed:?} is not what its policy wants, or lately wanted"));
         }
-        for at in fields::changed(before, after) {
-            if !self.declared.get(manager).is_some_and(|declared| declared.contains(&at)) {
-                self.breach(sent, &format!("{what}: {at} is not declared"));
-            }
+        for at in changed {
             let is_tested = match read.pointer(&at) {
-                Some(value) => expects(&at, value),
-                None => prefixes(&at).any(|prefix| expects(prefix, &Value::Null)),
+                Some(value) => expects(operations, &at, value),
+                None => prefixes(&at).any(|prefix| expects(operations, prefix, &Value::Null)),
             };
             if !is_tested {
                 self.breach(sent, &format!("{what}: {at} is not tested to be as it was read"));
@@ -190,14 +170,20 @@ impl Law {
         }
     }
 
-    /// Whether a policy that ended lets go of what is its own, and of nothing else.
+    /// What a policy may still be thought to say by whoever sends something.
+    fn lately(&self, manager: &str, sent: &Sent) -> impl Iterator<Item = &Edition> {
+        // Who is stopped between the look and the write does not know, and no term lasts longer.
+        let woke_lately = self.woken.get(&sent.by).is_some_and(|woke| sent.at.duration_since(*woke) < LATE);
+        let late = if woke_lately { LATE + RENEW } else { LATE };
+        self.editions.between(manager, (sent.at.checked_sub(late).unwrap_or(sent.at), sent.at))
+    }
+
+    /// Whether a policy lets go of what is its own and not wanted any more, and of nothing else.
     fn judge_release(&mut self, sent: &Sent, arrived: &Arrived<'_>, read: &Value) {
-        let Arrived { id, manager, dry_run, operations, before, after, is_named: _ } = *arrived;
+        let Arrived { id, manager, dry_run, operations, before, after, .. } = *arrived;
         let what = format!("{manager} on {}", id.name);
-        let mut breach = |words: &str| self.breaches.push(format!("{}: {what}: {words}", sent.by));
-        if dry_run || !self.ended.contains_key(manager) {
-            breach("let go of by a policy that has not ended");
-        }
+        let mut breaches = Vec::new();
+        let mut breach = |words: &str| breaches.push(format!("{}: {what}: {words}", sent.by));
         let is_entry = |operation: &&Value| {
             let path = operation["path"].as_str().unwrap_or_default();
             operation["op"] == "test" && path.starts_with("/metadata/managedFields/")
@@ -205,22 +191,35 @@ impl Law {
         if operations.iter().filter(is_entry).any(|entry| entry["value"]["manager"] != manager) {
             breach("more than its own entry is tested, or it is not tested at all");
         }
-        let (mut owned, left) = (fields::owned(before), fields::owned(after));
-        let own = owned.remove(manager).unwrap_or_default();
-        if own.is_empty() || owned != left {
-            breach("more than its own entry goes, or less");
+        let (mut owned, mut left) = (fields::owned(before), fields::owned(after));
+        let mut lost = owned.remove(manager).unwrap_or_default();
+        let kept = left.remove(manager).unwrap_or_default();
+        if owned != left || kept.iter().any(|at| !lost.contains(at)) {
+            breach("more than its own entry is changed");
         }
-        for at in fields::changed(before, after) {
-            let is_own = own.contains(&at) && !owned.values().flatten().any(|other| *other == at);
+        lost.retain(|at| !kept.contains(at));
+        let taken = fields::changed(before, after);
+        let lets_go = |edition: &Edition| {
+            let takes_off = taken.is_empty() || edition.takes_off();
+            takes_off && !lost.is_empty() && !lost.iter().any(|at| edition.wants(at))
+        };
+        if dry_run || !self.lately(manager, sent).any(lets_go) {
+            breach(&format!(
+                "{lost:?} is let go of, and {taken:?} taken off, as its policy does not want it"
+            ));
+        }
+        for at in taken {
+            let is_own = lost.contains(&at) && !owned.values().flatten().any(|other| *other == at);
             let is_label = at.starts_with("/metadata/annotations/") || at.starts_with("/metadata/labels/");
-            if !is_own || !is_label || !self.take_back.contains(manager) || after.pointer(&at).is_some() {
+            if !is_own || !is_label || after.pointer(&at).is_some() {
                 breach(&format!("{at} is not its own to take back"));
             }
             let value = read.pointer(&at).unwrap_or(&Value::Null);
-            if !operations.contains(&json!({"op": "test", "path": at, "value": value})) {
+            if !expects(operations, &at, value) {
                 breach(&format!("{at} is not tested to be as it was read"));
             }
         }
+        self.breaches.append(&mut breaches);
     }
 
     /// Whether a policy's status, or its finalizers, are written as those of the policy that is there.
@@ -233,11 +232,20 @@ impl Law {
         if !fields::changed(arrived.before, arrived.after).iter().all(|at| at.starts_with(place)) {
             self.breach(sent, &format!("more than {place} is written"));
         }
+        let (before, after) = (Edition::of(arrived.before), Edition::of(arrived.after));
+        if before.is_held != after.is_held && before.is_to_be_held() != after.is_held {
+            self.breach(sent, &format!("{place} is written as the policy does not want it"));
+        }
     }
 
     fn breach(&mut self, sent: &Sent, what: &str) {
         self.breaches.push(format!("{}: {what}", sent.by));
     }
+}
+
+/// Whether a patch tests a value.
+fn expects(operations: &[Value], at: &str, value: &Value) -> bool {
+    operations.contains(&json!({"op": "test", "path": at, "value": value}))
 }
 
 /// Whether an operation changes who owns what.

@@ -15,10 +15,13 @@
 
 mod api;
 mod cluster;
+mod editions;
+mod end;
 mod feed;
 mod fields;
 mod law;
 mod network;
+mod policies;
 mod replica;
 mod story;
 mod world;

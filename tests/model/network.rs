@@ -98,6 +98,8 @@ pub(crate) struct Health {
     pub(crate) dead: bool,
     /// Nothing goes through, either way.
     pub(crate) down: bool,
+    /// Its watch of policies is silent, and does not end.
+    pub(crate) behind: bool,
     /// Counts how often all open watches were cut.
     pub(crate) cuts: u32,
 }
@@ -145,6 +147,14 @@ impl Line {
         let mut health = self.health.subscribe();
         let lives = |health: &Health| !health.frozen && !health.dead;
         if health.wait_for(lives).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits while the watch of policies is silent.
+    pub(crate) async fn hears_of_policies(&self) {
+        let mut health = self.health.subscribe();
+        if health.wait_for(|health| !health.behind).await.is_err() {
             std::future::pending::<()>().await;
         }
     }

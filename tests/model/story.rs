@@ -7,9 +7,8 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::api::Class;
-use crate::cluster::KINDS;
-use crate::law::Law;
 use crate::network::{Fault, Faults};
+use crate::policies::{Edit, LONE};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 pub(crate) const RENEW: Duration = Duration::from_secs(10);
@@ -20,8 +19,6 @@ pub(crate) const NAMESPACE: &str = "watchpolicy-system";
 const END: f64 = 40.0;
 /// So many requests of each class there are until then, more or less.
 const REQUESTS: [(Class, usize); 2] = [(Class::Lease, 60), (Class::Object, 80)];
-/// So many different things happen in clusters; the rest is what goes wrong there.
-const STORIES: usize = 12;
 
 /// What somebody or something does at a time.
 #[derive(Clone, Debug)]
@@ -33,8 +30,8 @@ pub(crate) enum Step {
         merge: Value,
     },
     Delete(String),
-    /// Somebody ends a policy.
-    End(&'static str, End),
+    /// Somebody does something with a policy.
+    Edit(&'static str, Edit),
     /// The annotation on the Lease.
     StopWrites(bool),
     Start(usize),
@@ -43,38 +40,46 @@ pub(crate) enum Step {
     Freeze(usize, Duration),
     Thaw(usize),
     Down(usize, bool),
+    /// The watch of policies is silent from now on, of those who lead, or of those who do not.
+    Behind(bool),
+    /// They go on where they were.
+    CatchUp,
+    /// Whoever leads is told to end.
+    Depose,
     /// All open watches break.
     Cut,
     /// The same, and nobody can go on where they were.
     Compact,
 }
 
-/// How a policy ends.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum End {
-    Delete,
-    Suspend,
-    Mode(&'static str),
-}
-
-/// The policy that ends in each story, and how.
-const ENDS: [Option<(&str, End)>; STORIES] = [
-    None,
-    Some(("fades", End::Delete)),
-    Some(("good", End::Delete)),
-    Some(("fades", End::Mode("Audit"))),
-    Some(("clean", End::Mode("Plan"))),
-    None,
-    Some(("fades", End::Suspend)),
-    Some(("owners", End::Suspend)),
-    Some(("fades", End::Delete)),
-    Some(("yields", End::Mode("Audit"))),
-    Some((LONE, End::Delete)),
-    Some((LONE, End::Suspend)),
+/// What becomes of policies in each story, in this order: so many different things happen in clusters, and the rest is
+/// what goes wrong there.
+const STORIES: [&[(&str, Edit)]; 24] = [
+    &[],
+    &[("fades", Edit::Delete)],
+    &[("good", Edit::Delete)],
+    &[("fades", Edit::Mode("Audit"))],
+    &[("clean", Edit::Mode("Plan"))],
+    &[],
+    &[("fades", Edit::Suspend(true))],
+    &[("owners", Edit::Suspend(true))],
+    &[("fades", Edit::Delete)],
+    &[("yields", Edit::Mode("Audit"))],
+    &[(LONE, Edit::Delete)],
+    &[(LONE, Edit::Suspend(true))],
+    &[("owners", Edit::Mode("Audit")), ("owners", Edit::Mode("Enforce"))],
+    &[("fades", Edit::Mode("Audit")), ("fades", Edit::Mode("Enforce"))],
+    &[("fades", Edit::Suspend(true)), ("fades", Edit::Suspend(false))],
+    &[("good", Edit::Want("better"))],
+    &[("fades", Edit::More)],
+    &[("owners", Edit::OnDelete("Release")), ("owners", Edit::Delete)],
+    &[("fades", Edit::OnDelete("Keep")), ("fades", Edit::Mode("Audit"))],
+    &[("late", Edit::Make("on"))],
+    &[("fades", Edit::Delete), ("fades", Edit::Make("anew"))],
+    &[("good", Edit::Delete), ("good", Edit::Make("better"))],
+    &[(LONE, Edit::Mode("Audit")), (LONE, Edit::Mode("Enforce"))],
+    &[("owners", Edit::More), ("tiers", Edit::Mode("Enforce")), ("owners", Edit::Fewer)],
 ];
-
-/// The policy that alone names its kind.
-const LONE: &str = "lone";
 
 /// A run.
 pub(crate) struct Plan {
@@ -83,75 +88,6 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<(Duration, Step)>,
     pub(crate) faults: Faults,
 }
-
-/// Declares the policies, and gives them.
-pub(crate) fn policies(law: &mut Law) -> Vec<Value> {
-    let policies = [
-        ("owners", "Enforce", "/metadata/annotations/corp.io~1owner", OWNERS),
-        (
-            "good",
-            "Enforce",
-            "/data/a",
-            r#"{"path": "$.data.a", "assert": {"equals": "good"}, "fix": {"set": "good"}}"#,
-        ),
-        (
-            "clean",
-            "Enforce",
-            "/data/debug",
-            r#"{"path": "$.data.debug", "assert": {"exists": false}, "fix": {"remove": true}}"#,
-        ),
-        (
-            "tiers",
-            "Plan",
-            "/metadata/labels/tier",
-            r#"{"path": "$.metadata.labels.tier", "assert": {"in": ["gold"]}, "fix": {"set": "gold"}}"#,
-        ),
-        (
-            "yields",
-            "Enforce",
-            "/data/y",
-            r#"{"path": "$.data.y", "assert": {"equals": "ours"}, "fix": {"set": "ours"}}"#,
-        ),
-        (
-            "fades",
-            "Enforce",
-            "/metadata/annotations/fades",
-            r#"{"path": "$.metadata.annotations.fades", "assert": {"exists": true}, "fix": {"set": "on"}}"#,
-        ),
-        (
-            LONE,
-            "Enforce",
-            "/metadata/annotations/lone",
-            r#"{"path": "$.metadata.annotations.lone", "assert": {"exists": true}, "fix": {"set": "on"}}"#,
-        ),
-    ];
-    let policies = policies.map(|(name, mode, pointer, rule)| {
-        let on_delete = if name == "fades" { "Release" } else { "Keep" };
-        law.declare(name, pointer, mode == "Plan", on_delete == "Release");
-        let mut rule: Value = serde_json::from_str(rule).unwrap();
-        rule["name"] = name.into();
-        let resource = KINDS[usize::from(name == LONE)].0;
-        let on_conflict = if name == "yields" { "Yield" } else { "Overwrite" };
-        json!({
-            "apiVersion": "watchpolicy.io/v1alpha1",
-            "kind": "WatchPolicy",
-            "metadata": {"name": name, "generation": 1},
-            "spec": {
-                "mode": mode,
-                "targets": [{"resources": [resource]}],
-                "rules": [rule],
-                "enforcement": {"maxPerMinute": 6000, "onConflict": on_conflict, "onDelete": on_delete},
-            },
-        })
-    });
-    policies.into()
-}
-
-const OWNERS: &str = r#"{
-    "path": "$.metadata.annotations['corp.io/owner']",
-    "assert": {"like": "*@corp.com"},
-    "fix": {"set": "nobody@corp.com"}
-}"#;
 
 /// Times and choices from a seed.
 struct Dice(SmallRng);
@@ -177,7 +113,7 @@ impl Dice {
 impl Plan {
     /// What happens in the cluster of a seed when nothing goes wrong.
     pub(crate) fn calm(seed: u64) -> Self {
-        let number = usize::try_from(seed).unwrap() % STORIES;
+        let number = usize::try_from(seed).unwrap() % STORIES.len();
         let story = u64::try_from(number).unwrap();
         let mut dice = Dice::new(story);
         let replicas = 2 + number % 2;
@@ -192,12 +128,14 @@ impl Plan {
             steps.push((at, Step::StopWrites(true)));
             steps.push((at + dice.seconds(2.0, 14.0), Step::StopWrites(false)));
         }
-        if let Some((policy, end)) = ENDS[number] {
-            if policy == LONE {
-                others(LONE, &mut dice, &mut steps);
-            }
-            steps.push((dice.seconds(8.0, END), Step::End(policy, end)));
+        let edits = STORIES[number];
+        if edits.iter().any(|(policy, _)| *policy == LONE) {
+            others(LONE, &mut dice, &mut steps);
         }
+        let mut times: Vec<_> = edits.iter().map(|_| dice.seconds(8.0, END)).collect();
+        times.sort_unstable();
+        let edits = times.into_iter().zip(edits);
+        steps.extend(edits.map(|(at, &(policy, edit))| (at, Step::Edit(policy, edit))));
         Self { seed: story, replicas, steps, faults: Faults::default() }
     }
 
@@ -222,13 +160,33 @@ impl Plan {
                 _ => plan.steps.push((at, Step::Compact)),
             }
         }
-        // A policy may also end while nobody is there to see it.
-        let end = plan.steps.iter().find(|(_, step)| matches!(step, Step::End(..))).map(|(at, _)| *at);
-        if let Some(at) = end.filter(|_| dice.one_in(3)) {
-            let kills = (0..plan.replicas).map(|slot| (at - Duration::from_secs(1), Step::Kill(slot)));
-            plan.steps.extend(kills.collect::<Vec<_>>());
-        }
+        plan.overlook(&mut dice);
         plan
+    }
+
+    /// Something becomes of a policy, and who leads does not see it, nor who leads next; or nobody is there.
+    fn overlook(&mut self, dice: &mut Dice) {
+        let is_edit = |(_, step): &&(Duration, Step)| matches!(step, Step::Edit(..));
+        let edits: Vec<_> = self.steps.iter().filter(is_edit).map(|(at, _)| *at).collect();
+        if edits.is_empty() {
+            return;
+        }
+        let at = edits[dice.below(edits.len())];
+        let (before, after) = (at - dice.seconds(0.0, 4.0), at + dice.seconds(0.1, 10.0));
+        let until = after + dice.seconds(1.0, 60.0);
+        match dice.below(5) {
+            0 => {
+                let kills = (0..self.replicas).map(|slot| (at - Duration::from_secs(1), Step::Kill(slot)));
+                self.steps.extend(kills);
+            }
+            1 => self.steps.extend([(before, Step::Behind(true)), (until, Step::CatchUp)]),
+            2 | 3 => self.steps.extend([
+                (before, Step::Behind(false)),
+                (after, Step::Depose),
+                (until, Step::CatchUp),
+            ]),
+            _ => {}
+        }
     }
 
     /// The same, and when all is settled its leader is killed.

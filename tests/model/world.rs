@@ -11,14 +11,19 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::api::{Class, State};
 use crate::cluster::{Cluster, Id, KINDS};
+use crate::end::{difference, end, ghosts};
 use crate::fields;
 use crate::law::Law;
-use crate::network::{Command, Line, Server};
+use crate::network::{Command, Health, Line, Server};
+use crate::policies::{self, Edit};
 use crate::replica::Replica;
-use crate::story::{End, LEASE, NAMESPACE, Plan, Step, policies};
+use crate::story::{LEASE, NAMESPACE, Plan, Step};
 
 /// A killed process is started again so much later.
 const RESTART: Duration = Duration::from_secs(2);
+/// Who makes a policy of a name that is still taken tries it again so much later, and is done within so long.
+const AGAIN: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// After the last step, all is put right within this: a lease, back-off that has grown meanwhile, and what is still
 /// under way.
 const SETTLED: Duration = Duration::from_secs(240);
@@ -69,9 +74,10 @@ impl World {
     fn new(mut plan: Plan) -> Self {
         let start = Instant::now();
         let mut state = State { cluster: Cluster::new(), law: Law::default(), log: Vec::new(), start };
-        for policy in policies(&mut state.law) {
-            let id = Id::new("watchpolicies", "", policy["metadata"]["name"].as_str().unwrap());
-            state.cluster.create(&id, "kubectl", policy).unwrap();
+        for name in policies::FIRST {
+            let id = Id::new("watchpolicies", "", name);
+            state.cluster.create(&id, "kubectl", policies::policy(name)).unwrap();
+            state.note_policy(name);
         }
         let (server, commands) = Server::new(state, std::mem::take(&mut plan.faults));
         let steps = std::mem::take(&mut plan.steps);
@@ -135,18 +141,11 @@ impl World {
         match step {
             Step::Write { name, make, merge } => self.write(&name, make, &merge),
             Step::Delete(name) => self.server.state.lock().cluster.delete(&place(&name).0),
-            Step::End(policy, end) => self.end_policy(policy, end),
+            Step::Edit(policy, edit) => self.edit_policy(policy, edit),
             Step::StopWrites(stopped) => self.stop_writes(stopped),
             Step::Start(slot) => self.start(slot),
-            Step::Terminate(slot) => {
-                if let Some(replica) = self.replicas.remove(&slot) {
-                    self.server.state.lock().law.ends(&replica.line.identity);
-                    self.ending.spawn(async move {
-                        replica.terminate().await;
-                        slot
-                    });
-                }
-            }
+            Step::Terminate(slot) => self.terminate(slot),
+            Step::Depose => self.leader().into_iter().for_each(|slot| self.terminate(slot)),
             Step::Kill(slot) => {
                 if let Some(replica) = self.replicas.remove(&slot) {
                     replica.line.die();
@@ -157,7 +156,20 @@ impl World {
                 self.health(slot, |health| health.frozen = true);
                 self.plan(Instant::now() + time, Step::Thaw(slot));
             }
-            Step::Thaw(slot) => self.health(slot, |health| health.frozen = false),
+            Step::Thaw(slot) => {
+                if let Some(replica) = self.replicas.get(&slot) {
+                    self.server.state.lock().law.wakes(&replica.line.identity);
+                }
+                self.health(slot, |health| health.frozen = false);
+            }
+            Step::Behind(leads) => {
+                let leader = self.leader();
+                let behind = (0..self.plan.replicas).filter(|slot| (leader == Some(*slot)) == leads);
+                behind.for_each(|slot| self.health(slot, |health| health.behind = true));
+            }
+            Step::CatchUp => {
+                (0..self.plan.replicas).for_each(|slot| self.health(slot, |health| health.behind = false));
+            }
             Step::Down(slot, down) => self.health(slot, |health| health.down = down),
             Step::Cut => self.cut(),
             Step::Compact => {
@@ -176,7 +188,23 @@ impl World {
         self.replicas.insert(slot, Replica::start(line, seed));
     }
 
-    fn health(&self, slot: usize, change: impl FnOnce(&mut crate::network::Health)) {
+    fn terminate(&mut self, slot: usize) {
+        if let Some(replica) = self.replicas.remove(&slot) {
+            self.server.state.lock().law.ends(&replica.line.identity);
+            self.ending.spawn(async move {
+                replica.terminate().await;
+                slot
+            });
+        }
+    }
+
+    fn leader(&self) -> Option<usize> {
+        let state = self.server.state.lock();
+        let leads = |replica: &Replica| *replica.line.identity == *state.law.holder();
+        self.replicas.iter().find(|(_, replica)| leads(replica)).map(|(slot, _)| *slot)
+    }
+
+    fn health(&self, slot: usize, change: impl FnOnce(&mut Health)) {
         if let Some(replica) = self.replicas.get(&slot) {
             replica.line.health.send_modify(change);
         }
@@ -188,6 +216,7 @@ impl World {
 
     fn write(&self, name: &str, make: bool, merge: &Value) {
         let mut state = self.server.state.lock();
+        state.law.others.extend(fields::leaves(merge).into_keys());
         let (id, kind) = place(name);
         let Some(mut object) = state.cluster.get(&id).cloned() else {
             if make {
@@ -201,14 +230,31 @@ impl World {
         state.cluster.update(&id, "kubectl", object);
     }
 
-    fn end_policy(&self, policy: &str, end: End) {
+    fn edit_policy(&mut self, name: &'static str, edit: Edit) {
+        let id = Id::new("watchpolicies", "", name);
         let mut state = self.server.state.lock();
-        state.law.end_policy(policy);
-        let id = Id::new("watchpolicies", "", policy);
-        match end {
-            End::Delete => state.cluster.delete(&id),
-            End::Suspend => state.cluster.edit(&id, |spec| spec["suspend"] = true.into()),
-            End::Mode(mode) => state.cluster.edit(&id, |spec| spec["mode"] = mode.into()),
+        match edit {
+            Edit::Make(_) if state.cluster.get(&id).is_some() => {
+                drop(state);
+                return self.make_later(name, edit);
+            }
+            Edit::Make(value) => {
+                let policy = policies::policy_that_wants(name, value);
+                state.cluster.create(&id, "kubectl", policy).unwrap();
+            }
+            Edit::Delete => state.cluster.delete(&id),
+            edit => state.cluster.edit(&id, |spec| edit.change(spec)),
+        }
+        state.note_policy(name);
+    }
+
+    /// The name is still taken.
+    fn make_later(&mut self, name: &'static str, edit: Edit) {
+        let now = Instant::now();
+        if now.duration_since(self.server.state.lock().start) < PATIENCE {
+            self.plan(now + AGAIN, Step::Edit(name, edit));
+        } else {
+            self.breach(format!("the policy {name} was deleted, and does not go"));
         }
     }
 
@@ -253,7 +299,8 @@ impl World {
         // A status that is right may be told once more, for another time in it, at its pace.
         sleep(PACE * 2).await;
         let (end, writes) = (self.end(), self.server.state.lock().law.writes);
-        self.look_for_ghosts();
+        let ghosts = ghosts(&self.server.state.lock());
+        self.server.state.lock().law.breaches.extend(ghosts);
         self.note("all is settled");
         sleep(ALL).await;
         // Who does not lead cannot write, and takes its time of the machine all the same.
@@ -286,48 +333,8 @@ impl World {
         self.server.state.lock().law.breaches.push(what);
     }
 
-    /// The objects, who owns what of them, what the policies' statuses say, and which kinds the Lease names; without what follows from when exactly a
-    /// policy ended.
     fn end(&self) -> Value {
-        let state = self.server.state.lock();
-        let left = state.law.left();
-        let objects = state.cluster.judged().map(|object| {
-            let mut values = fields::leaves(object);
-            values.retain(|at, _| {
-                ["/metadata/labels/", "/metadata/annotations/", "/data/"]
-                    .iter()
-                    .any(|place| at.starts_with(place))
-                    && !left.contains(at)
-            });
-            let mut owned = fields::owned(object);
-            owned.values_mut().for_each(|of_manager| of_manager.retain(|at| !left.contains(at)));
-            owned.retain(|_, of_manager| !of_manager.is_empty());
-            json!({"name": object["metadata"]["name"], "values": values, "owned": owned})
-        });
-        let policies = state.cluster.list("watchpolicies").map(|policy| {
-            let (name, finalizers) = (&policy["metadata"]["name"], &policy["metadata"]["finalizers"]);
-            let status = &policy["status"];
-            let status = match state.law.keeps(name.as_str().unwrap()) {
-                true => json!({"observedGeneration": status["observedGeneration"]}),
-                false => without_times(status),
-            };
-            json!({"name": name, "finalizers": finalizers, "status": status})
-        });
-        let (objects, policies): (Vec<_>, Vec<_>) = (objects.collect(), policies.collect());
-        json!({"objects": objects, "policies": policies, "record": state.record()})
-    }
-
-    /// Of policies that ended nothing is left: no entry of theirs, and no finalizer.
-    fn look_for_ghosts(&self) {
-        let mut state = self.server.state.lock();
-        let managers = |object: &Value| fields::owned(object).into_keys().collect::<Vec<_>>();
-        let ghosts = state.cluster.judged().flat_map(managers);
-        let held = |policy: &&Value| !policy["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
-        let policies = state.cluster.list("watchpolicies").filter(held);
-        let held =
-            policies.map(|policy| format!("watchpolicy/{}", policy["metadata"]["name"].as_str().unwrap()));
-        let left: Vec<_> = ghosts.chain(held).filter(|manager| state.law.has_ended(manager)).collect();
-        state.law.breaches.extend(left.into_iter().map(|manager| format!("something is left of {manager}")));
+        end(&self.server.state.lock())
     }
 
     fn outcome(self) -> Outcome {
@@ -346,41 +353,4 @@ impl World {
 fn place(name: &str) -> (Id, &'static str) {
     let (resource, kind) = KINDS[usize::from(name.starts_with("lone"))];
     (Id::new(resource, "shop", name), kind)
-}
-
-/// A status without when things happened, and without uids.
-fn without_times(status: &Value) -> Value {
-    const TIMES: [&str; 5] = ["lastTransitionTime", "lastEvaluated", "firstSeen", "since", "uid"];
-    match status {
-        Value::Object(members) => {
-            let members = members.iter().filter(|(name, _)| !TIMES.contains(&name.as_str()));
-            Value::Object(members.map(|(name, value)| (name.clone(), without_times(value))).collect())
-        }
-        Value::Array(elements) => elements.iter().map(without_times).collect(),
-        other => other.clone(),
-    }
-}
-
-/// What one has and the other has not.
-fn difference(wanted: &Value, found: &Value) -> String {
-    let (wanted, found) = (fields::leaves(&with_indices(wanted)), fields::leaves(&with_indices(found)));
-    let all: std::collections::BTreeSet<_> = wanted.keys().chain(found.keys()).collect();
-    let differs = all.into_iter().filter(|at| wanted.get(*at) != found.get(*at));
-    let said = differs.map(|at| format!("{at}: {:?} and not {:?}", found.get(at), wanted.get(at)));
-    said.collect::<Vec<_>>().join("; ")
-}
-
-/// Arrays as objects, so that each element is a field.
-fn with_indices(value: &Value) -> Value {
-    match value {
-        Value::Array(elements) => {
-            let members =
-                elements.iter().enumerate().map(|(at, value)| (at.to_string(), with_indices(value)));
-            Value::Object(members.collect())
-        }
-        Value::Object(members) => {
-            Value::Object(members.iter().map(|(name, value)| (name.clone(), with_indices(value))).collect())
-        }
-        other => other.clone(),
-    }
 }

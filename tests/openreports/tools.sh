@@ -6,8 +6,4 @@ module=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 label=openreports
 . "$module/../go-tools.sh"
 
-command -v go >/dev/null || { say "go is needed to get the definitions, and is not on PATH"; exit 1; }
-found=$(cd "$module" && GOFLAGS=-mod=readonly go mod download -json github.com/openreports/reports-api)
-folder=$(awk -F'"' '$2 == "Dir" {print $4}' <<<"$found")/config/crd
-[ -d "$folder" ] || { say "the module has no folder config/crd"; exit 1; }
-echo "$folder"
+shipped github.com/openreports/reports-api config/crd

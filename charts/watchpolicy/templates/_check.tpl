@@ -142,6 +142,22 @@
 {{- if and $monitoring.serviceMonitor.enabled $monitoring.podMonitor.enabled }}
 {{- fail "\n\nmonitoring has both serviceMonitor and podMonitor: every series would be there twice. Choose one." }}
 {{- end }}
+{{- if and .Values.metrics.auth (not (get (default dict $monitoring.authorization) "credentials")) }}
+{{- $way := "Give monitoring.authorization.credentials the name and key of a Secret in this namespace that has a token." }}
+{{- if $monitoring.podMonitor.enabled }}
+{{- fail (printf "\n\nmetrics.auth is true, and a PodMonitor cannot show the token of Prometheus' own ServiceAccount. %s A ServiceMonitor needs none (monitoring.serviceMonitor.enabled)." $way) }}
+{{- end }}
+{{- if and $monitoring.serviceMonitor.enabled $monitoring.authorization }}
+{{- fail (printf "\n\nmonitoring.authorization has no credentials: every scrape would be refused. %s Or leave monitoring.authorization out: Prometheus shows its own token then." $way) }}
+{{- end }}
+{{- end }}
+{{- if and $monitoring.podMonitor.enabled .Values.tls.secretName }}
+{{- range list "caFile" "certFile" "keyFile" }}
+{{- if hasKey (default dict $monitoring.tlsConfig) . }}
+{{- fail (printf "\n\nmonitoring.tlsConfig has %s, and a PodMonitor reads no files. Name a Secret or ConfigMap by ca, cert or keySecret, or use monitoring.serviceMonitor.enabled." .) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "watchpolicy.check.events" -}}

@@ -55,8 +55,6 @@ tlsConfig:
 {{- with .Values.monitoring.authorization }}
 authorization:
   {{- toYaml . | nindent 2 }}
-{{- else }}
-bearerTokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token
 {{- end }}
 {{- end }}
 {{- end }}

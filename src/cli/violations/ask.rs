@@ -111,6 +111,10 @@ impl Refused {
             StatusCode::NOT_FOUND => {
                 "; is the chart installed with violations.enabled=true? --operator-namespace, --service and --service-account say where"
             }
+            // So the API server says that nobody answers there, or in another way.
+            _ if words.contains("error trying to reach service") => {
+                "; does a pod of the operator run? --https is for one with a certificate (tls.secretName), and for no other"
+            }
             _ => "",
         };
         anyhow!("{what}: {status}: {words}{hint}")

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
-use tracing::debug;
 
 use super::contested::Outrun;
 use super::edition::Doubt;
@@ -18,7 +17,7 @@ use crate::jsonpath::{Document, Tree, TypeMeta};
 use crate::leader::Permit;
 use crate::metrics::Remediation;
 use crate::policy::Patch;
-use crate::resource::{Gvr, ObjectKey, ObjectName, Place};
+use crate::resource::{Gvr, ObjectKey, ObjectName, Place, log_object};
 
 impl Fixer {
     pub(super) async fn mend_case(&self, key: &ObjectKey, mut case: Case, permit: &Permit) -> Next {
@@ -51,7 +50,6 @@ impl Fixer {
         for _ in 0..READS {
             let read = self.gate.read(target).await;
             if let Some(outrun) = outrun.take() {
-                debug!(%key, "the object changed before it was fixed; it is read again");
                 self.note_outrun(key, &outrun, read.as_deref().ok());
             }
             let document = match read {
@@ -64,7 +62,10 @@ impl Fixer {
             }
             match self.mend_document(key, &case, document, permit).await {
                 Ok(next) => return next,
-                Err(changed) => outrun = Some(changed),
+                Err(changed) => {
+                    log_object!(debug, key, "the object changed before it was fixed; it is read again");
+                    outrun = Some(changed);
+                }
             }
         }
         outrun.map_or(Next::Retry, |outrun| self.give_way(key, &outrun))

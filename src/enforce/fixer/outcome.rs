@@ -1,11 +1,11 @@
 //! What became of what a fixer wanted, or sent: noted where people read it, and remembered so that it is not sent again and
 //! again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{info, warn};
 
 use super::mend::{Ready, UNHELD};
 use super::{BUSY, Fixer, Next, Order};
@@ -18,7 +18,7 @@ use crate::enforce::rest::Fixes;
 use crate::jsonpath::{Document, TypeMeta};
 use crate::metrics::Remediation;
 use crate::policy::{CompiledPolicy, Outcome};
-use crate::resource::{GroupResource, ObjectKey};
+use crate::resource::{GroupResource, ObjectKey, log_object};
 
 pub(super) const THROTTLED: &str = "the budget of writes is used up for now (maxPerMinute, or --write-qps)";
 const CHANGES: &str =
@@ -76,7 +76,9 @@ impl Fixer {
         let fresh = self.fresh(key, types, after, (self.clock)());
         let fixes = proposal.fixes_after(fresh, dry_run);
         if !dry_run {
-            info!(policy = &**policy, object = %key, "an object was written");
+            let rules: BTreeSet<_> = proposal.wanted().map(|(rule, _)| &**rule).collect();
+            let rules = rules.into_iter().collect::<Vec<_>>().join(",");
+            log_object!(info, key, policy = &**policy, rules, "an object was written");
             self.look_for_own_entry(key, proposal, after);
         }
         let holds = |rule: Option<&str>| {
@@ -99,9 +101,10 @@ impl Fixer {
         let is_tracked = after.owned.iter().any(|owned| *owned.policy == *policy.name);
         self.parts.ledger.note_tracked((&policy.name, policy.generation), key, is_tracked);
         if !is_tracked {
-            warn!(
+            log_object!(
+                warn,
+                key,
                 policy = &*policy.name,
-                object = %key,
                 "the server keeps no entry of the policy in managedFields: what was written cannot be taken back"
             );
         }

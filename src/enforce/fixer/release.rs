@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{debug, info};
 
 use super::outcome::THROTTLED;
 use super::{BUSY, Fixer, Next, READS};
@@ -18,7 +17,7 @@ use crate::enforce::refusal::Refusal;
 use crate::jsonpath::{Document, Node};
 use crate::leader::Permit;
 use crate::policy::{Patch, Release};
-use crate::resource::ObjectKey;
+use crate::resource::{ObjectKey, log_object};
 
 /// The pause after a refusal, while a policy waits to be let go.
 const PAUSE: Duration = Duration::from_secs(20);
@@ -120,6 +119,7 @@ impl Fixer {
         for _ in 0..READS {
             let patch = match self.gate.read(target).await {
                 Ok(document) if *document.id.uid != *uid || document.deleting.is_some() => {
+                    self.note_free(&target.key(), leftover);
                     return Next::Done.into();
                 }
                 Ok(document) => {
@@ -145,7 +145,12 @@ impl Fixer {
                     return Released { next, written: true };
                 }
                 Err(Refusal::Changed) => {
-                    debug!(name = &*target.object.name, "the object changed; it is read again");
+                    log_object!(
+                        debug,
+                        &target.key(),
+                        policy = leftover.policy(),
+                        "the object changed; it is read again"
+                    );
                 }
                 Err(refusal) => return self.not_let_go(target, leftover, refusal).into(),
             }
@@ -175,7 +180,7 @@ impl Fixer {
         (patch, after): (&Patch, &Document),
     ) -> Next {
         let (policy, key) = (leftover.policy(), target.key());
-        info!(policy, resource = %target.resource, object = %target.object, "an object was let go of");
+        log_object!(info, &key, policy, "an object was let go of");
         self.parts.ledger.note_denied(policy, &target.resource.resource, None);
         self.note_free(&key, leftover);
         let object = after.root.as_ref().ok();
@@ -197,7 +202,11 @@ impl Fixer {
         let pause = if leftover.per_minute.is_some() { PAUSE } else { LONG_PAUSE };
         let key = target.key();
         match refusal {
-            Refusal::Gone | Refusal::Lost => Next::Done,
+            Refusal::Gone => {
+                self.note_free(&key, leftover);
+                Next::Done
+            }
+            Refusal::Lost => Next::Done,
             Refusal::Changed => Next::Retry,
             Refusal::Busy(wait) => Next::After(wait.max(BUSY)),
             Refusal::Failed(words) => {

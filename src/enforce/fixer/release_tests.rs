@@ -148,6 +148,18 @@ async fn what_keeps_an_object_is_told_until_it_is_let_go_of_by_whomever() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_kept_an_object_is_told_no_more_when_another_has_its_name_or_it_is_being_deleted() {
+    for change in [json!({"uid": "another"}), json!({"deletionTimestamp": "2026-01-01T00:00:00Z"})] {
+        let world = World::with(policy("Audit"), true, &owned_by("good"));
+        let ledger = &world.fixer.parts.ledger;
+        ledger.note_stuck("good", &world.key, "it was stuck".into());
+        json_patch::merge(&mut world.server.object.lock()["metadata"], &change);
+        assert_eq!(world.fix().await, ["GET"]);
+        assert_eq!(ledger.page("good", &[], 0).obstacles.to_string(), "", "{change}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_stuck_before_others_led_is_told_no_more() {
     let world = World::with(policy("Audit"), true, &json!([]));
     let ledger = &world.fixer.parts.ledger;

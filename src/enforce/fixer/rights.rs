@@ -156,7 +156,7 @@ impl<R: Rights> Consents<R> {
             Answer::Unknown => {}
             Answer::Lacking(namespace) => {
                 let cure = cure(resource, namespace.as_deref());
-                ledger.note_denied(policy, resource, Some(cure.into()));
+                ledger.note_lacking(policy, resource, cure.into());
                 self.lacking.insert(aim, true);
             }
             Answer::Granted => {

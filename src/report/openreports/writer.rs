@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::content::{Content, Findings, Identity, Place};
 use super::memory::{Memory, Shown};
@@ -25,7 +25,7 @@ use crate::policy::catalog::Catalog;
 use crate::policy::{self, PolicySet};
 use crate::report::rests::Rests;
 use crate::report::server::{self, Fault};
-use crate::resource::{GroupResource, ObjectKey};
+use crate::resource::{GroupResource, ObjectKey, log_object};
 
 /// How often reports that nobody claimed are looked at.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -238,12 +238,17 @@ impl ReportWriter {
             self.later.insert((until, key));
             return;
         } else if fault.may_pass() {
-            warn!(%key, error = %fault, "the report on an object is not written yet; it is tried again");
+            log_object!(warn, &key, error = %fault, "the report on an object is not written yet; it is tried again");
             self.backoff()
         } else if fault.is_of_the_namespace() || fault.code() == Some(404) {
-            return debug!(%key, error = %fault, "the report on an object has no place any more");
+            return log_object!(debug, &key, error = %fault, "the report on an object has no place any more");
         } else {
-            return warn!(%key, error = %fault, "the server refuses the report on an object; its next change may be better");
+            return log_object!(
+                warn,
+                &key,
+                error = %fault,
+                "the server refuses the report on an object; its next change may be better"
+            );
         };
         self.later.insert((Instant::now() + AGAIN, key));
         sleep(wait).await;

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Prints the folder with the definitions of the Prometheus operator, as the project ships them in its Go module. Only the
+# folder goes to stdout; Go keeps it in its module cache, and checks it by go.sum.
+set -euo pipefail
+module=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+label=prometheusoperator
+. "$module/../go-tools.sh"
+
+shipped github.com/prometheus-operator/prometheus-operator example/prometheus-operator-crd
