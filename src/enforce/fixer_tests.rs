@@ -72,7 +72,7 @@ impl Server {
             return (code, json!({"message": message}));
         }
         if let Some(data) = self.meddling.lock().pop_front() {
-            json_patch::merge(&mut *self.object.lock(), &json!({"data": data}));
+            json_patch::merge(&mut self.object.lock(), &json!({"data": data}));
         }
         let mut object = self.object.lock().clone();
         for operation in serde_json::from_slice::<Vec<Value>>(body).unwrap() {

@@ -12,6 +12,7 @@ mod check;
 mod clock;
 mod compile;
 mod container;
+mod contradiction;
 mod decimal;
 pub mod demand;
 mod exception;
@@ -53,6 +54,7 @@ mod verdict;
 
 pub use advice::{Advice, advise};
 pub use compile::{Settings, compile};
+pub use contradiction::{Contradiction, contradictions};
 pub use exception::CompiledException;
 pub use fault::{Fault, FaultReason, Faults};
 pub use fence::Fences;

@@ -71,6 +71,14 @@ pub(super) fn planning(name: &str) -> PolicyEntry {
     mending(name, Mode::Plan)
 }
 
+/// A policy that enforces a value of one label.
+pub(super) fn setting(name: &str, value: &str) -> PolicyEntry {
+    let mut policy = policy(name, "$.metadata.labels.owner", false);
+    policy.spec.mode = Mode::Enforce;
+    policy.spec.rules[0].fix = serde_json::from_value(json!({"set": value})).unwrap();
+    entry_of(name, PolicyState::Compiled(Arc::new(compile(&policy, &Settings::default()).unwrap())))
+}
+
 /// A policy that runs, and has a fix.
 pub(super) fn mending(name: &str, mode: Mode) -> PolicyEntry {
     let mut policy = policy(name, "$.metadata.labels.owner", false);

@@ -12,7 +12,7 @@ use super::shown::{shown, shown_lines};
 use crate::crd::{Mode, TargetState};
 use crate::ledger::Obstacles;
 use crate::observe::board::TargetReport;
-use crate::policy::{CompiledPolicy, FINALIZER, PolicyEntry, PolicyState};
+use crate::policy::{CompiledPolicy, Contradiction, FINALIZER, PolicyEntry, PolicyState};
 
 /// The most bytes of the message that lists all faults of a policy; others are one line.
 const MAX_FAULTS: usize = 8 * 1024;
@@ -117,13 +117,15 @@ pub(super) fn statements(entry: &PolicyEntry, targets: Option<&[TargetReport]>) 
 
 /// Whether the operator writes to judged objects at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Writes {
+pub struct Writes<'w> {
     /// It was started with `--allow-enforce`.
     pub allowed: bool,
     /// They are stopped by the annotation of the Lease.
     pub stopped: bool,
     /// Of a policy that takes back what it wrote: on how many objects something is left.
     pub left: Option<u64>,
+    /// What cannot be mended beside another policy.
+    pub contradiction: Option<&'w Contradiction>,
 }
 
 /// What a policy with a finalizer says while it takes back what it wrote, and why it is not done.
@@ -161,24 +163,25 @@ pub(super) fn releasing(
 }
 
 /// Whether a running policy writes; if not, which of the three consents is missing.
-pub(super) fn enforcing(policy: &CompiledPolicy, writes: Writes, obstacles: &Obstacles) -> Statement {
+pub(super) fn enforcing(policy: &CompiledPolicy, writes: Writes<'_>, obstacles: &Obstacles) -> Statement {
     let denied = obstacles.rights();
     let denied = denied.as_deref();
     let not = |reason, message: String| Statement::new("Enforcing", FALSE, reason, message);
     let unverified = denied.map(|denied| format!("; fixes are not verified: {denied}")).unwrap_or_default();
+    let against = writes.contradiction.map(|against| format!("; {against}")).unwrap_or_default();
     match policy.mode {
         Mode::Audit => {
             not(Reason::Audit, "the mode is Audit: the policy reports and writes nothing".to_owned())
         }
         Mode::Plan => {
             let message = "the mode is Plan: fixes are worked out, sent as a dry run, and reported";
-            not(Reason::Plan, format!("{message}{unverified}"))
+            not(Reason::Plan, format!("{message}{unverified}{against}"))
         }
         Mode::Enforce if !policy.mends() => not(Reason::NoFix, "no rule of the policy has a fix".to_owned()),
         Mode::Enforce if !writes.allowed => {
             let message = "the operator does not allow it: start it with --allow-enforce (enforcement.enabled in the \
                            chart); until then fixes are planned";
-            not(Reason::NotAllowed, format!("{message}{unverified}"))
+            not(Reason::NotAllowed, format!("{message}{unverified}{against}"))
         }
         Mode::Enforce if writes.stopped => {
             let message = "writes are stopped for the whole operator, by the annotation watchpolicy.io/writes of its \
@@ -186,12 +189,12 @@ pub(super) fn enforcing(policy: &CompiledPolicy, writes: Writes, obstacles: &Obs
             not(Reason::Stopped, format!("{message}{unverified}"))
         }
         Mode::Enforce => match denied {
-            Some(denied) => not(Reason::Forbidden, denied.to_owned()),
+            Some(denied) => not(Reason::Forbidden, format!("{denied}{against}")),
             None => {
                 let stays = obstacles.kept_by(policy.generation).into_iter().chain(obstacles.unrecorded());
                 let message = ["fixes are written".to_owned()].into_iter().chain(stays);
                 let message = message.collect::<Vec<_>>().join("; ");
-                Statement::new("Enforcing", TRUE, Reason::Enforcing, message)
+                Statement::new("Enforcing", TRUE, Reason::Enforcing, message + &against)
             }
         },
     }

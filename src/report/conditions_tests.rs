@@ -2,9 +2,10 @@ use super::super::status::{View, render};
 use super::*;
 use crate::crd::{Summary, WatchPolicyStatus};
 use crate::ledger::{Ledger, Page};
-use crate::policy::{Judgement, Outcome};
+use crate::policy::{Judgement, Outcome, contradictions};
 use crate::report::cases::{
-    at, deleted, enter, invalid, mending, node, running, status, suspended, target, unreadable, verdict,
+    at, deleted, enter, invalid, mending, node, running, setting, status, suspended, target, unreadable,
+    verdict,
 };
 use crate::resource::{GroupResource, ObjectKey, ObjectName, Place};
 use TargetState::{Absent, Degraded, Forbidden, Listing, Resolving, Synced};
@@ -253,7 +254,7 @@ fn a_policy_that_is_not_run_says_that_it_does_not_enforce_either() {
 fn every_consent_that_is_missing_is_named() {
     let enforces = mending("p", Mode::Enforce);
     let tell = |allowed, stopped, obstacles: &Obstacles| {
-        let writes = Writes { allowed, stopped, left: None };
+        let writes = Writes { allowed, stopped, ..Writes::default() };
         let told = enforcing(enforces.running().unwrap(), writes, obstacles);
         (told.status, told.reason.as_str(), told.message)
     };
@@ -286,6 +287,20 @@ fn every_consent_that_is_missing_is_named() {
 }
 
 #[test]
+fn who_contradicts_another_policy_says_so_before_any_object_is_there() {
+    let policies = [("p", "a"), ("q", "b")].map(|(name, value)| setting(name, value));
+    let running = || policies.iter().map(|entry| entry.running().unwrap());
+    let found = contradictions(running().map(AsRef::as_ref));
+    for (policy, other) in running().zip(["the policy q", "the policy p"]) {
+        let contradiction = found.get(&policy.name);
+        let writes = Writes { allowed: true, contradiction, ..Writes::default() };
+        let told = enforcing(policy, writes, &Obstacles::default());
+        assert!(told.status == "True" && told.message.starts_with("fixes are written; "), "{}", told.message);
+        assert!(told.message.contains(other), "{}", told.message);
+    }
+}
+
+#[test]
 fn objects_that_could_not_be_judged_are_told_where_people_look_first() {
     let ledger = Ledger::new();
     let Judgement::Judged(mut errs) = verdict(vec![node("spec.a")]) else { unreachable!() };
@@ -312,7 +327,7 @@ fn a_policy_that_takes_back_what_it_wrote_says_how_much_is_left_and_why() {
     let targets = [target("deployments", Synced), target("jobs", Forbidden)];
     let mut page = Page::default();
     page.obstacles.held = Some("the server is moody".into());
-    let writes = Writes { allowed: true, stopped: true, left: Some(2) };
+    let writes = Writes { allowed: true, stopped: true, left: Some(2), ..Writes::default() };
     let view = View { entry: &entry, targets: Some(&targets), page: &page, previous: None, writes };
     let status = render(&view, at(0));
     let enforcing = status.conditions.iter().find(|condition| condition.type_ == "Enforcing").unwrap();

@@ -59,7 +59,7 @@ pub struct View<'v> {
     /// The status that is stored.
     pub previous: Option<&'v WatchPolicyStatus>,
     /// Whether the operator writes to judged objects at all.
-    pub writes: Writes,
+    pub writes: Writes<'v>,
 }
 
 impl View<'_> {

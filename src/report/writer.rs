@@ -2,7 +2,7 @@
 //!
 //! What bounds it: one pace for each policy, and [`MAX_WRITES`] writes under way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::ledger::Ledger;
 use crate::metrics::{Metrics, ReportWrite};
 use crate::observe::board::{Board, TargetReport};
 use crate::observe::statuses::Statuses;
-use crate::policy::{PolicyEntry, PolicySet};
+use crate::policy::{Contradiction, PolicyEntry, PolicySet, contradictions};
 use crate::resource::GroupResource;
 
 /// Writes under way at once.
@@ -90,6 +90,8 @@ pub struct StatusWriter<S> {
     board: Arc<Board>,
     /// The set of policies that was met last.
     revision: u64,
+    /// What in it cannot be mended beside another policy.
+    contradictions: BTreeMap<Arc<str>, Contradiction>,
     writes: JoinSet<Write>,
 }
 
@@ -120,6 +122,7 @@ impl<S: StatusStore> StatusWriter<S> {
             schedule: Schedule::default(),
             board: Arc::default(),
             revision: 0,
+            contradictions: BTreeMap::new(),
             writes: JoinSet::new(),
         }
     }
@@ -171,12 +174,28 @@ impl<S: StatusStore> StatusWriter<S> {
         let runs = |policy: &str| set.entries.get(policy).is_some_and(|entry| entry.running().is_some());
         self.ledger.retain_policies(runs);
         self.ledger.retain_obstacles(|policy| set.entries.contains_key(policy));
-        if std::mem::replace(&mut self.revision, set.revision) != set.revision {
+        let is_news = std::mem::replace(&mut self.revision, set.revision) != set.revision;
+        if is_news {
             // What is still to be taken back where a policy has no target any more is denied again.
             self.ledger.retain_denied(|policy, resource| may_write(&set, policy, resource));
         }
         for entry in set.entries.values() {
             self.meet(entry, &sources.statuses, now);
+        }
+        if is_news {
+            self.compare(&set, now);
+        }
+    }
+
+    /// Marks the policies that contradict others, or do not any more.
+    fn compare(&mut self, set: &PolicySet, now: Instant) {
+        let found = contradictions(set.running().map(AsRef::as_ref));
+        let before = std::mem::replace(&mut self.contradictions, found);
+        let now_or_before: BTreeSet<_> = before.keys().chain(self.contradictions.keys()).collect();
+        for name in
+            now_or_before.into_iter().filter(|name| before.get(*name) != self.contradictions.get(*name))
+        {
+            self.schedule.change(name, |pace| pace.mark(now));
         }
     }
 
@@ -303,7 +322,8 @@ impl<S: StatusStore> StatusWriter<S> {
         let again = end.map(|end| until(now, end)).into_iter().chain(soon).min();
         pace.look_again(again.map(|wait| Instant::now() + wait));
         let previous = pace.believed.as_deref();
-        let writes = Writes { allowed: *allowed, stopped: self.leadership.stopped(), left };
+        let (stopped, contradiction) = (self.leadership.stopped(), self.contradictions.get(&name));
+        let writes = Writes { allowed: *allowed, stopped, left, contradiction };
         let view = View { entry: &pace.entry, targets, page: &page, previous, writes };
         let status = render(&view, now);
         if previous.is_some_and(|previous| says_the_same(previous, &status)) {

@@ -14,7 +14,7 @@ use crate::cli::input::policies::Draft;
 use crate::cli::input::{Origin, Trouble};
 use crate::cli::kinds::builtin;
 use crate::crd::{Target, WatchPolicy};
-use crate::policy::{CompiledPolicy, advise};
+use crate::policy::{CompiledPolicy, advise, contradictions};
 
 use super::schema;
 
@@ -71,16 +71,31 @@ impl Remark {
 /// What is said, policy by policy, in the order in which they were written. `now` is the time by which ends are told.
 pub(super) fn all(drafts: &[Draft], schema: &Value, now: Timestamp) -> Vec<Remark> {
     let mut first: BTreeMap<&str, &Origin> = BTreeMap::new();
-    let mut remarks = Vec::new();
+    let (mut remarks, mut programs) = (Vec::new(), Vec::new());
     for draft in drafts {
-        remarks.extend(of_policy(draft, schema, now));
+        let (found, program) = of_policy(draft, schema, now);
+        remarks.extend(found);
+        programs.extend(program.map(|program| (draft, program)));
         let known = *first.entry(draft.name()).or_insert(&draft.origin);
         if !draft.name().is_empty() && *known != draft.origin {
             let message = format!("there is a policy of this name at {known} already; rename one");
             remarks.push(draft.fault("metadata.name", message));
         }
     }
+    remarks.extend(of_all(&programs));
     remarks
+}
+
+/// What is said of policies beside each other.
+fn of_all(programs: &[(&Draft, CompiledPolicy)]) -> Vec<Remark> {
+    let found = contradictions(programs.iter().map(|(_, program)| program));
+    let remark = |(draft, program): &(&Draft, CompiledPolicy)| {
+        let contradiction = found.get(&program.name)?;
+        let index = program.rules().position(|rule| *rule == contradiction.rule)?;
+        let field = format!("spec.rules[{index}].fix");
+        Some(draft.remark(Level::Warning, &field, contradiction.to_string()))
+    };
+    programs.iter().filter_map(remark).collect()
 }
 
 /// Finds the line of each field in the files that the policies were read from.
@@ -99,10 +114,10 @@ pub(super) fn locate(remarks: &mut [Remark], texts: &[Text]) {
     }
 }
 
-fn of_policy(draft: &Draft, schema: &Value, now: Timestamp) -> Vec<Remark> {
+fn of_policy(draft: &Draft, schema: &Value, now: Timestamp) -> (Vec<Remark>, Option<CompiledPolicy>) {
     let (mut remarks, compiles) = faults(draft, schema);
     remarks.extend(compiles.iter().flat_map(|(policy, _)| draft.advice(policy, now)));
-    remarks
+    (remarks, compiles.map(|(_, program)| program))
 }
 
 /// Compiles a policy of which lint finds nothing wrong.

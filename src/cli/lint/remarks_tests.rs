@@ -161,3 +161,19 @@ fn namespaces_that_say_nothing_of_what_is_in_none_are_a_warning() {
         assert_eq!(told(target), [""; 0]);
     }
 }
+
+#[test]
+fn policies_that_demand_different_values_at_one_place_are_told_of_each_other() {
+    let enforcing = |name: &str, value: &str| {
+        let rule = format!("path: $.metadata.labels.tier, assert: {{exists: true}}, fix: {{set: {value}}}");
+        policy(name, PODS, &rule, ", mode: Enforce")
+    };
+    let told = told(&[enforcing("a", "one"), enforcing("b", "two")].join("\n---\n"));
+    let words: Vec<_> = told.iter().filter(|told| told.contains("wants another value")).collect();
+    assert_eq!(words.len(), 2, "{told:#?}");
+    assert!(
+        words[0].starts_with("warning: spec.rules[0].fix: ") && words[0].contains("the policy b"),
+        "{words:?}"
+    );
+    assert!(words[1].contains("the policy a"), "{words:?}");
+}

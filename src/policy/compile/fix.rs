@@ -9,10 +9,7 @@ use crate::jsonpath::{Node, Path, Root, Tree};
 use crate::policy::fault::{FaultReason, Field, Findings};
 use crate::policy::fence::Fences;
 use crate::policy::fix::{Append, Fix};
-use crate::policy::operator::{Operator, Test};
-use crate::policy::order::Case;
 use crate::policy::program::{Body, CompiledTarget, Rule};
-use crate::policy::scale::Scale;
 use crate::policy::texts::is_text;
 use crate::resource::GroupResource;
 
@@ -205,7 +202,8 @@ pub(super) fn refuse_kinds(
 pub(super) fn refuse_contradictions(rules: &[(usize, Rule)], at: &Field<'_>, findings: &mut Findings) {
     let mut wanted: BTreeMap<String, (&str, Node<'_>)> = BTreeMap::new();
     for (index, rule) in rules {
-        let Some((path, value)) = demanded(rule) else { continue };
+        let Some((path, value)) = rule.demanded() else { continue };
+        let path = path.to_string();
         match wanted.get(&path) {
             Some((other, known)) if *known != value => {
                 let message = format!(
@@ -217,29 +215,4 @@ pub(super) fn refuse_contradictions(rules: &[(usize, Rule)], at: &Field<'_>, fin
             None => drop(wanted.insert(path, (&rule.name, value))),
         }
     }
-}
-
-/// The one value that a rule demands, or writes, at one place of every object.
-fn demanded(rule: &Rule) -> Option<(String, Node<'_>)> {
-    let Body::AllOf(checks) = &rule.body else { return None };
-    let [check] = &**checks else { return None };
-    let is_plain = rule.when.is_empty()
-        && rule.for_each.is_none()
-        && check.path.is_singular()
-        && check.measure == Measure::Value
-        && check.quantifier != Quantifier::None;
-    if !is_plain {
-        return None;
-    }
-    let manner = &check.assertion.manner;
-    let is_exact = matches!(manner.scale, Scale::Json) && matches!(manner.case, Case::Told);
-    let equals = check.assertion.operators.iter().find_map(|Operator { test, wanted }| match test {
-        Test::Equals(operand) if *wanted && is_exact => Some(operand.written.node()),
-        _ => None,
-    });
-    let value = equals.or(match &rule.fix {
-        Some(Fix::Set(value)) => Some(value.node()),
-        _ => None,
-    })?;
-    Some((check.path.to_string(), value))
 }
