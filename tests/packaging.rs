@@ -204,15 +204,32 @@ fn every_value_has_a_default_and_a_schema_and_the_schema_names_no_other() {
     of_values("", &defaults, &mut values);
     let written = serde_json::from_str(&read("charts/watchpolicy/values.schema.json")).unwrap();
     of_schema("", &written, &mut schema);
-    // What is below these is Kubernetes' own, what an umbrella chart adds has no default here, and what has become
-    // another value is refused in words.
-    let others = [".nodeSelector", ".resources", ".global", ".enabled", ".rbac.targets.defaults"];
+    // What is below these is Kubernetes' own or the Prometheus operator's, what an umbrella chart adds has no default
+    // here, and what has become another value is refused in words.
+    let others = [
+        ".nodeSelector",
+        ".resources",
+        ".monitoring.authorization",
+        ".global",
+        ".enabled",
+        ".rbac.targets.defaults",
+    ];
     let own = |path: &String| !others.iter().any(|p| path.starts_with(p));
     values.retain(own);
     schema.retain(own);
     values.sort();
     schema.sort();
     assert_eq!(values, schema);
+}
+
+#[test]
+fn the_alerts_that_a_value_may_leave_out_are_those_of_the_chart() {
+    let schema: Value = serde_json::from_str(&read("charts/watchpolicy/values.schema.json")).unwrap();
+    let rules = &schema["properties"]["monitoring"]["properties"]["rules"]["properties"];
+    let alerts: Value = serde_saphyr::from_str(&read("charts/watchpolicy/files/alerts.yaml")).unwrap();
+    let alerts = alerts["groups"][0]["rules"].as_array().unwrap().iter().map(|rule| &rule["alert"]);
+    let named = rules["disabled"]["items"]["enum"].as_array().unwrap();
+    assert_eq!(named.iter().collect::<Vec<_>>(), alerts.collect::<Vec<_>>());
 }
 
 #[test]

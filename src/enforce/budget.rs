@@ -14,16 +14,26 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// What was sent within a span of time; bounded by its limit.
 #[derive(Debug, Default)]
-struct Window(VecDeque<Instant>);
+pub(super) struct Window(VecDeque<Instant>);
 
 impl Window {
     /// How long to wait before one more may be sent.
-    fn wait(&mut self, limit: u32, span: Duration, now: Instant) -> Option<Duration> {
+    pub(super) fn wait(&mut self, limit: u32, span: Duration, now: Instant) -> Option<Duration> {
         while self.0.front().is_some_and(|sent| now.duration_since(*sent) >= span) {
             self.0.pop_front();
         }
         let over = self.0.len().checked_sub(usize::try_from(limit).unwrap_or(usize::MAX))?;
         self.0.get(over).map(|sent| span.saturating_sub(now.duration_since(*sent)))
+    }
+
+    /// Notes that one more is sent.
+    pub(super) fn note(&mut self, now: Instant) {
+        self.0.push_back(now);
+    }
+
+    /// Whether anything was sent within the span.
+    pub(super) fn is_used(&self, span: Duration, now: Instant) -> bool {
+        self.0.back().is_some_and(|sent| now.duration_since(*sent) < span)
     }
 }
 
@@ -51,13 +61,12 @@ impl Budgets {
     /// # Errors
     /// How long to wait when a budget is used up; nothing is paid then.
     pub(super) fn pay(&mut self, policy: &Arc<str>, per_minute: u32, now: Instant) -> Result<(), Duration> {
-        self.policies
-            .retain(|_, window| window.0.back().is_some_and(|sent| now.duration_since(*sent) < MINUTE));
+        self.policies.retain(|_, window| window.is_used(MINUTE, now));
         if let Some(wait) = self.wait(policy, per_minute, now) {
             return Err(wait);
         }
-        self.policies.entry(Arc::clone(policy)).or_default().0.push_back(now);
-        self.all.0.push_back(now);
+        self.policies.entry(Arc::clone(policy)).or_default().note(now);
+        self.all.note(now);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! The fixer: takes keys of objects on which rules with fixes fail, reads the object afresh, judges it again, and has
 //! what still fails changed, or tried out. Only the leader fixes.
 
+mod contested;
 mod edition;
 mod mend;
 mod outcome;
@@ -21,18 +22,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::Budgets;
 use super::case::cases;
-use super::contest::{Contests, Ground};
+use super::contest::Contests;
 use super::denials::Denials;
 use super::gate::Gate;
 use super::leftovers::Leftovers;
+use super::looks::Looks;
 use super::namespaces::Namespaces;
 use super::proposal::Proposal;
 use super::recorder::{Places, Recorder};
 use super::rest::Rests;
+use crate::jsonpath::Document;
 use crate::leader::{Leadership, Permit};
 use crate::ledger::Ledger;
 use crate::metrics::{Metrics, Priority};
-use crate::policy::{CompiledPolicy, Patch, PolicySet};
+use crate::policy::{Patch, PolicySet};
 use crate::queue::{Queue, Retry};
 use crate::resource::{ObjectKey, log_object};
 use crate::store::Store;
@@ -92,6 +95,7 @@ pub struct Fixer {
 struct Memory {
     budgets: Budgets,
     contests: Contests,
+    looks: Looks,
     rests: Rests,
     /// Of what was to be let go of.
     kept: Rests,
@@ -127,6 +131,8 @@ impl Next {
 #[derive(Clone, Copy)]
 struct Order<'o> {
     proposal: &'o Proposal,
+    /// The object that was judged.
+    document: &'o Document,
     patch: &'o Patch,
     dry_run: bool,
 }
@@ -145,18 +151,6 @@ fn put_back(queue: &Queue<ObjectKey>, key: &ObjectKey) {
     }
 }
 
-fn ground(proposal: (&CompiledPolicy, bool), key: &ObjectKey, uid: &Arc<str>, rule: &Arc<str>) -> Ground {
-    let (CompiledPolicy { uid: policy, generation, .. }, dry_run) = proposal;
-    Ground {
-        policy: Arc::clone(policy),
-        generation: *generation,
-        key: key.clone(),
-        uid: Arc::clone(uid),
-        rule: Arc::clone(rule),
-        dry_run,
-    }
-}
-
 impl Fixer {
     /// A fixer that has sent nothing yet.
     pub fn new(parts: Parts, gate: Gate, settings: Settings, clock: fn() -> Timestamp) -> Self {
@@ -164,6 +158,7 @@ impl Fixer {
         let memory = Memory {
             budgets,
             contests: Contests::default(),
+            looks: Looks::default(),
             rests: Rests::default(),
             kept: Rests::default(),
             namespaces: Namespaces::default(),
@@ -264,6 +259,8 @@ impl Fixer {
     }
 }
 
+#[cfg(test)]
+mod budget_tests;
 #[cfg(test)]
 #[path = "fixer_tests.rs"]
 mod tests;

@@ -13,6 +13,7 @@ mod gate;
 mod go_json;
 mod journal;
 mod leftovers;
+mod looks;
 mod namespaces;
 mod pause;
 mod proposal;

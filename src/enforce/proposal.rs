@@ -1,6 +1,6 @@
 //! What the policies want changed of one object; pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -60,6 +60,8 @@ pub(super) struct Proposal {
     pub(super) changes: Vec<Change>,
     /// Of each mend, what became of it already, before anything is sent.
     settled: Vec<Option<(Remediation, Box<str>)>>,
+    /// What a change of the pod template does to the pods.
+    rollout: Option<&'static str>,
 }
 
 impl Proposal {
@@ -68,7 +70,9 @@ impl Proposal {
         let (_, mut mends) = fixing.policy.mend(&fresh.subject(fixing), fresh.relatives);
         let changes = settle(&mut mends);
         let settled = mends.iter().map(|mend| mend.change.as_ref().err().map(said)).collect();
-        Self { fixing: fixing.clone(), mends, changes, settled }
+        let rollout = fresh.document.root.as_ref().ok();
+        let rollout = rollout.and_then(|object| rollout_of(fresh.resource, object.node()));
+        Self { fixing: fixing.clone(), mends, changes, settled, rollout }
     }
 
     /// Whether nothing fails that the policy has a fix for.
@@ -111,10 +115,10 @@ impl Proposal {
         });
     }
 
-    /// The rules that are mended by what is left.
-    pub(super) fn rules(&self) -> BTreeSet<&Arc<str>> {
-        let is_left = |mend: &&Mend| mend.change.as_ref().is_ok_and(|change| self.changes.contains(change));
-        self.mends.iter().filter(is_left).map(|mend| &mend.rule).collect()
+    /// What is left to be changed, with each rule that wants it.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = (&Arc<str>, &Change)> {
+        let wanted = self.mends.iter().filter_map(|mend| Some((&mend.rule, mend.change.as_ref().ok()?)));
+        wanted.filter(|(_, change)| self.changes.contains(change))
     }
 
     /// The patch that does what is left.
@@ -124,7 +128,12 @@ impl Proposal {
 
     /// What became of each rule, where all that was sent has one outcome.
     pub(super) fn fixes(&self, outcome: Remediation, message: Option<&str>) -> Fixes {
-        self.fixes_by(|_| (outcome, message.map(Box::from)))
+        let is_planned = outcome == Remediation::NotVerified;
+        self.fixes_by(|mend| {
+            let rollout = is_planned.then(|| self.rollout_by(mend)).flatten();
+            let told: Vec<_> = message.into_iter().chain(rollout).collect();
+            (outcome, (!told.is_empty()).then(|| told.join("; ").into()))
+        })
     }
 
     /// What became of each rule by what the server made of the object.
@@ -143,7 +152,7 @@ impl Proposal {
                 (Remediation::Ineffective, Some(why.into()))
             }
             (true, false) => (Remediation::Fixed, None),
-            (true, true) => (Remediation::Planned, self.rolls_pods(mend).then(|| ROLLS.into())),
+            (true, true) => (Remediation::Planned, self.rollout_by(mend).map(Box::from)),
         })
     }
 
@@ -163,13 +172,12 @@ impl Proposal {
         rules.into_iter().filter_map(|(rule, places)| Some((Arc::clone(rule), in_one(&places)?))).collect()
     }
 
-    /// Whether the change is in the template of a workload's pods.
-    fn rolls_pods(&self, mend: &Mend) -> bool {
-        let Some(template) = self.fixing.roots.pod.as_ref().filter(|names| !names.is_empty()) else {
-            return false;
-        };
+    /// What the change does to the pods of a workload, if it is in their template.
+    fn rollout_by(&self, mend: &Mend) -> Option<&'static str> {
+        let template = self.fixing.roots.pod.as_ref()?;
         let template: Pointer = template.iter().map(|name| Token::Name(Arc::clone(name))).collect();
-        mend.change.as_ref().is_ok_and(|change| template.holds(&change.place))
+        let is_inside = mend.change.as_ref().is_ok_and(|change| template.holds(&change.place));
+        self.rollout.filter(|_| is_inside)
     }
 
     /// Whether the policy only plans.
@@ -179,6 +187,26 @@ impl Proposal {
 }
 
 const ROLLS: &str = "the change is in the pod template: its pods would be replaced";
+const MAY_ROLL: &str =
+    "the change is in the pod template: its pods would be replaced, unless its update strategy is OnDelete";
+
+/// What becomes of the pods of a workload when their template changes. Other kinds with a template, such as CronJobs and
+/// ReplicaSets, keep the pods that they have.
+fn rollout_of(resource: &GroupResource, object: Node<'_>) -> Option<&'static str> {
+    match (&*resource.group, &*resource.resource) {
+        ("apps", "deployments") => Some(ROLLS),
+        ("apps", "statefulsets" | "daemonsets") => {
+            let strategy = object.get("spec").and_then(|spec| spec.get("updateStrategy"));
+            match strategy.and_then(|strategy| strategy.get("type")) {
+                Some(Node::String("OnDelete")) => None,
+                Some(_) => Some(ROLLS),
+                // The server always fills it in: not all of the object is known.
+                None => Some(MAY_ROLL),
+            }
+        }
+        _ => None,
+    }
+}
 
 fn said(obstacle: &Obstacle) -> (Remediation, Box<str>) {
     match obstacle {
@@ -271,26 +299,5 @@ pub(super) fn after(known: &Document, patch: &Patch) -> Option<Arc<Document>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::policy::Write;
-
-    use super::*;
-
-    fn mend(path: &str) -> Mend {
-        let change = Change { place: Pointer::default(), judged: None, write: Write::Remove, source: None };
-        Mend { rule: "r".into(), path: path.into(), from: None, to: None, change: Ok(change) }
-    }
-
-    #[test]
-    fn a_place_that_was_not_mended_speaks_for_its_rule_and_the_others_are_counted() {
-        let (one, two) = (mend("a"), mend("b"));
-        let told = |mend, outcome, why: Option<&str>| Told { mend, outcome, why: why.map(Box::from) };
-        let mended = told(&one, Remediation::Fixed, None);
-        let refused = told(&two, Remediation::NotAllowed, Some("no fix writes it"));
-        let fix = in_one(&[mended, refused]).unwrap();
-        assert_eq!((fix.outcome.as_str(), fix.path.as_deref()), ("NotAllowed", Some("b")));
-        assert_eq!(fix.message.as_deref(), Some("no fix writes it; its 2 places: Fixed 1, NotAllowed 1"));
-        let alike = [told(&one, Remediation::Fixed, None), told(&two, Remediation::Fixed, None)];
-        assert_eq!(in_one(&alike).unwrap().message, None);
-    }
-}
+#[path = "proposal_tests.rs"]
+mod tests;

@@ -88,15 +88,16 @@ impl Build<'_> {
         }
     }
 
-    /// Elements on the way are known by their name, which the API's lists are kept by, or else as a whole.
+    /// Elements on the way are known by their name, where no other has it, or else as a whole: two of one name could have
+    /// changed places.
     fn test_elements(&mut self, place: &Pointer) {
         for prefix in
             place.prefixes().filter(|prefix| matches!(prefix.tokens().last(), Some(Token::Index(_))))
         {
             let Some(element) = prefix.find(self.object) else { continue };
-            match element.get("name") {
-                Some(name @ Node::String(_)) => self.expect(prefix.member("name"), name.into()),
-                _ => self.expect(prefix, element.into()),
+            match prefix.element_name(self.object) {
+                Some(name) => self.expect(prefix.member("name"), Node::String(name).into()),
+                None => self.expect(prefix, element.into()),
             }
         }
     }

@@ -14,6 +14,15 @@ pub enum Token {
     Index(usize),
 }
 
+impl Token {
+    fn find<'n>(&self, node: Node<'n>) -> Option<Node<'n>> {
+        match self {
+            Self::Name(name) => node.get(name).filter(|node| !matches!(node, Node::Null)),
+            Self::Index(index) => node.as_array()?.get(*index),
+        }
+    }
+}
+
 /// A place in an object. Shown as `/metadata/annotations/corp.io~1owner`. In order, what is nearer to the end of an
 /// array comes later, and what is inside comes after what it is in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +66,31 @@ impl Pointer {
         (0..=self.0.len()).filter_map(|length| Some(Self(self.0.get(..length)?.into())))
     }
 
+    /// The `name` of the element that is here, which the API's lists are kept by, where no other element of its array has
+    /// the same.
+    pub(super) fn element_name<'n>(&self, object: Node<'n>) -> Option<&'n str> {
+        let (Token::Index(index), list) = self.0.split_last()? else { return None };
+        let list = list.iter().try_fold(object, |node, token| token.find(node))?;
+        let name = |element: Node<'n>| match element.get("name") {
+            Some(Node::String(name)) => Some(name),
+            _ => None,
+        };
+        let own = name(list.as_array()?.get(*index)?)?;
+        let is_alone = list.elements().filter(|element| name(*element) == Some(own)).nth(1).is_none();
+        is_alone.then_some(own)
+    }
+
+    /// The place with elements told apart by their names where they can be, so that it stays the same when others come
+    /// or go. It is good for being compared, and not for being looked up.
+    pub fn by_names(&self, object: Node<'_>) -> Self {
+        let tokens =
+            self.prefixes().skip(1).zip(&self.0).map(|(place, token)| match place.element_name(object) {
+                Some(name) => Token::Name(format!("name={name}").into()),
+                None => token.clone(),
+            });
+        tokens.collect()
+    }
+
     /// Whether the other place is this one or inside it.
     pub fn holds(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)
@@ -64,10 +98,7 @@ impl Pointer {
 
     /// What is at the place; `null` as a member of an object counts as absent.
     pub fn find<'n>(&self, object: Node<'n>) -> Option<Node<'n>> {
-        self.0.iter().try_fold(object, |node, token| match token {
-            Token::Name(name) => node.get(name).filter(|node| !matches!(node, Node::Null)),
-            Token::Index(index) => node.as_array()?.get(*index),
-        })
+        self.0.iter().try_fold(object, |node, token| token.find(node))
     }
 }
 
@@ -107,5 +138,21 @@ mod tests {
         for missing in [list.element(2, None), list.element(-3, None)] {
             assert_eq!(Pointer::of(&missing.member("b", None)), None, "no element is made in the middle");
         }
+    }
+
+    #[test]
+    fn an_element_is_told_by_its_name_wherever_it_stands_if_no_other_has_it() {
+        let place = |index| -> Pointer {
+            [Token::Name("a".into()), Token::Index(index), Token::Name("b".into())].into_iter().collect()
+        };
+        let named = |list: &str, index| {
+            let object: Tree = format!(r#"{{"a":{list}}}"#).parse().unwrap();
+            place(index).by_names(object.node()).to_string()
+        };
+        assert_eq!(named(r#"[{"name":"x"},{"name":"y"}]"#, 1), "/a/name=y/b");
+        assert_eq!(named(r#"[{"name":"y"}]"#, 0), "/a/name=y/b");
+        assert_eq!(named(r#"[{"name":"y"},{"name":"y"}]"#, 1), "/a/1/b");
+        assert_eq!(named(r#"[{},{"name":7}]"#, 1), "/a/1/b");
+        assert_eq!(named("[]", 0), "/a/0/b");
     }
 }

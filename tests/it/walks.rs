@@ -18,6 +18,10 @@ async fn the_quick_start_leads_to_a_violation_and_out_of_it_again() {
             operator = Some(reader.cluster.operator().await);
             continue;
         }
+        if line.script.starts_with("cargo install") {
+            // It is on the reader's path already.
+            continue;
+        }
         if line.script.contains("set resources") {
             reader.cluster.until(POLICY, "it is broken", |policy| policy.count("failed") == 1).await;
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::contested::Outrun;
 use super::edition::Doubt;
 use super::{BUSY, Fixer, Next, Order, READS};
 use crate::enforce::case::Case;
@@ -40,25 +41,34 @@ impl Fixer {
         if let Some(wait) = self.throttled(key, &failing) {
             return Next::After(wait);
         }
-        if let Some(wait) = self.contested(key, &case, &failing) {
+        if let Some(wait) = self.looked_at(key, &failing) {
             return Next::After(wait);
         }
         case.is_ending = self.is_in_ending_namespace(key).await;
         let target = Target { resource: &case.resource, object: &key.object, types: &case.types };
+        let mut outrun: Option<Box<Outrun>> = None;
         for _ in 0..READS {
-            let document = match self.gate.read(target).await {
+            let read = self.gate.read(target).await;
+            if let Some(outrun) = outrun.take() {
+                self.note_outrun(key, &outrun, read.as_deref().ok());
+            }
+            let document = match read {
                 Ok(document) => document,
                 Err(refusal) => return self.unread(key, &case, &refusal),
             };
+            self.memory.lock().looks.read(key, Instant::now());
             if document.id.uid != case.uid {
                 return Next::Done;
             }
             match self.mend_document(key, &case, document, permit).await {
-                Some(next) => return next,
-                None => log_object!(debug, key, "the object changed before it was fixed; it is read again"),
+                Ok(next) => return next,
+                Err(changed) => {
+                    log_object!(debug, key, "the object changed before it was fixed; it is read again");
+                    outrun = Some(changed);
+                }
             }
         }
-        Next::Retry
+        outrun.map_or(Next::Retry, |outrun| self.give_way(key, &outrun))
     }
 
     /// Whether the object's Namespace is being deleted: as a watch of Namespaces says, or else as it is read now and then.
@@ -92,14 +102,17 @@ impl Fixer {
         }
     }
 
-    /// Mends what fails of the object as it was read; `None` where it changed meanwhile.
+    /// Mends what fails of the object as it was read.
+    ///
+    /// # Errors
+    /// The patch that was in vain, where the object changed meanwhile.
     async fn mend_document(
         &self,
         key: &ObjectKey,
         case: &Case,
         mut document: Arc<Document>,
         permit: &Permit,
-    ) -> Option<Next> {
+    ) -> Result<Next, Box<Outrun>> {
         let mut next = Next::Done;
         let mut proposals = self.proposals(key, case, &document, (self.clock)()).into_iter();
         while let Some(proposal) = proposals.next() {
@@ -116,40 +129,47 @@ impl Fixer {
             found.retain(|found| waiting.contains(&found.fixing.policy.name));
             proposals = found.into_iter();
         }
-        Some(next)
+        Ok(next)
     }
 
-    /// Does what one policy wants; gives the object as it is then, if it was written. `None` where it changed meanwhile.
+    /// Does what one policy wants; gives the object as it is then, if it was written.
+    ///
+    /// # Errors
+    /// As [`Fixer::mend_document`].
     async fn mend_by(
         &self,
         key: &ObjectKey,
         case: &Case,
-        (document, mut proposal): (&Document, Proposal),
+        (document, mut proposal): (&Arc<Document>, Proposal),
         permit: &Permit,
-    ) -> Option<(Next, Option<Arc<Document>>)> {
+    ) -> Result<(Next, Option<Arc<Document>>), Box<Outrun>> {
         let (patch, next) = match self.prepare(key, case, document, &mut proposal) {
             Ok(prepared) => prepared,
-            Err(next) => return Some((next, None)),
+            Err(next) => return Ok((next, None)),
         };
+        // Something is to be sent: the object was not read in vain.
+        self.memory.lock().looks.end(key);
         let dry_run = proposal.only_plans(self.settings.allow);
         if !dry_run && let Err((then, why)) = self.prepare_to_write(key, &proposal, permit).await {
             self.note(key, &proposal, proposal.fixes(Remediation::Waiting, Some(&why)));
-            return Some((next.and(then), None));
+            return Ok((next.and(then), None));
         }
         // Last: nothing is paid for what is not sent, and nothing is waited for between what was made sure of and the write.
         if let Some(wait) = self.unpaid(key, &proposal) {
-            return Some((next.and(Next::After(wait)), None));
+            return Ok((next.and(Next::After(wait)), None));
         }
-        let order = Order { proposal: &proposal, patch: &patch, dry_run };
+        let order = Order { proposal: &proposal, document, patch: &patch, dry_run };
         let target = Target { resource: &case.resource, object: &key.object, types: &case.types };
         let intent = Intent { policy: &proposal.fixing.policy.name, patch: &patch, dry_run };
         match self.gate.swap(target, intent, permit).await {
             Ok(after) => {
                 let next = next.and(self.taken(key, &case.types, order, &after));
-                Some((next, (!dry_run).then_some(after)))
+                Ok((next, (!dry_run).then_some(after)))
             }
-            Err(Refusal::Changed) => None,
-            Err(refusal) => Some((next.and(self.refused(key, order, refusal)), None)),
+            Err(Refusal::Changed) => {
+                Err(Box::new(Outrun { document: Arc::clone(document), dry_run, proposal }))
+            }
+            Err(refusal) => Ok((next.and(self.refused(key, order, refusal)), None)),
         }
     }
 
@@ -199,7 +219,7 @@ impl Fixer {
             return Err(next);
         }
         let mut patch = proposal.as_patch(document, object);
-        if let Some(stands) = self.stands(key, Order { proposal, patch: &patch, dry_run }) {
+        if let Some(stands) = self.stands(key, Order { proposal, document, patch: &patch, dry_run }) {
             return Err(next.and(stands));
         }
         if dry_run {

@@ -1,32 +1,38 @@
 //! What became of what a fixer wanted, or sent: noted where people read it, and remembered so that it is not sent again and
 //! again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::mend::{Ready, UNHELD};
-use super::{BUSY, Fixer, Next, Order, ground};
+use super::{BUSY, Fixer, Next, Order};
 use crate::crd::{FixStatus, Mode, OnDelete};
 use crate::enforce::case::Case;
-use crate::enforce::contest::Pause;
+use crate::enforce::contest::Fate;
 use crate::enforce::proposal::Proposal;
 use crate::enforce::refusal::Refusal;
 use crate::enforce::rest::Fixes;
-use crate::jsonpath::{Document, FIELD_MANAGER_PREFIX, Tree, TypeMeta};
+use crate::jsonpath::{Document, TypeMeta};
 use crate::metrics::Remediation;
-use crate::policy::{CompiledPolicy, Outcome, last_writer, owner_of};
+use crate::policy::{CompiledPolicy, Outcome};
 use crate::resource::{GroupResource, ObjectKey, log_object};
 
 pub(super) const THROTTLED: &str = "the budget of writes is used up for now (maxPerMinute, or --write-qps)";
+const CHANGES: &str =
+    "what the policies read of the object changes again and again; it is looked at anew within a minute";
 
 impl Fixer {
     /// What became of the same patch when it was sent lately, if that stands, and what brings the key back then.
     pub(super) fn stands(&self, key: &ObjectKey, order: Order<'_>) -> Option<Next> {
         let policy = &order.proposal.fixing.policy.name;
         let sent = self.fingerprint(order);
-        let (fixes, wait) = self.memory.lock().rests.of(key, policy, sent, Instant::now())?;
+        let mut memory = self.memory.lock();
+        let (fixes, wait) = memory.rests.of(key, policy, sent, Instant::now())?;
+        memory.looks.tell(key, policy, &fixes);
+        drop(memory);
         self.parts.ledger.note_fixes(policy, key, fixes, (self.clock)());
         Some(wait.map_or(Next::Done, Next::After))
     }
@@ -48,6 +54,7 @@ impl Fixer {
     }
 
     fn note_throttled(&self, key: &ObjectKey, proposal: &Proposal) {
+        self.memory.lock().looks.end(key);
         self.note(key, proposal, proposal.fixes(Remediation::Throttled, Some(THROTTLED)));
     }
 
@@ -69,18 +76,18 @@ impl Fixer {
         let fresh = self.fresh(key, types, after, (self.clock)());
         let fixes = proposal.fixes_after(fresh, dry_run);
         if !dry_run {
-            let rules = proposal.rules().into_iter().map(|rule| &**rule).collect::<Vec<_>>().join(",");
+            let rules: BTreeSet<_> = proposal.wanted().map(|(rule, _)| &**rule).collect();
+            let rules = rules.into_iter().collect::<Vec<_>>().join(",");
             log_object!(info, key, policy = &**policy, rules, "an object was written");
             self.look_for_own_entry(key, proposal, after);
         }
-        let mut memory = self.memory.lock();
-        for rule in proposal.rules() {
-            let is_fixed =
-                |(of, fix): &(Arc<str>, FixStatus)| of == rule && fix.outcome == Remediation::Fixed.as_str();
-            let ground = ground((&proposal.fixing.policy, dry_run), key, &after.id.uid, rule);
-            memory.contests.fixed(ground, fixes.iter().any(is_fixed), Instant::now());
-        }
-        drop(memory);
+        let holds = |rule: Option<&str>| {
+            let is_fixed = |(of, fix): &(Arc<str>, FixStatus)| {
+                rule.is_none_or(|rule| **of == *rule) && fix.outcome == Remediation::Fixed.as_str()
+            };
+            if fixes.iter().any(is_fixed) { Fate::Held } else { Fate::Vain }
+        };
+        self.note_sent(key, order, holds);
         self.settle(key, order, fixes)
     }
 
@@ -106,90 +113,31 @@ impl Fixer {
     /// The server did not take a patch.
     pub(super) fn refused(&self, key: &ObjectKey, order: Order<'_>, refusal: Refusal) -> Next {
         let proposal = order.proposal;
-        let waiting = |words: &str| {
-            self.note(key, proposal, proposal.fixes(Remediation::Waiting, Some(words)));
-        };
         if !order.dry_run && matches!(refusal, Refusal::Lost | Refusal::Busy(_) | Refusal::Failed(_)) {
             self.parts.leftovers.note_unanswered(&proposal.fixing.policy.name);
         }
+        let unmade = |outcome: Remediation, words: &str| {
+            let words: Arc<str> = words.into();
+            self.note_sent(key, order, |_| Fate::Unmade(outcome, Arc::clone(&words)));
+            proposal.fixes(outcome, Some(&words))
+        };
         match refusal {
-            Refusal::Gone | Refusal::Lost => Next::Done,
-            Refusal::Changed => Next::Retry,
+            Refusal::Gone | Refusal::Lost | Refusal::Changed => Next::Done,
             Refusal::Busy(wait) => {
-                waiting("the server asks to wait");
+                self.note(key, proposal, unmade(Remediation::Waiting, "the server asks to wait"));
                 Next::After(wait.max(BUSY))
             }
             Refusal::Failed(words) => {
-                waiting(&format!("it is tried again: {words}"));
+                let words = format!("it is tried again: {words}");
+                self.note(key, proposal, unmade(Remediation::Waiting, &words));
                 Next::Retry
             }
             Refusal::Denied(words) => {
                 self.deny(&proposal.fixing.policy.name, &key.resource, &words);
-                self.settle(key, order, proposal.fixes(Remediation::NotVerified, Some(&untried(&words))))
+                self.settle(key, order, unmade(Remediation::NotVerified, &untried(&words)))
             }
-            Refusal::Refused(words) => {
-                self.settle(key, order, proposal.fixes(Remediation::Refused, Some(&words)))
-            }
+            Refusal::Refused(words) => self.settle(key, order, unmade(Remediation::Refused, &words)),
         }
-    }
-
-    /// Holds back what somebody else writes again and again.
-    pub(super) fn leave_contested(
-        &self,
-        key: &ObjectKey,
-        proposal: &mut Proposal,
-        document: &Document,
-    ) -> Next {
-        let Ok(object) = document.root.as_ref().map(Tree::node) else { return Next::Done };
-        let policy = Arc::clone(&proposal.fixing.policy);
-        let dry_run = proposal.only_plans(self.settings.allow);
-        let own = format!("{FIELD_MANAGER_PREFIX}{}", policy.name);
-        let now = Instant::now();
-        let wait = std::cell::Cell::new(Next::Done);
-        let mut memory = self.memory.lock();
-        let contests = std::cell::RefCell::new(&mut memory.contests);
-        proposal.hold_back_of(|rule, change| {
-            let by = || {
-                let by = owner_of(object, &change.place, &own).or_else(|| last_writer(object, &own));
-                by.unwrap_or("somebody else").into()
-            };
-            let ground = ground((&policy, dry_run), key, &document.id.uid, rule);
-            let pause = contests.borrow_mut().enter(&ground, now, by).err()?;
-            wait.set(wait.get().and(Next::After(pause.left)));
-            Some(said(&pause, dry_run))
-        });
-        wait.get()
-    }
-
-    /// How long all that fails on an object is left alone: then it is not even read.
-    pub(super) fn contested(
-        &self,
-        key: &ObjectKey,
-        case: &Case,
-        failing: &[Arc<CompiledPolicy>],
-    ) -> Option<Duration> {
-        let (now, ledger) = (Instant::now(), &self.parts.ledger);
-        if !ledger.lists_all_on(key) {
-            return None;
-        }
-        let memory = self.memory.lock();
-        let mut paused = Vec::new();
-        for (name, place, finding) in ledger.findings_on(key) {
-            let fixes = |policy: &&Arc<CompiledPolicy>| policy.name == name && policy.fixes(&place.rule);
-            let Some(policy) = failing.iter().find(fixes) else { continue };
-            let dry_run = policy.mode != Mode::Enforce || !self.settings.allow;
-            let ground = ground((policy, dry_run), key, &case.uid, &place.rule);
-            let pause = memory.contests.paused(&ground, now)?;
-            paused.push((name, place.rule, said(&pause, dry_run), pause.left, finding.fix.is_none()));
-        }
-        drop(memory);
-        let wait = paused.iter().map(|(.., left, _)| *left).min()?;
-        for (name, rule, (outcome, why), _, is_new) in paused {
-            if is_new {
-                self.note_all(&name, key, vec![(rule, unread(outcome, &why))]);
-            }
-        }
-        Some(wait)
     }
 
     /// Notes the outcome of something that was sent. What did not mend rests.
@@ -212,7 +160,9 @@ impl Fixer {
     }
 
     pub(super) fn note(&self, key: &ObjectKey, proposal: &Proposal, fixes: Fixes) {
-        self.note_all(&proposal.fixing.policy.name, key, fixes);
+        let policy = &proposal.fixing.policy.name;
+        self.memory.lock().looks.tell(key, policy, &fixes);
+        self.note_all(policy, key, fixes);
     }
 
     pub(super) fn note_all(&self, policy: &str, key: &ObjectKey, fixes: Fixes) {
@@ -238,7 +188,7 @@ impl Fixer {
         };
         let wait = failing.iter().map(&mut wait).min().filter(|wait| !wait.is_zero())?;
         drop(memory);
-        self.note_unread(key, failing, (Remediation::Throttled, THROTTLED));
+        self.note_unread(key, failing, |_, _| unread(Remediation::Throttled, THROTTLED));
         Some(wait)
     }
 
@@ -249,9 +199,23 @@ impl Fixer {
         };
         let all = failing.iter().all(waits);
         if all {
-            self.note_unread(key, failing, (Remediation::Waiting, UNHELD));
+            self.note_unread(key, failing, |_, _| unread(Remediation::Waiting, UNHELD));
         }
         all
+    }
+
+    /// How long an object is not read, since it was lately, again and again, and nothing was to be sent.
+    pub(super) fn looked_at(&self, key: &ObjectKey, failing: &[Arc<CompiledPolicy>]) -> Option<Duration> {
+        let wait = self.memory.lock().looks.wait(key, Instant::now())?;
+        self.note_unread(key, failing, |policy, rule| {
+            let memory = self.memory.lock();
+            match memory.looks.told(key, policy, rule) {
+                // What it would become is not known any more.
+                Some(told) => FixStatus { path: None, from: None, to: None, ..told.clone() },
+                None => unread(Remediation::Throttled, CHANGES),
+            }
+        });
+        Some(wait)
     }
 
     /// What brings a key back, where nothing that fails is wanted by a policy that is as it is known here: then the object
@@ -260,7 +224,7 @@ impl Fixer {
         let doubt = |policy: &Arc<CompiledPolicy>| self.doubt(policy).filter(|_| self.writes_for(policy));
         let doubts: Vec<_> = failing.iter().map(doubt).collect::<Option<_>>()?;
         for (policy, (_, why)) in failing.iter().zip(&doubts) {
-            self.note_unread(key, std::slice::from_ref(policy), (Remediation::Waiting, why));
+            self.note_unread(key, std::slice::from_ref(policy), |_, _| unread(Remediation::Waiting, why));
         }
         doubts.into_iter().map(|(next, _)| next).reduce(Next::and)
     }
@@ -270,17 +234,18 @@ impl Fixer {
         self.settings.allow && policy.mode == Mode::Enforce
     }
 
-    /// Notes why an object is not even read, where nothing else is known of a fix.
+    /// Notes why an object is not even read, by policy and rule, where nothing else is known of a fix.
     fn note_unread(
         &self,
         key: &ObjectKey,
         failing: &[Arc<CompiledPolicy>],
-        (outcome, words): (Remediation, &str),
+        why: impl Fn(&str, &str) -> FixStatus,
     ) {
         for (name, place, finding) in self.parts.ledger.findings_on(key) {
             let fixes = |policy: &Arc<CompiledPolicy>| policy.name == name && policy.fixes(&place.rule);
             if finding.outcome == Outcome::Fail && finding.fix.is_none() && failing.iter().any(fixes) {
-                self.note_all(&name, key, vec![(place.rule, unread(outcome, words))]);
+                let fix = why(&name, &place.rule);
+                self.note_all(&name, key, vec![(place.rule, fix)]);
             }
         }
     }
@@ -308,26 +273,6 @@ pub(super) fn untried(words: &str) -> String {
 fn unread(outcome: Remediation, why: &str) -> FixStatus {
     let (outcome, message) = (outcome.as_str().to_owned(), Some(why.to_owned()));
     FixStatus { outcome, path: None, from: None, to: None, message }
-}
-
-/// What is told while something is left alone.
-fn said(pause: &Pause, dry_run: bool) -> (Remediation, Box<str>) {
-    let Pause { by, held, left: _ } = pause;
-    match (dry_run, held) {
-        (true, _) => (
-            Remediation::Throttled,
-            "what the rule reads changes again and again; it is planned anew after a while, longer each time".into(),
-        ),
-        (false, true) => (
-            Remediation::Contested,
-            format!("{by} writes the field again and again; it is left alone for a while, longer each time").into(),
-        ),
-        (false, false) => (
-            Remediation::Ineffective,
-            "the server takes the change, and the rule fails all the same; it is tried again after a while, longer each time"
-                .into(),
-        ),
-    }
 }
 
 /// What is missing to fix a resource, in a namespace or in all, and the rule that cures it.

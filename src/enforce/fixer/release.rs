@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::outcome::THROTTLED;
 use super::{BUSY, Fixer, Next, READS};
 use crate::enforce::case::version_of;
-use crate::enforce::contest::Ground;
+use crate::enforce::contest::{Fate, Ground};
 use crate::enforce::gate::{Intent, Target};
 use crate::enforce::leftovers::Leftover;
 use crate::enforce::refusal::Refusal;
@@ -78,7 +78,7 @@ impl Fixer {
             written |= released.written;
         }
         if written {
-            self.memory.lock().contests.fixed(ground, true, Instant::now());
+            self.memory.lock().contests.sent(ground, Fate::Held, Instant::now());
         }
         next
     }

@@ -35,6 +35,7 @@ impl Fixer {
     pub(super) fn granted(&self, policy: &str, resource: &GroupResource) {
         let mut memory = self.memory.lock();
         memory.denials.end(resource);
+        memory.contests.end_denied(resource);
         memory.rests.end_unverified(policy, resource);
         drop(memory);
         let failing = self.parts.ledger.failing(policy).into_iter();

@@ -124,6 +124,24 @@ fn elements_are_known_again_by_name_or_as_a_whole_and_are_removed_from_the_back(
 }
 
 #[test]
+fn elements_of_one_name_that_change_places_are_not_taken_for_each_other() {
+    let policy = on_deployments(
+        "forEach: '$podSpec.containers[0].volumeMounts', when: [{path: $.mountPath, assert: {equals: /host}}], \
+         path: $.readOnly, assert: {equals: true}, fix: {set: true}",
+    );
+    let with = |mounts: Value| {
+        let containers = json!([{"name": "a", "volumeMounts": mounts}]);
+        json!({"metadata": {"name": "web", "uid": "1"}, "spec": {"template": {"spec": {"containers": containers}}}})
+    };
+    let (host, data) =
+        (json!({"name": "v", "mountPath": "/host"}), json!({"name": "v", "mountPath": "/data"}));
+    let judged = with(json!([host, data]));
+    let patch = patch(&policy, &judged);
+    assert!(carried_out(&patch, &judged).is_some());
+    assert_eq!(carried_out(&patch, &with(json!([data, host]))), None, "{patch}");
+}
+
+#[test]
 fn each_container_gets_its_own_change_at_its_real_place() {
     let policy = on_deployments(
         "path: '$containers[*].securityContext.privileged', assert: {notEquals: true}, fix: {set: false}",
