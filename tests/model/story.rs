@@ -132,10 +132,8 @@ impl Plan {
         if edits.iter().any(|(policy, _)| *policy == LONE) {
             others(LONE, &mut dice, &mut steps);
         }
-        let mut times: Vec<_> = edits.iter().map(|_| dice.seconds(8.0, END)).collect();
-        times.sort_unstable();
-        let edits = times.into_iter().zip(edits);
-        steps.extend(edits.map(|(at, &(policy, edit))| (at, Step::Edit(policy, edit))));
+        let edits = edits.iter().map(|&(policy, edit)| Step::Edit(policy, edit));
+        steps.extend(moments(edits.len(), &mut dice).into_iter().zip(edits));
         Self { seed: story, replicas, steps, faults: Faults::default() }
     }
 
@@ -143,6 +141,11 @@ impl Plan {
     pub(crate) fn stormy(seed: u64) -> Self {
         let mut plan = Self { seed, ..Self::calm(seed) };
         let mut dice = Dice::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 1);
+        // The end does not follow from when policies are edited.
+        let edits: Vec<_> =
+            plan.steps.iter_mut().filter(|(_, step)| matches!(step, Step::Edit(..))).collect();
+        let moments = moments(edits.len(), &mut dice);
+        edits.into_iter().zip(moments).for_each(|((at, _), moment)| *at = moment);
         for _ in 0..1 + dice.below(8) {
             let (class, most) = REQUESTS[usize::from(!dice.one_in(4))];
             let at = (class, 1 + dice.below(most));
@@ -212,6 +215,15 @@ impl Plan {
         faults.at.extend(fault);
         Self { seed: 1000, replicas: 2, steps, faults }
     }
+}
+
+/// When something is done, in this order: now and then one thing soon after the other.
+fn moments(count: usize, dice: &mut Dice) -> Vec<Duration> {
+    let first = dice.seconds(8.0, END);
+    let gap = if dice.one_in(2) { 6.0 } else { END };
+    let mut moments: Vec<_> = (0..count).map(|_| first + dice.seconds(0.0, gap)).collect();
+    moments.sort_unstable();
+    moments
 }
 
 /// What others do with an object. Each rule is broken three times at most: what is broken more often is left alone.
