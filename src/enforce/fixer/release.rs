@@ -28,17 +28,19 @@ const PER_MINUTE: u32 = 60;
 
 const CONTESTED: &str = "somebody puts the policy's entry in managedFields back again and again; the object is left alone \
     for a while, longer each time";
+const OUTRUN: &str = "what is left there changes faster than it can be taken back; the object is left alone for a while, \
+    longer each time";
 const IN_VAIN: &str = "the server takes the change, and the policy's entry in managedFields is there again";
 
-/// What became of letting go, and whether the object was written.
+/// What became of letting go, and of the patch, where others may undo that, or were faster.
 struct Released {
     next: Next,
-    written: bool,
+    fate: Option<Fate>,
 }
 
 impl From<Next> for Released {
     fn from(next: Next) -> Self {
-        Self { next, written: false }
+        Self { next, fate: None }
     }
 }
 
@@ -63,22 +65,23 @@ impl Fixer {
         let ground = Ground::of_release(key, &view.document.id.uid);
         let contested = self.memory.lock().contests.enter(&ground, Instant::now(), || Arc::from(""));
         if let (Err(pause), false) = (contested, left.is_empty()) {
-            left.iter().for_each(|leftover| self.note_stuck(key, leftover, CONTESTED));
+            let why = if pause.fate == Fate::Outrun { OUTRUN } else { CONTESTED };
+            left.iter().for_each(|leftover| self.note_stuck(key, leftover, why));
             return Next::After(pause.left);
         }
         let resource = version_of(key, &view.types);
         let target = Target { resource: &resource, object: &key.object, types: &view.types };
-        let (mut next, mut written) = (Next::Done, false);
+        let (mut next, mut fate) = (Next::Done, None);
         for leftover in left {
             let released = match self.prepare_to_let_go(key, &leftover).await {
                 Ok(()) => self.let_go(target, &view.document.id.uid, &leftover, permit).await,
                 Err(then) => then.into(),
             };
             next = next.and(released.next);
-            written |= released.written;
+            fate = released.fate.or(fate);
         }
-        if written {
-            self.memory.lock().contests.sent(ground, Fate::Held, Instant::now());
+        if let Some(fate) = fate {
+            self.memory.lock().contests.sent(ground, fate, Instant::now());
         }
         next
     }
@@ -142,7 +145,7 @@ impl Fixer {
             match self.gate.swap(target, intent, permit).await {
                 Ok(after) => {
                     let next = self.let_go_of(target, leftover, (&patch, &after));
-                    return Released { next, written: true };
+                    return Released { next, fate: Some(Fate::Held) };
                 }
                 Err(Refusal::Changed) => {
                     log_object!(
@@ -155,7 +158,7 @@ impl Fixer {
                 Err(refusal) => return self.not_let_go(target, leftover, refusal).into(),
             }
         }
-        Next::Retry.into()
+        Released { next: Next::After(BUSY), fate: Some(Fate::Outrun) }
     }
 
     fn patch_of(&self, uid: &str, object: Node<'_>, leftover: &Leftover) -> Option<Patch> {

@@ -107,6 +107,24 @@ async fn who_makes_managers_up_keeps_nobody_busy() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_changes_before_each_patch_that_takes_it_back_is_soon_left_alone() {
+    let world = World::with(policy("Audit"), true, &owned_by("good"));
+    let object = world.server.object.lock().clone();
+    let failed_test = "the server rejected our request due to an error in our request";
+    *world.server.refuses.lock() = Some((422, failed_test));
+    let mut patches = 0;
+    for second in 1..=600 {
+        world.show(&object);
+        patches += world.fix().await.iter().filter(|asked| *asked == "PATCH").count();
+        sleep(SECOND).await;
+        assert!(second > 50 || patches <= 9, "{second}: {patches}");
+    }
+    assert!((10..=20).contains(&patches), "{patches}");
+    let told = world.fixer.parts.ledger.page("good", &[], 0).obstacles.to_string();
+    assert!(told.contains("changes faster than it can be taken back"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_let_go_of_where_the_watch_of_policies_is_behind() {
     let world = World::with(policy("Audit"), true, &of_a_policy_that_is_gone());
     // It was made a moment ago, and the watch does not show it yet.
