@@ -139,8 +139,6 @@ fn key(token: &str, right: Right) -> Key {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::super::Caller;
@@ -225,36 +223,15 @@ mod tests {
         assert!(guard.reviews.asked.load(Ordering::Relaxed) <= MAX_ASKED);
     }
 
-    /// What is logged while it is there.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[tokio::test(start_paused = true)]
-    async fn callers_who_cannot_be_asked_about_fill_no_log() {
-        let (guard, log) = (Guard::new(Fake::default()), Log::default());
-        let writer = log.clone();
-        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        let _logged = tracing::subscriber::set_default(lines);
-        for minute in 0..2 {
-            for n in 0..200 {
-                drop(check(&guard, &format!("guess-{minute}-{n}")).await);
-            }
-            tokio::time::advance(Duration::from_secs(60)).await;
+    async fn callers_who_cannot_be_asked_about_are_told_in_the_log_together() {
+        let guard = Guard::new(Fake::default());
+        for n in 0..200 {
+            drop(check(&guard, &format!("guess-{n}")).await);
         }
-        let log = String::from_utf8(log.0.lock().clone()).unwrap();
-        assert_eq!(log.lines().count(), 2, "{log}");
-        assert!(log.contains("callers=1 ") && log.contains("callers=150 "), "{log}");
+        assert_eq!(guard.unasked.lock().due(), None, "the first was told a moment ago");
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(guard.unasked.lock().due(), Some(151), "150 since, and this one");
     }
 
     #[tokio::test(start_paused = true)]

@@ -69,12 +69,17 @@ impl Replicas {
     async fn leaders(&self, but: &str) -> Vec<&'static str> {
         let mut leaders = Vec::new();
         for (name, operator) in self.running.iter().filter(|(name, _)| **name != but) {
-            let page =
-                operator.metrics().await.unwrap_or_else(|error| panic!("{name} does not answer: {error:#}"));
-            let leads = series(&page, "leader_election_master_status", &[("name", "watchpolicy")]).unwrap();
-            let shows = page.contains("\nwatchpolicy_policies{");
-            assert_eq!(leads == Some(1.0), shows, "the leader alone speaks about the cluster: {page}");
-            if leads == Some(1.0) {
+            let leads = async || {
+                let page = operator.metrics().await;
+                let page = page.unwrap_or_else(|error| panic!("{name} does not answer: {error:#}"));
+                let leads =
+                    series(&page, "leader_election_master_status", &[("name", "watchpolicy")]).unwrap();
+                let shows = page.contains("\nwatchpolicy_policies{");
+                if (leads == Some(1.0)) == shows { Ok(shows) } else { Err(page) }
+            };
+            // A page is made series by series: the term may begin or end in between.
+            let leads = eventually(QUICK, "the leader alone speaks about the cluster", leads).await;
+            if leads.unwrap() {
                 leaders.push(*name);
             }
         }
