@@ -78,7 +78,8 @@ impl Replicas {
                 if (leads == Some(1.0)) == shows { Ok(shows) } else { Err(page) }
             };
             // A page is made series by series: the term may begin or end in between.
-            let leads = eventually(QUICK, "the leader alone speaks about the cluster", leads).await;
+            let leads =
+                eventually(Duration::from_secs(2), "the leader alone speaks about the cluster", leads).await;
             if leads.unwrap() {
                 leaders.push(*name);
             }
