@@ -7,7 +7,7 @@ use crate::editions::Edition;
 use crate::fields;
 
 /// The objects, who owns what of them, what the policies' statuses say, and which kinds the Lease names; without what
-/// follows from when exactly a policy was seen to end.
+/// follows from when exactly a policy was seen to end, or to go on.
 pub(crate) fn end(state: &State) -> Value {
     let editions = &state.law.editions;
     let open = editions.open(&state.law.others);
@@ -36,7 +36,25 @@ pub(crate) fn end(state: &State) -> Value {
         json!({"name": name, "finalizers": finalizers, "status": status})
     });
     let (objects, policies): (Vec<_>, Vec<_>) = (objects.collect(), policies.collect());
-    json!({"objects": objects, "policies": policies, "record": state.record()})
+    json!({"objects": objects, "policies": policies, "record": record(state)})
+}
+
+/// The kinds that the Lease names. One in which nothing is left is named for as long as somebody writes there, if it was
+/// when they were last seen to begin.
+fn record(state: &State) -> Vec<&str> {
+    let writes = |kind: &str| {
+        let writes_there = |policy: &&Value| {
+            let spec = &policy["spec"];
+            spec["mode"] == "Enforce" && spec["suspend"] != true && spec["targets"][0]["resources"][0] == kind
+        };
+        state.cluster.list("watchpolicies").any(|policy| writes_there(&policy))
+    };
+    let is_left = |kind: &str| {
+        let managers = state.cluster.list(kind).flat_map(|object| fields::owned(object).into_keys());
+        managers.into_iter().any(|manager| manager.starts_with("watchpolicy/"))
+    };
+    let named = state.record().split(',').filter(|kind| !kind.is_empty());
+    named.filter(|kind| is_left(kind) || !writes(kind)).collect()
 }
 
 /// What is there of policies that do not want it: fields in their entries, and finalizers.
