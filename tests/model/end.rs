@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::api::State;
+use crate::cluster::KINDS;
 use crate::editions::Edition;
 use crate::fields;
 
@@ -39,25 +40,20 @@ pub(crate) fn end(state: &State) -> Value {
     json!({"objects": objects, "policies": policies, "record": record(state)})
 }
 
-/// The kinds that the Lease names. One in which nothing is left is named for as long as somebody writes there, if it was
-/// when they were last seen to begin.
+/// The kinds that the Lease names, and to which no policy writes. Whether one to which policies write is named depends on
+/// when they were last seen to begin, where nothing is left.
 fn record(state: &State) -> Vec<&str> {
     let writes = |kind: &str| {
-        let writes_there = |policy: &&Value| {
+        state.cluster.list("watchpolicies").any(|policy| {
             let spec = &policy["spec"];
             spec["mode"] == "Enforce" && spec["suspend"] != true && spec["targets"][0]["resources"][0] == kind
-        };
-        state.cluster.list("watchpolicies").any(|policy| writes_there(&policy))
+        })
     };
-    let is_left = |kind: &str| {
-        let managers = state.cluster.list(kind).flat_map(|object| fields::owned(object).into_keys());
-        managers.into_iter().any(|manager| manager.starts_with("watchpolicy/"))
-    };
-    let named = state.record().split(',').filter(|kind| !kind.is_empty());
-    named.filter(|kind| is_left(kind) || !writes(kind)).collect()
+    state.record().split(',').filter(|kind| !kind.is_empty() && !writes(kind)).collect()
 }
 
-/// What is there of policies that do not want it: fields in their entries, and finalizers.
+/// What is there of policies that do not want it: fields in their entries, and finalizers; and where something is left
+/// that the Lease does not name.
 pub(crate) fn ghosts(state: &State) -> Vec<String> {
     let wants = |manager: &str, at: &str| state.law.editions.last(manager).is_some_and(|last| last.wants(at));
     let of_object = |object: &Value| {
@@ -74,7 +70,12 @@ pub(crate) fn ghosts(state: &State) -> Vec<String> {
     };
     let held = state.cluster.list("watchpolicies").filter(holds);
     let held = held.map(|policy| format!("a finalizer is left to {}", policy["metadata"]["name"]));
-    fields.chain(held).collect()
+    let is_ours =
+        |object: &Value| fields::owned(object).keys().any(|manager| manager.starts_with("watchpolicy/"));
+    let is_named = |kind: &str| state.record().split(',').any(|named| named == kind);
+    let unnamed = KINDS.iter().filter(|(kind, _)| !is_named(kind) && state.cluster.list(kind).any(is_ours));
+    let unnamed = unnamed.map(|(kind, _)| format!("the Lease does not name {kind}"));
+    fields.chain(held).chain(unnamed).collect()
 }
 
 /// A status without when things happened, and without uids.
