@@ -9,15 +9,13 @@ use hashbrown::HashMap;
 use tokio::time::Instant;
 
 use super::pause::next_pause;
+use super::sweep::Sweep;
 use crate::metrics::Remediation;
 use crate::policy::Pointer;
 use crate::resource::{GroupResource, ObjectKey};
 
 /// A break that comes later after a fix is no fight.
 const WINDOW: Duration = Duration::from_secs(600);
-/// Above this, fights that are over are forgotten at the next fix, once in [`SWEEP`].
-const MANY: usize = 4096;
-const SWEEP: Duration = Duration::from_secs(1);
 /// The most fights; beyond, any one is forgotten for a new one.
 const MOST: usize = 65_536;
 
@@ -163,7 +161,7 @@ impl Fight {
 #[derive(Debug, Default)]
 pub(super) struct Contests {
     fights: HashMap<Ground, Fight, RandomState>,
-    swept: Option<Instant>,
+    sweep: Sweep,
 }
 
 impl Contests {
@@ -218,9 +216,7 @@ impl Contests {
     }
 
     fn make_room(&mut self, now: Instant) {
-        let is_swept = self.swept.is_some_and(|swept| now.duration_since(swept) < SWEEP);
-        if self.fights.len() > MANY && !is_swept {
-            self.swept = Some(now);
+        if self.sweep.is_due(self.fights.len(), now) {
             self.fights.retain(|_, fight| !fight.is_over(now));
         }
         if self.fights.len() >= MOST

@@ -10,15 +10,13 @@ use tokio::time::Instant;
 
 use super::budget::Window;
 use super::rest::Fixes;
+use super::sweep::Sweep;
 use crate::crd::FixStatus;
 use crate::resource::ObjectKey;
 
 const SPAN: Duration = Duration::from_secs(60);
 /// So many reads within the span are in vain before the object is let be.
 const READS: u32 = 5;
-/// Above this, objects that were not read lately are forgotten at the next read, once in [`SWEEP`].
-const MANY: usize = 4096;
-const SWEEP: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 struct Look {
@@ -31,7 +29,7 @@ struct Look {
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     of: HashMap<ObjectKey, Look, RandomState>,
-    swept: Option<Instant>,
+    sweep: Sweep,
 }
 
 impl Looks {
@@ -42,8 +40,7 @@ impl Looks {
 
     /// Notes that an object is read.
     pub(super) fn read(&mut self, key: &ObjectKey, now: Instant) {
-        if self.of.len() > MANY && self.swept.is_none_or(|swept| now.duration_since(swept) >= SWEEP) {
-            self.swept = Some(now);
+        if self.sweep.is_due(self.of.len(), now) {
             self.of.retain(|_, look| look.reads.is_used(SPAN, now));
         }
         self.of.entry(key.clone()).or_default().reads.note(now);
@@ -110,7 +107,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_makes_many_objects_leaves_nothing_behind() {
         let (mut looks, now) = (Looks::default(), Instant::now());
-        (0..=MANY).for_each(|number| looks.read(&key(&number.to_string()), now));
+        (0..=4096).for_each(|number| looks.read(&key(&number.to_string()), now));
         looks.read(&key("later"), now + SPAN);
         assert_eq!(looks.of.len(), 1);
     }

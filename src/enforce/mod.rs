@@ -21,6 +21,7 @@ mod record;
 mod recorder;
 mod refusal;
 mod rest;
+mod sweep;
 mod versions;
 mod worker;
 
