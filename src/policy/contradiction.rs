@@ -116,7 +116,8 @@ pub fn contradictions<'p>(
 /// What a policy demands of all objects of resources.
 fn demands(policy: &CompiledPolicy) -> impl Iterator<Item = (Place<'_>, Demand<'_>)> {
     let is_wide = policy.mends() && policy.conditions.is_empty() && policy.exceptions.is_empty();
-    let targets = policy.targets.iter().filter(move |target| is_wide && target.takes_every_object());
+    let is_wide_target = |target: &&CompiledTarget| target.takes_every_object(None) && !target.takes_all();
+    let targets = policy.targets.iter().filter(move |target| is_wide && is_wide_target(target));
     let resources = targets.flat_map(|target| {
         let version = target.version.as_deref();
         target
@@ -147,16 +148,6 @@ fn place_of(path: &Path, roots: &Roots) -> Option<Vec<Arc<str>>> {
         Root::Containers | Root::AppContainers | Root::Namespace => return None,
     };
     Some([root, names].concat())
-}
-
-impl CompiledTarget {
-    /// Whether it names resources, and takes all objects of them.
-    fn takes_every_object(&self) -> bool {
-        let Self { namespaces, labels, fields, namespace_labels, exclude_namespaces, names, .. } = self;
-        let is_narrow = labels.is_some() || fields.is_some() || namespace_labels.is_some();
-        let names_all = namespaces.is_empty() && exclude_namespaces.is_empty() && names.is_empty();
-        names_all && !is_narrow && !self.takes_all()
-    }
 }
 
 #[cfg(test)]

@@ -166,15 +166,7 @@ impl CompiledPolicy {
 
     /// Whether some entry of the targets looks at all objects there, as far as no system namespace is meant.
     pub fn covers(&self, place: &Place) -> bool {
-        self.entries(&place.resource).any(|target| {
-            let selects = target.labels.is_some() || target.fields.is_some() || !target.names.is_empty();
-            let leaves_out = target.namespace_labels.is_some() || !target.exclude_namespaces.is_empty();
-            let is_there = match &place.namespace {
-                Some(namespace) => target.namespaces.is_empty() || target.namespaces.contains(namespace),
-                None => target.namespaces.is_empty(),
-            };
-            is_there && !selects && !leaves_out
-        })
+        self.entries(&place.resource).any(|target| target.takes_every_object(place.namespace.as_ref()))
     }
 
     /// Whether some entry of the targets is about this resource.
@@ -204,6 +196,15 @@ impl CompiledTarget {
     /// Whether it is about all that its group serves.
     pub(super) fn takes_all(&self) -> bool {
         self.resources.iter().any(|name| &**name == ALL)
+    }
+
+    /// Whether it takes all objects in a namespace, or all that there are, as far as no system namespace is meant.
+    pub(super) fn takes_every_object(&self, namespace: Option<&Arc<str>>) -> bool {
+        let is_there = self.namespaces.is_empty()
+            || namespace.is_some_and(|namespace| self.namespaces.contains(namespace));
+        let selects = self.labels.is_some() || self.fields.is_some() || !self.names.is_empty();
+        let leaves_out = self.namespace_labels.is_some() || !self.exclude_namespaces.is_empty();
+        is_there && !selects && !leaves_out
     }
 
     fn takes(&self, namespace: Option<&Arc<str>>, subject: &Subject<'_>) -> Taken {
