@@ -2,35 +2,16 @@
 
 use crate::harness::eventually;
 use crate::release::{Cluster, between};
-use crate::world::{DEADLINE, Policy, crd, namespace};
+use crate::world::{DEADLINE, Policy, crd, namespace, role};
 
 /// A role with the rule of a message, bound to the operator: in each of these namespaces, or for the whole cluster.
 fn pasted(name: &str, message: &str, namespaces: &[&str]) -> String {
     let rule = format!("{{apiGroups{}}}", between(message, "{apiGroups", "}"));
-    let role = |kind: &str, metadata: &str| {
-        format!(
-            "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: {kind}
-metadata: {metadata}
-rules:
-- {rule}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: {kind}Binding
-metadata: {metadata}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: {name}}}
-subjects: [{{kind: ServiceAccount, name: watchpolicy, namespace: watchpolicy-system}}]
-"
-        )
-    };
     match namespaces {
-        [] => role("ClusterRole", &format!("{{name: {name}}}")),
+        [] => role(name, None, &rule),
         namespaces => {
-            let roles: Vec<_> = namespaces
-                .iter()
-                .map(|namespace| role("Role", &format!("{{name: {name}, namespace: {namespace}}}")))
-                .collect();
+            let roles: Vec<_> =
+                namespaces.iter().map(|namespace| role(name, Some(namespace), &rule)).collect();
             roles.join("---")
         }
     }

@@ -6,21 +6,10 @@ use serde_json::Value;
 
 use crate::enforce::{annotate_lease, deployment, grant_fixes, object};
 use crate::harness::{ControlPlane, Operator, eventually};
-use crate::world::{DEADLINE, Policy, QUICK, World, install, namespace};
+use crate::world::{DEADLINE, Policy, QUICK, World, install, namespace, role};
 
 /// As the chart gives it with `enforcement.enabled`.
-const HOLDS: &str = "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: holds-policies}
-rules: [{apiGroups: [watchpolicy.io], resources: [watchpolicies], verbs: [patch]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: holds-policies}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: holds-policies}
-subjects: [{kind: ServiceAccount, name: watchpolicy, namespace: watchpolicy-system}]
-";
+const HOLDS: &str = "{apiGroups: [watchpolicy.io], resources: [watchpolicies], verbs: [patch]}";
 
 const OWNER: &str = "{name: owner, path: \"$.metadata.annotations['corp.io/owner']\", assert: {exists: true}, fix: {set: us}}";
 const TEAM: &str = "{name: team, path: $.metadata.labels.team, assert: {exists: true}, fix: {set: us}}";
@@ -111,7 +100,7 @@ async fn what_a_policy_set_and_still_owns_is_taken_back_when_it_ends_or_kept() {
         [""; 0],
         "not before"
     );
-    world.apply(HOLDS).await.unwrap();
+    world.apply(&role("holds-policies", None, HOLDS)).await.unwrap();
     until(&world, "all is written", is_written).await;
     let enforced =
         world.until("owners", "enforced", |policy| policy.condition("Enforcing") == "True").await.unwrap();
@@ -223,7 +212,7 @@ async fn a_kind_that_is_gone_holds_no_policy() {
     let plane = ControlPlane::start().await.unwrap();
     let world = World::start(&plane, &[QUICK, &["--allow-enforce"]].concat()).await.unwrap();
     world.apply(&namespace("shop")).await.unwrap();
-    world.apply(HOLDS).await.unwrap();
+    world.apply(&role("holds-policies", None, HOLDS)).await.unwrap();
     let group = "ends.example.com";
     world.install_crd(group, "widgets", "Widget").await.unwrap();
     world.grant(group, "widgets").await.unwrap();

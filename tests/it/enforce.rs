@@ -5,26 +5,12 @@ use serde_json::Value;
 use crate::events::event;
 use crate::harness::operator::USER;
 use crate::harness::{ControlPlane, eventually};
-use crate::world::{DEADLINE, Policy, QUICK, World, namespace};
+use crate::world::{DEADLINE, Policy, QUICK, World, namespace, role};
 
 /// Lets the operator fix a resource.
 pub(crate) fn grant_fixes(group: &str, plural: &str) -> String {
-    format!(
-        "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {{name: 'fix-{plural}.{group}'}}
-rules:
-- {{apiGroups: ['{group}'], resources: ['{plural}'], verbs: [get, patch]}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {{name: 'fix-{plural}.{group}'}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: 'fix-{plural}.{group}'}}
-subjects:
-- {{kind: ServiceAccount, name: watchpolicy, namespace: watchpolicy-system}}
-"
-    )
+    let rule = format!("{{apiGroups: ['{group}'], resources: ['{plural}'], verbs: [get, patch]}}");
+    role(&format!("fix-{plural}.{group}"), None, &rule)
 }
 
 pub(crate) fn deployment(name: &str) -> String {

@@ -161,18 +161,28 @@ spec:
 
 /// A ClusterRole for one resource, bound to the operator.
 pub(crate) fn grant(group: &str, plural: &str) -> String {
+    let rule = format!("{{apiGroups: ['{group}'], resources: ['{plural}'], verbs: [list, watch]}}");
+    role(&format!("test-{plural}.{group}"), None, &rule)
+}
+
+/// A role of one rule, bound to the operator: in a namespace, or for the whole cluster.
+pub(crate) fn role(name: &str, namespace: Option<&str>, rule: &str) -> String {
+    let (kind, place) = match namespace {
+        Some(namespace) => ("Role", format!(", namespace: {namespace}")),
+        None => ("ClusterRole", String::new()),
+    };
     format!(
         "
 apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {{name: 'test-{plural}.{group}'}}
+kind: {kind}
+metadata: {{name: '{name}'{place}}}
 rules:
-- {{apiGroups: ['{group}'], resources: ['{plural}'], verbs: [list, watch]}}
+- {rule}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {{name: 'test-{plural}.{group}'}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: 'test-{plural}.{group}'}}
+kind: {kind}Binding
+metadata: {{name: '{name}'{place}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {kind}, name: '{name}'}}
 subjects:
 - {{kind: ServiceAccount, name: watchpolicy, namespace: watchpolicy-system}}
 "
